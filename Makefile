@@ -1,0 +1,36 @@
+# Each target works alone on a fresh machine: it makes .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/demo.installed
+	$(BIN)/featad demo --output featad-demo
+
+test: $(VENV)/dev.installed
+	$(BIN)/python -m pytest --durations=10
+
+lint: $(VENV)/dev.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(VENV)/dev.installed
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.quality
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info featad-demo
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.installed: setup.cfg constraints.txt | $(BIN)/python
+	$(PIP) -e ".[report]"
+	touch $@
+
+$(VENV)/dev.installed: setup.cfg constraints.txt | $(BIN)/python
+	$(PIP) -e ".[dev]"
+	touch $@

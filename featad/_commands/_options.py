@@ -1,0 +1,180 @@
+"""Options that several commands share, and what they mean."""
+
+import argparse
+import ast
+import errno
+import sys
+import tempfile
+from pathlib import Path
+
+from tqdm import tqdm
+
+from featad.errors import DatasetError, ImageReadError
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data`` and the names of its two folders."""
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        required=True,
+        metavar="DIR",
+        help="a folder of normal images; the MVTec layout (train/good, test/KIND); two "
+        "folders, one of normal and one of anomalous images; or a CSV file with the "
+        "columns path,label[,split]",
+    )
+    group.add_argument("--normal", metavar="NAME", help="name of the normal folder")
+    group.add_argument("--anomaly", metavar="NAME", help="name of the anomalous folder")
+    group.add_argument(
+        "--on-error",
+        choices=("skip", "raise"),
+        default="skip",
+        help="images that cannot be read: leave them out and name them, or stop "
+        "(default: %(default)s)",
+    )
+
+
+def add_system(parser: argparse.ArgumentParser) -> None:
+    """Add what changes a named system."""
+    group = parser.add_argument_group("system")
+    group.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="[ARCH=]FILE",
+        help="pretrained weights: a file (for one architecture or all), 'default' for "
+        "the published ones, downloaded once, or 'random' to see what the pretraining "
+        "is worth; may be given several times (default: default)",
+    )
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="STEP__PARAM=VALUE",
+        help="a parameter of the system, such as detector__nu=0.1 or image_size=448",
+    )
+    group.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)"
+    )
+    group.add_argument(
+        "--cache", metavar="DIR", help="keep features here, for the next run"
+    )
+    group.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+
+
+def system_name(text: str) -> str:
+    """Return a system's name, or tell argparse which there are."""
+    from featad.registry import build
+
+    try:
+        build(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def build_system(name: str, args: argparse.Namespace, *, verbose: bool = False):
+    """Return the named system with the options of `add_system` applied."""
+    from featad.registry import build
+
+    arch = name.partition("-")[0]
+    overrides = dict(args.set)
+    takes = build(name)["features"].get_params()
+    options = {
+        "weights": _weights_of(arch, args.weights),
+        "device": args.device,
+        "cache": args.cache,
+        "verbose": verbose,
+    }
+    # pixels and filters need no weights and no device
+    overrides |= {key: value for key, value in options.items() if key in takes}
+    return build(name, random_state=args.seed, **overrides)
+
+
+def load_data(args: argparse.Namespace):
+    """Return the data set of `add_data`, refused where nothing in it can be read."""
+    from featad.datasets import load_folder
+
+    return load_folder(args.data, normal=args.normal, anomaly=args.anomaly)
+
+
+def readable(dataset):
+    """Return the data set without the images that cannot be read, and their errors.
+
+    Reads every image once; meant for after a failure, to leave out what caused it.
+    """
+    import numpy as np
+
+    from featad.images import map_images, read_image
+
+    kept = np.ones(len(dataset), dtype=bool)
+    errors = []
+    for index, result in map_images(_read_small(read_image), dataset.images):
+        if isinstance(result, ImageReadError):
+            kept[index] = False
+            errors.append(result)
+    if not kept.any():
+        raise DatasetError(f"None of the {len(dataset)} images can be read: {errors[0]}")
+    return dataset.select(kept), errors
+
+
+def without_unreadable(dataset, on_error: str, job):
+    """Return ``(job(dataset), dataset)``, once more without what cannot be read."""
+    try:
+        return job(dataset), dataset
+    except ImageReadError:
+        if on_error == "raise":
+            raise
+        dataset, errors = readable(dataset)
+        say(f"left out {len(errors)} images that cannot be read; first: {errors[0]}")
+        return job(dataset), dataset
+
+
+def check_writable(path: str) -> None:
+    """Raise OSError now, rather than after the work, if a file cannot be written."""
+    folder = Path(path).resolve().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if Path(path).is_dir():
+        raise IsADirectoryError(errno.EISDIR, "The output is a folder", str(path))
+    with tempfile.NamedTemporaryFile(dir=folder):
+        pass
+
+
+def progress_bar(total: int, what: str, unit: str = "image") -> tqdm:
+    """Return a progress bar on stderr, silent where stderr is no terminal."""
+    return tqdm(total=total, desc=what, unit=unit, file=sys.stderr, disable=None)
+
+
+def say(text: str) -> None:
+    """Print a line about the job to stderr."""
+    print(text, file=sys.stderr)
+
+
+def _read_small(read):
+    return lambda source: read(source, size=8)
+
+
+def _assignment(text):
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(
+            f"expected STEP__PARAM=VALUE, such as detector__nu=0.1, got {text!r}"
+        )
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+def _weights_of(arch, choices):
+    """Return the ``weights`` parameter of an architecture; the last choice wins."""
+    chosen = "default"
+    for choice in choices:
+        name, equals, value = choice.partition("=")
+        if equals and "/" not in name and not Path(choice).exists():
+            if name == arch:
+                chosen = value
+        else:
+            chosen = choice
+    return None if chosen == "random" else chosen

@@ -1,0 +1,152 @@
+"""``featad demo``: the main job on generated parts, from nothing to scored images."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from featad._commands import _options as options
+from featad._commands.compare import format_table
+from featad.errors import MissingExtraError, WeightsNotFoundError
+
+_VGG16 = (
+    "vgg16-stats-mahalanobis",
+    "vgg16-stats-knn",
+    "vgg16-ocsvm",
+    "vgg16-kmeans",
+    "vgg16-iforest",
+)
+_NO_WEIGHTS = (
+    "filters-mahalanobis",
+    "filters-knn",
+    "filters-ocsvm",
+    "filters-kmeans",
+    "filters-iforest",
+)
+_BASELINE = ("pixels-pca",)
+
+
+def add_parser(commands) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "demo",
+        help="the whole job on generated parts: compare, fit, save, score, draw",
+        description="Generate images of textured parts, some with dark spots and lines; "
+        "compare several systems on them; fit the best one, calibrated; save it; score "
+        "a folder of new parts; draw the scores. Everything is written to one folder.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "-o", "--output", default="featad-demo", metavar="DIR", help="(featad-demo)"
+    )
+    parser.add_argument("--n-train", type=int, default=150, help="(default: 150)")
+    parser.add_argument("--n-test", type=int, default=100, help="(default: 100)")
+    parser.add_argument(
+        "--no-download",
+        action="store_true",
+        help="use published VGG16 weights only if they are already here",
+    )
+
+
+def run(args) -> int:
+    """Run the demo."""
+    from featad.calibration import calibrate
+    from featad.datasets import load_folder, make_spots_and_lines
+    from featad.model_selection import compare
+    from featad.persistence import load, save
+    from featad.registry import build
+
+    folder = Path(args.output)
+    options.check_writable(folder / "model.joblib")
+    _write_parts(
+        make_spots_and_lines(args.n_train, args.n_test, random_state=0),
+        folder / "parts",
+    )
+    parts = load_folder(folder / "parts")
+    print(f"Wrote {len(parts)} generated parts to {folder / 'parts'}.")
+
+    names = (*_systems(args.no_download), *_BASELINE)
+    train = np.flatnonzero(parts.parts == "train")
+    test = np.flatnonzero(parts.parts == "test")
+    with options.progress_bar(len(names), "comparing", "system") as bar:
+        table = compare(
+            {name: build(name) for name in names},
+            parts.images,
+            parts.labels,
+            cv=[(train, test)],
+            on_progress=lambda done, total, name: bar.update(),
+        )
+    print(f"\n{format_table(table)}\n")
+    table.to_csv(folder / "comparison.csv")
+
+    best = table.index[0]
+    normal = parts.part("train").images
+    model = folder / "model.joblib"
+    save(calibrate(build(best), random_state=0).fit(normal), model, X=normal)
+    print(f"Fitted and calibrated the best of them, {best}: {model}")
+
+    _write_parts(make_spots_and_lines(0, 60, random_state=1), folder / "incoming")
+    _score_incoming(load(model), best, folder)
+    return 0
+
+
+def _systems(no_download):
+    """Return the systems whose weights can be had; say so where VGG16's cannot."""
+    from featad.weights import find_weights, weights_status
+
+    try:
+        if no_download and not weights_status("vgg16").cached:
+            raise WeightsNotFoundError("not in the cache, and --no-download was given")
+        find_weights("vgg16", "default")
+    except WeightsNotFoundError:
+        print(
+            "Published VGG16 weights are not to be had here (see `featad doctor`): "
+            "comparing systems that need no pretrained weights."
+        )
+        return _NO_WEIGHTS
+    print("Using published VGG16 weights.")
+    return _VGG16
+
+
+def _write_parts(dataset, folder):
+    """Write a generated data set in the MVTec layout."""
+    from PIL import Image
+
+    for index, (image, kind, part) in enumerate(
+        zip(dataset.images, dataset.kinds, dataset.parts, strict=True)
+    ):
+        path = folder / part / kind / f"{index:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+
+
+def _score_incoming(system, name, folder):
+    from featad.images import list_images
+    from featad.metrics import auroc
+    from featad.report.pictures import plot_histogram, plot_most_anomalous, plot_roc
+    from featad.scoring import score_to_file
+
+
+    paths = list_images(folder / "incoming")
+    y = np.array([1 if path.parent.name == "good" else -1 for path in paths])
+    score_to_file(system, paths, folder / "scores.csv")
+    rows = pd.read_csv(folder / "scores.csv")
+    called = rows["is_anomaly"].to_numpy(dtype=bool)
+    print(
+        f"Scored {len(paths)} new parts: AUROC {auroc(y, rows['anomaly_score']):.3f}; "
+        f"{(called & (y == -1)).sum()} of {(y == -1).sum()} anomalies found, "
+        f"{(called & (y == 1)).sum()} false alarms in {(y == 1).sum()} normal parts. "
+        f"Scores: {folder / 'scores.csv'}"
+    )
+    scores, threshold = rows["anomaly_score"], rows["threshold"].iloc[0]
+    try:
+        pictures = (
+            plot_histogram(y, scores, threshold, folder / "scores.png"),
+            plot_roc({name: (y, scores)}, folder / "roc.png"),
+            plot_most_anomalous(
+                paths, scores, folder / "strangest.png", threshold=threshold
+            ),
+        )
+        print(f"Drew {', '.join(map(str, pictures))}.")
+    except MissingExtraError as error:
+        print(error)

@@ -1,0 +1,106 @@
+"""``featad doctor``: what this machine has, what is missing, and how to get it."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+
+_CORE = (
+    "torch",
+    "torchvision",
+    "scikit-learn",
+    "joblib",
+    "numpy",
+    "pandas",
+    "pillow",
+    "tqdm",
+)
+_EXTRAS = {
+    "matplotlib": ("report", "pictures"),
+    "pyarrow": ("parquet", ".parquet score files"),
+    "skops": ("safe", ".skops model files that run no code"),
+    "safetensors": ("safe", ".safetensors weight files"),
+}
+
+
+def add_parser(commands) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "doctor",
+        help="say what this machine has, what is missing, and how to get it",
+        description="Print versions, devices, which pretrained weights are at hand and "
+        "which optional packages are missing. Touches no network.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args) -> int:
+    """Print the findings; 1 if featad cannot work here."""
+    from featad import __version__
+
+    print(f"featad {__version__}, Python {platform.python_version()}, {_machine()}")
+    print("\npackages")
+    fine = all([_say_package(name) for name in _CORE])
+    fine = _say_torch_pair() and fine
+    for name, (extra, what) in _EXTRAS.items():
+        if importlib.util.find_spec(name):
+            _say_package(name)
+        else:
+            print(f"  {name:<14}missing: {what} (pip install 'featad[{extra}]')")
+    if not fine:
+        return 1
+    _say_devices()
+    _say_weights()
+    return 0
+
+
+def _machine():
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def _say_package(name):
+    try:
+        print(f"  {name:<14}{importlib.metadata.version(name)}")
+    except importlib.metadata.PackageNotFoundError:
+        print(f"  {name:<14}missing (pip install {name})")
+        return False
+    return True
+
+
+def _say_torch_pair():
+    try:
+        import torchvision  # noqa: F401
+    except Exception as error:  # a mismatched pair raises RuntimeError, or worse
+        print(
+            f"  torchvision does not work with this torch: {error}\n"
+            "  install a matching pair, such as the one in constraints.txt"
+        )
+        return False
+    return True
+
+
+def _say_devices():
+    import torch
+
+    from featad._torch import resolve_device
+
+    print("\ndevices")
+    print(f"  cpu           {torch.get_num_threads()} threads")
+    for index in range(torch.cuda.device_count()):
+        print(f"  cuda:{index}        {torch.cuda.get_device_name(index)}")
+    print(f"  auto takes    {resolve_device('auto')}")
+
+
+def _say_weights():
+    from featad.features import BACKBONES
+    from featad.weights import weights_status
+
+    print("\npublished weights (the default; any other file: --weights FILE)")
+    for arch in BACKBONES:
+        status = weights_status(arch)
+        if status.cached:
+            print(f"  {arch:<20}{status.path}")
+        else:
+            print(f"  {arch:<20}not here; downloaded when asked for, or by hand from")
+            print(f"  {'':<20}{status.url}")
+            print(f"  {'':<20}to {status.path}")

@@ -1,0 +1,46 @@
+"""``featad list``: the named systems."""
+
+
+def add_parser(commands) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "list",
+        help="list the named systems",
+        description="List what can stand before and after the first hyphen of a "
+        "system's name, or every name.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--names", action="store_true", help="every system's name, one a line"
+    )
+
+
+def run(args) -> int:
+    """Print the systems."""
+    from featad.registry import (
+        RECOMMENDED,
+        SCORERS,
+        STATS_SCORERS,
+        describe_features,
+        list_systems,
+    )
+
+    systems = list_systems()
+    if args.names:
+        print("\n".join(system.name for system in systems))
+        return 0
+    features = describe_features()
+    print(f"{len(systems)} systems, named FEATURES-SCORER or FEATURES-stats-SCORER.")
+    print(f"Recommended: {RECOMMENDED}\n")
+    width = max(map(len, features))
+    print("FEATURES")
+    for name, summary in features.items():
+        print(f"  {name:<{width}}  {summary}")
+    print("\nSCORER: strange is what lies ...")
+    for name, scorer in SCORERS.items():
+        print(f"  {name:<{width}}  {scorer.summary} ({scorer.source})")
+    print(
+        f"\nstats- goes with {' and '.join(STATS_SCORERS)}: mean, std and max of a "
+        "middle layer of a network\ninstead of its last fully connected layer."
+    )
+    return 0

@@ -1,0 +1,82 @@
+"""``featad score``: images to a table of anomaly scores."""
+
+import sys
+from pathlib import Path
+
+from featad._commands import _options as options
+
+
+def add_parser(commands) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "score",
+        help="score images with a fitted model",
+        description="Score images and folders of images: one row for every input, in "
+        "input order, with path, anomaly_score (high = anomalous), threshold, "
+        "is_anomaly, p_value and error. Rows are written as they come.",
+        epilog="Exit codes: 0 done, even where images were skipped (their rows say "
+        "why); 1 the job failed, none of the images could be scored, or one could not "
+        "with --on-error raise; 2 wrong use.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("model", help="a file written by `featad fit`")
+    parser.add_argument("images", nargs="+", help="image files, and folders of them")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help=".csv, .parquet or .jsonl file (default: CSV on standard output)",
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=("skip", "raise"),
+        default="skip",
+        help="images that cannot be read: say so in their row and go on, or stop "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--batch-size", type=int, default=64, help="(default: 64)")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="where the pretrained weights lie here"
+    )
+    parser.add_argument(
+        "--allow-other-versions",
+        action="store_true",
+        help="load a model of another version of scikit-learn or featad all the same",
+    )
+
+
+def run(args) -> int:
+    """Score and write."""
+    from featad.images import list_images
+    from featad.persistence import load
+    from featad.scoring import score_to_file
+
+    if args.batch_size < 1:
+        raise ValueError(f"--batch-size must be 1 or more, but is {args.batch_size}.")
+    system = load(
+        args.model,
+        weights=args.weights,
+        allow_other_versions=args.allow_other_versions,
+    )
+    paths = []
+    for given in map(Path, args.images):
+        paths += list_images(given) if given.is_dir() else [given]
+    with options.progress_bar(len(paths), "scoring") as bar:
+        summary = score_to_file(
+            system,
+            paths,
+            args.output,
+            batch_size=args.batch_size,
+            on_error=args.on_error,
+            stream=sys.stdout,
+            progress=bar.update,
+        )
+    options.say(
+        f"scored {summary.scored} images, {summary.anomalous} of them anomalous"
+        + (f"; wrote {args.output}" if args.output else "")
+    )
+    if summary.failed:
+        options.say(
+            f"could not score {summary.failed} images; first: {summary.first_error}"
+        )
+    return 0 if summary.scored else 1

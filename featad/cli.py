@@ -1,0 +1,72 @@
+"""The command line: ``featad demo | fit | score | compare | list | doctor``."""
+
+import argparse
+import contextlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+
+from featad import __version__
+from featad.errors import FeatadError
+
+_COMMANDS = ("fit", "score", "compare", "list", "doctor", "demo")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, default=None
+        Arguments without the program's name; None takes the process's own.
+
+    Returns
+    -------
+    code : int
+        0 when all went well, 1 when the job failed, 2 for wrong use.
+    """
+    parser = _parser()
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as stop:  # argparse has said what is wrong, or printed help
+        return stop.code if isinstance(stop.code, int) else 2
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            return args.run(args)
+        except (FeatadError, ValueError, OSError, MemoryError) as error:
+            print(f"featad {args.command}: error: {_sentence(error)}", file=sys.stderr)
+            return 1
+        except BrokenPipeError:  # the reader of our output has gone, as in `| head`
+            with contextlib.suppress(OSError):
+                sys.stdout.close()
+            return 0
+        except KeyboardInterrupt:
+            print(f"featad {args.command}: interrupted", file=sys.stderr)
+            return 130
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="featad",
+        description="Find the odd image: anomaly detection that is scikit-learn.",
+        epilog="Exit codes: 0 done, 1 the job failed, 2 wrong use.",
+    )
+    parser.add_argument("--version", action="version", version=f"featad {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in _COMMANDS:
+        import_module(f"featad._commands.{name}").add_parser(commands)
+    return parser
+
+
+def _sentence(error):
+    if isinstance(error, MemoryError):
+        return "Out of memory: lower --batch-size, or fit on fewer images."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}"
+    return " ".join(str(error).split())
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    print(f"featad: warning: {' '.join(str(message).split())}", file=sys.stderr)

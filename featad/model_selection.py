@@ -1,0 +1,216 @@
+"""Splitting and scoring for one-class systems, as scikit-learn's tools take them."""
+
+from collections.abc import Callable, Iterator
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_random_state
+
+from featad._validation import check_labels
+from featad.base import anomaly_scores
+from featad.metrics import auroc, average_precision, tpr_at_fpr
+
+
+class OneClassKFold(BaseCrossValidator):
+    """Train on normal samples only, test on held-out normal samples and on anomalies.
+
+    The normal samples are shuffled and cut into ``n_splits`` parts; each fold tests one
+    part and trains on the others. Anomalies are tested in every fold, but for those
+    that ``contamination`` puts into the training set of that fold.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+
+    contamination : float in [0, 0.5), default=0.0
+        Share of each training set that is anomalous, to the nearest sample; the
+        anomalies are drawn anew for each fold.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds the shuffling. With None each call of :meth:`split` shuffles differently.
+
+    Notes
+    -----
+    Works as ``cv`` of ``GridSearchCV``, ``cross_val_score`` and
+    :func:`featad.compare`. As the same anomalies are tested in several folds, scores of
+    the folds are not independent.
+
+    Examples
+    --------
+    >>> from featad.model_selection import OneClassKFold
+    >>> y = [1, 1, 1, 1, -1, -1]
+    >>> for train, test in OneClassKFold(2, random_state=0).split(y, y):
+    ...     print(train, test)
+    [0 1] [2 3 4 5]
+    [2 3] [0 1 4 5]
+    """
+
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        contamination: float = 0.0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        # Checked here, as scikit-learn's splitters do: they are never cloned
+        if not isinstance(n_splits, Integral) or n_splits < 2:
+            raise ValueError(
+                f"OneClassKFold: n_splits should be an integer of at least 2, "
+                f"got {n_splits!r}."
+            )
+        if not isinstance(contamination, Real) or not 0 <= contamination < 0.5:
+            raise ValueError(
+                f"OneClassKFold: contamination should be in [0, 0.5), "
+                f"got {contamination!r}."
+            )
+        self.n_splits = n_splits
+        self.contamination = contamination
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : ignored
+
+        Returns
+        -------
+        n_splits : int
+        """
+        return self.n_splits
+
+    def split(
+        self, X: Any, y: ArrayLike | None = None, groups: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the training and test indices of each fold.
+
+        Parameters
+        ----------
+        X : sequence of n_samples samples
+            Only its length is used.
+
+        y : array-like of shape (n_samples,)
+            Labels: 1 normal, -1 anomalous.
+
+        groups : ignored
+
+        Yields
+        ------
+        train, test : int ndarrays
+            Sorted indices; together they hold every sample once.
+
+        Raises
+        ------
+        ValueError
+            If ``y`` is missing or holds other labels, or there are too few normal
+            samples or too few anomalies.
+        """
+        if y is None:
+            raise ValueError(
+                "OneClassKFold needs y to tell normal samples (1) from anomalies (-1), "
+                "got y=None. Pass y."
+            )
+        y = check_labels(y, n_samples=len(X), needs_both=True)
+        rng = check_random_state(self.random_state)
+        normal = rng.permutation(np.flatnonzero(y == 1))
+        anomalous = np.flatnonzero(y == -1)
+        if len(normal) < self.n_splits:
+            raise ValueError(
+                f"OneClassKFold: n_splits={self.n_splits} needs as many normal "
+                f"samples, got {len(normal)}. Lower n_splits."
+            )
+        folds = []  # found before the first is yielded: an error comes at once
+        for held_out in np.array_split(normal, self.n_splits):
+            n_normal = len(normal) - len(held_out)
+            share = self.contamination / (1 - self.contamination)
+            n_mixed_in = int(np.floor(n_normal * share + 0.5))
+            if n_mixed_in >= len(anomalous):
+                raise ValueError(
+                    f"OneClassKFold: contamination={self.contamination} puts "
+                    f"{n_mixed_in} anomalies among {n_normal} normal training samples "
+                    f"and needs one more to test on, but y has {len(anomalous)}. "
+                    "Lower contamination or add anomalies."
+                )
+            mixed_in = rng.permutation(anomalous)[:n_mixed_in]
+            test = np.concatenate([held_out, np.setdiff1d(anomalous, mixed_in)])
+            train = np.setdiff1d(np.arange(len(y)), test)
+            folds.append((train, np.sort(test)))
+        yield from folds
+
+
+def anomaly_roc_auc(estimator: Any, X: Any, y: ArrayLike) -> float:
+    """Score a fitted system by the area under the ROC curve.
+
+    Pass it as ``scoring=`` to ``GridSearchCV`` or ``cross_val_score``. Unlike
+    ``scoring="roc_auc"`` it refuses 0/1 labels, with which scikit-learn's scorer is
+    silently inverted: ``decision_function`` is high for *normal* samples.
+
+    Parameters
+    ----------
+    estimator : fitted system
+        Anything with ``score_samples`` or ``decision_function``, high = normal.
+
+    X : sequence of samples
+        What the system takes.
+
+    y : array-like of shape (n_samples,)
+        Labels: 1 normal, -1 anomalous.
+
+    Returns
+    -------
+    auroc : float
+        As :func:`featad.metrics.auroc`.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from featad.detectors import Mahalanobis
+    >>> from featad.model_selection import OneClassKFold, anomaly_roc_auc
+    >>> X, y = [[0.0], [0.1], [0.2], [0.3], [5.0]], [1, 1, 1, 1, -1]
+    >>> cv = OneClassKFold(2, random_state=0)
+    >>> cross_val_score(Mahalanobis(), X, y, cv=cv, scoring=anomaly_roc_auc)
+    array([1., 1.])
+    """
+    return _score(auroc, estimator, X, y)
+
+
+def anomaly_average_precision(estimator: Any, X: Any, y: ArrayLike) -> float:
+    """Score a fitted system by the average precision, anomalies being the positives.
+
+    Parameters
+    ----------
+    estimator, X, y
+        As in :func:`anomaly_roc_auc`.
+
+    Returns
+    -------
+    average_precision : float
+        As :func:`featad.metrics.average_precision`.
+    """
+    return _score(average_precision, estimator, X, y)
+
+
+def anomaly_tpr_at_fpr(estimator: Any, X: Any, y: ArrayLike) -> float:
+    """Score a fitted system by the share of anomalies found at 1 % false alarms.
+
+    Parameters
+    ----------
+    estimator, X, y
+        As in :func:`anomaly_roc_auc`.
+
+    Returns
+    -------
+    tpr : float
+        As :func:`featad.metrics.tpr_at_fpr` with ``fpr=0.01``.
+    """
+    return _score(tpr_at_fpr, estimator, X, y)
+
+
+def _score(metric: Callable, estimator: Any, X: Any, y: ArrayLike) -> float:
+    y = check_labels(y, needs_both=True)  # before the costly part
+    return metric(y, anomaly_scores(estimator, X))

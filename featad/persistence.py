@@ -1,0 +1,314 @@
+"""Models to files and back: a dump, and a manifest that a person can read."""
+
+import hashlib
+import json
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import InconsistentVersionWarning
+
+import featad
+from featad.base import anomaly_threshold
+from featad.errors import MissingExtraError, ModelFileError
+from featad.images import content_hash
+
+FORMAT = 1
+"""Raised when a file written by one featad cannot be read by another."""
+
+_PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "joblib")
+_SAFE = ".skops"
+
+
+def save(system: BaseEstimator, path: str | os.PathLike, *, X: Any = None) -> dict:
+    """Write a fitted system to a file, and its manifest beside it.
+
+    The file is a plain ``joblib.dump`` (or, where ``path`` ends in ``.skops``, a file
+    that runs no code when loaded; extra ``safe``). The manifest, ``path`` + ``.json``,
+    holds versions, parameters, threshold, fingerprints of weights, a digest of the
+    training data and the sha256 of the file. Neither is left half-written.
+
+    Parameters
+    ----------
+    system : estimator
+        A fitted detector or pipeline.
+
+    path : path-like
+        Where to write; the folder is made if need be.
+
+    X : sequence of sources, default=None
+        The training images, for their digest in the manifest.
+
+    Returns
+    -------
+    manifest : dict
+        What was written beside the model.
+
+    Raises
+    ------
+    MissingExtraError
+        If ``path`` ends in ``.skops`` and skops is not installed.
+
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, featad
+    >>> detector = featad.KMeansDistance(n_clusters=1).fit([[0.0], [1.0]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     manifest = featad.save(detector, f"{folder}/model.joblib")
+    ...     featad.load(f"{folder}/model.joblib")
+    KMeansDistance(n_clusters=1)
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.suffix == _SAFE:
+            _skops().dump(system, partial)
+        else:
+            joblib.dump(system, partial, compress=3)
+        manifest = _manifest(system, partial, X)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, manifest_path(path))
+    return manifest
+
+
+def load(
+    path: str | os.PathLike,
+    *,
+    weights: str | os.PathLike | None = None,
+    allow_other_versions: bool = False,
+) -> Any:
+    """Read a system written by `save`, and make sure that it is the same system.
+
+    Checked before anything is unpickled: the file against its manifest's sha256, and
+    the versions of featad and scikit-learn. Checked after: the pretrained weights
+    against the fingerprint they had at ``fit``.
+
+    A joblib file can run code when it is loaded: load only files you trust, or use the
+    ``.skops`` form.
+
+    Parameters
+    ----------
+    path : path-like
+        A file written by `save`, or a plain ``joblib.dump`` (which has no manifest: a
+        warning says that it was not checked).
+
+    weights : path-like, default=None
+        Where the pretrained weights lie on this machine, if not where they lay at
+        ``fit``.
+
+    allow_other_versions : bool, default=False
+        Load a file of another version of scikit-learn or featad all the same.
+
+    Returns
+    -------
+    system : estimator
+        As it was saved.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, cut short, changed, no model, or of another version.
+
+    WeightsNotFoundError, WeightsChangedError
+        If the pretrained weights are not to be had, or are others.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"There is no model file {str(path)!r}.")
+    manifest = _read_manifest(path)
+    if manifest is None:
+        warnings.warn(
+            f"{manifest_path(path).name} is missing: {path.name} was not checked for "
+            "damage and versions."
+        )
+    else:
+        _check_manifest(path, manifest, allow_other_versions)
+    system = _read_model(path, allow_other_versions)
+    for part in _parts(system):
+        if hasattr(part, "check_weights"):
+            if weights is not None:
+                part.set_params(weights=os.fspath(weights))
+            part.check_weights()
+    return system
+
+
+def manifest_path(path: str | os.PathLike) -> Path:
+    """Return where the manifest of a model file lies: beside it, with ``.json`` added."""
+    path = Path(path)
+    return path.with_name(path.name + ".json")
+
+
+def data_digest(X: Any) -> str:
+    """Return a sha256 digest of a set of images that does not depend on their order.
+
+    Parameters
+    ----------
+    X : sequence of sources
+        Paths, bytes, PIL images or arrays.
+
+    Returns
+    -------
+    digest : str
+        64 hexadecimal digits.
+    """
+    hashes = sorted(content_hash(source) for source in X)
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _manifest(system, file, X):
+    return {
+        "format": FORMAT,
+        "featad": featad.__version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "system": type(system).__name__,
+        "parameters": {
+            name: _plain(value) for name, value in sorted(system.get_params().items())
+        },
+        "threshold": anomaly_threshold(system),
+        "weights_fingerprints": [
+            part.weights_fingerprint_
+            for part in _parts(system)
+            if hasattr(part, "weights_fingerprint_")
+        ],
+        "training_images": None if X is None else len(X),
+        "training_data_digest": None if X is None else data_digest(X),
+        "sha256": _sha256(file),
+    }
+
+
+def _plain(value):
+    """Return a parameter as JSON can hold it."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, os.PathLike) else " ".join(repr(value).split())
+
+
+def _parts(estimator) -> Iterator[Any]:
+    """Yield an estimator and those inside it, steps and fitted copies alike."""
+    yield estimator
+    inner = [step for _, step in getattr(estimator, "steps", [])]
+    for name in ("estimator_", "best_estimator_"):
+        if hasattr(estimator, name):
+            inner.append(getattr(estimator, name))
+    for part in inner:
+        if isinstance(part, BaseEstimator):
+            yield from _parts(part)
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_manifest(path):
+    beside = manifest_path(path)
+    if not beside.exists():
+        return None
+    try:
+        manifest = json.loads(beside.read_text(encoding="utf-8"))
+        return {key: manifest[key] for key in ("format", "sha256", "packages")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(
+            f"{str(beside)!r} is not a featad manifest ({type(error).__name__}: "
+            f"{error}). Fit and save the model again."
+        ) from error
+
+
+def _check_manifest(path, manifest, allow_other_versions):
+    if _sha256(path) != manifest["sha256"]:
+        raise ModelFileError(
+            f"{str(path)!r} is damaged or was replaced: its sha256 is not the one in "
+            f"{manifest_path(path).name}. Copy both files again, or fit anew."
+        )
+    if allow_other_versions:
+        return
+    if manifest["format"] != FORMAT:
+        raise ModelFileError(
+            f"{str(path)!r} has file format {manifest['format']}, but this featad "
+            f"{featad.__version__} reads format {FORMAT}. Fit the model again."
+        )
+    theirs, ours = manifest["packages"].get("scikit-learn"), version("scikit-learn")
+    if str(theirs).split(".")[:2] != ours.split(".")[:2]:
+        raise ModelFileError(_other_version(path, theirs, ours))
+
+
+def _other_version(path, theirs, ours):
+    return (
+        f"{str(path)!r} was fitted with scikit-learn {theirs}, but {ours} is installed, "
+        "where its scores may differ. Fit the model again, install that version, or "
+        "pass allow_other_versions=True (--allow-other-versions)."
+    )
+
+
+def _read_model(path, allow_other_versions):
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore" if allow_other_versions else "error", InconsistentVersionWarning
+        )
+        try:
+            system = _read_safe(path) if path.suffix == _SAFE else joblib.load(path)
+        except InconsistentVersionWarning as error:
+            raise ModelFileError(
+                _other_version(
+                    path,
+                    error.original_sklearn_version,
+                    error.current_sklearn_version,
+                )
+            ) from error
+        except (MissingExtraError, ModelFileError):
+            raise
+        except Exception as error:  # unpickling damaged bytes raises anything at all
+            raise ModelFileError(
+                f"{str(path)!r} is no model file, or is damaged "
+                f"({type(error).__name__}: {error})."
+            ) from error
+    if not hasattr(system, "score_samples") and not hasattr(system, "predict"):
+        raise ModelFileError(
+            f"{str(path)!r} holds a {type(system).__name__}, not a fitted detector or "
+            "pipeline."
+        )
+    return system
+
+
+def _read_safe(path):
+    skops = _skops()
+    unknown = skops.get_untrusted_types(file=path)
+    foreign = [name for name in unknown if not name.startswith("featad.")]
+    if foreign:
+        raise ModelFileError(
+            f"{str(path)!r} holds types that are neither featad's nor known to be safe: "
+            f"{', '.join(foreign)}."
+        )
+    return skops.load(path, trusted=unknown)
+
+
+def _skops():
+    try:
+        import skops.io
+    except ImportError as error:
+        raise MissingExtraError(
+            "A .skops model file needs skops: pip install 'featad[safe]'."
+        ) from error
+    return skops.io

@@ -1,0 +1,283 @@
+"""Named systems: ``<features>-<scorer>`` to a scikit-learn Pipeline."""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.svm import OneClassSVM
+
+from featad.detectors import (
+    KMeansDistance,
+    Mahalanobis,
+    NearestNeighbours,
+    PCAReconstruction,
+)
+from featad.features import (
+    BACKBONES,
+    BackboneFeatures,
+    FilterBankFeatures,
+    VGGFeatures,
+    default_layers,
+)
+from featad.images import ImageReader
+
+RECOMMENDED = "vgg16-stats-mahalanobis"
+"""What ``featad fit`` takes without ``--system``: the strongest cheap system measured."""
+
+_STATS = "stats-"
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """How features are scored: the last steps of a system.
+
+    Attributes
+    ----------
+    detector : estimator
+        The unfitted last step.
+
+    summary : str
+        One line on what "strange" means here.
+
+    source : str
+        Authors and year.
+
+    whiten : bool
+        Whether PCA to 97 % of the variance, whitened, goes before the detector.
+
+    grid : dict
+        Parameters worth trying, for ``GridSearchCV``.
+    """
+
+    detector: Any
+    summary: str
+    source: str
+    whiten: bool = False
+    grid: dict[str, list] = field(default_factory=dict)
+
+
+SCORERS: dict[str, Scorer] = {
+    "ocsvm": Scorer(
+        OneClassSVM(nu=0.05),
+        "outside the boundary of a one-class SVM",
+        "Schölkopf et al. 2001",
+        whiten=True,
+        grid={"detector__nu": [0.01, 0.05, 0.2], "detector__gamma": ["scale", 0.01]},
+    ),
+    "kmeans": Scorer(
+        KMeansDistance(n_clusters=8),
+        "far from every k-means centre",
+        "MacQueen 1967",
+        whiten=True,
+        grid={"detector__n_clusters": [1, 4, 8, 16]},
+    ),
+    "iforest": Scorer(
+        IsolationForest(n_estimators=200),
+        "isolated by few random splits",
+        "Liu et al. 2008",
+        whiten=True,
+        grid={"detector__max_samples": [64, 256], "detector__max_features": [0.5, 1.0]},
+    ),
+    "lof": Scorer(
+        LocalOutlierFactor(n_neighbors=20, novelty=True),
+        "in a sparser place than its neighbours",
+        "Breunig et al. 2000",
+        grid={"detector__n_neighbors": [5, 20, 50]},
+    ),
+    "mahalanobis": Scorer(
+        Mahalanobis(),
+        "far from the mean, in units of the shrunk covariance",
+        "Ledoit and Wolf 2004; Rippel et al. 2021",
+        grid={"reduce": ["passthrough", PCA(0.97), PCA(0.997)]},
+    ),
+    "knn": Scorer(
+        NearestNeighbours(n_neighbors=1),
+        "far from its nearest normal neighbour",
+        "Ramaswamy et al. 2000; Bergman et al. 2020",
+        whiten=True,
+        grid={
+            "detector__n_neighbors": [1, 5],
+            "reduce": ["passthrough", PCA(0.97, whiten=True)],
+        },
+    ),
+    "pca": Scorer(
+        PCAReconstruction(n_components=0.97),
+        "badly rebuilt from the principal components",
+        "Shyu et al. 2003",
+        grid={"detector__n_components": [0.8, 0.9, 0.97]},
+    ),
+}
+
+STATS_SCORERS = ("mahalanobis", "knn")
+_PLAIN_FEATURES = {
+    "pixels": "grey pixels at 32 x 32: the trivial baseline",
+    "filters": "a fixed bank of texture filters: needs no pretrained weights",
+}
+
+
+@dataclass(frozen=True)
+class SystemInfo:
+    """One line about a named system: ``name``, ``summary`` and ``source``."""
+
+    name: str
+    summary: str
+    source: str
+
+
+def list_systems() -> list[SystemInfo]:
+    """Return every named system, features by features.
+
+    Returns
+    -------
+    systems : list of SystemInfo
+
+    Examples
+    --------
+    >>> from featad.registry import list_systems
+    >>> [s.source for s in list_systems() if s.name == "vgg16-kmeans"]
+    ['MacQueen 1967']
+    """
+    systems = []
+    for features in [*BACKBONES, *_PLAIN_FEATURES]:
+        for prefix in ("", _STATS):
+            for kind, scorer in SCORERS.items():
+                name = f"{features}-{prefix}{kind}"
+                if _is_system(features, prefix + kind):
+                    systems.append(SystemInfo(name, scorer.summary, scorer.source))
+    return systems
+
+
+def describe_features() -> dict[str, str]:
+    """Return what each name before the first hyphen stands for."""
+    networks = {
+        arch: f"frozen {arch}; stats-: mean, std and max of {default_layers(arch)[1]}"
+        for arch in BACKBONES
+    }
+    return networks | _PLAIN_FEATURES
+
+
+def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipeline:
+    """Return the named system as an unfitted scikit-learn Pipeline.
+
+    Its steps are ``features`` (sources to a table), ``normalize``, ``reduce`` and
+    ``detector``; each may be replaced or set to ``"passthrough"`` by a grid.
+
+    Parameters
+    ----------
+    name : str
+        ``<features>-<scorer>``, as ``featad list`` prints them: ``"vgg16-ocsvm"`` takes
+        the last fully connected layer, ``"vgg16-stats-mahalanobis"`` the mean, standard
+        deviation and maximum of a middle layer.
+
+    random_state : int or None, default=0
+        Seeds every step that is random.
+
+    **overrides : dict
+        ``step__parameter=value`` sets a parameter of a step; a plain ``parameter=value``
+        (``weights=FILE``, ``cache=DIR``, ``device="cpu"``) goes to the ``features``
+        step.
+
+    Returns
+    -------
+    system : sklearn.pipeline.Pipeline
+
+    Raises
+    ------
+    ValueError
+        If there is no such system, or a parameter that none of its steps has.
+
+    Examples
+    --------
+    >>> from featad.registry import build
+    >>> system = build("vgg16-ocsvm", detector__nu=0.1, device="cpu")
+    >>> list(system.named_steps)
+    ['features', 'normalize', 'reduce', 'detector']
+    >>> system["features"].layer, system["detector"].nu
+    ('fc7', 0.1)
+    """
+    features, kind, scorer = _parse(name)
+    system = Pipeline(
+        [
+            ("features", _features(features, stats=kind.startswith(_STATS))),
+            ("normalize", _normalizer(features)),
+            ("reduce", PCA(0.97, whiten=True) if scorer.whiten else "passthrough"),
+            ("detector", clone(scorer.detector)),
+        ]
+    )
+    own = system["features"].get_params()
+    overrides = {
+        key if "__" in key or key not in own else f"features__{key}": value
+        for key, value in overrides.items()
+    }
+    known = system.get_params()
+    unknown = sorted(set(overrides) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{name} has no parameter {unknown[0]!r}. Its features take "
+            f"{', '.join(sorted(own))}; other steps take step__parameter, as in "
+            "detector__contamination=0.1."
+        )
+    seeds = {key: random_state for key in known if key.endswith("__random_state")}
+    return system.set_params(**(seeds | overrides))
+
+
+def default_grid(name: str) -> dict[str, list]:
+    """Return the parameters worth trying for a system, for ``GridSearchCV``.
+
+    Parameters
+    ----------
+    name : str
+        A named system.
+
+    Returns
+    -------
+    grid : dict of str to list
+        Keys are parameters of ``build(name)``.
+
+    Examples
+    --------
+    >>> from featad.registry import default_grid
+    >>> default_grid("vgg16-kmeans")
+    {'detector__n_clusters': [1, 4, 8, 16]}
+    """
+    return dict(_parse(name)[2].grid)
+
+
+def _is_system(features, kind):
+    if kind.startswith(_STATS):
+        return features in BACKBONES and kind[len(_STATS) :] in STATS_SCORERS
+    return (features in BACKBONES or features in _PLAIN_FEATURES) and kind in SCORERS
+
+
+def _parse(name):
+    features, _, kind = name.partition("-")
+    if _is_system(features, kind):
+        return features, kind, SCORERS[kind.removeprefix(_STATS)]
+    near = get_close_matches(name, [system.name for system in list_systems()], n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `featad list`."
+    raise ValueError(f"There is no system {name!r}: {hint}")
+
+
+def _features(features, *, stats):
+    if features == "pixels":
+        return ImageReader(size=32, mode="L", flatten=True)
+    if features == "filters":
+        return FilterBankFeatures()
+    last, middle = default_layers(features)
+    network = VGGFeatures if features.startswith("vgg") else BackboneFeatures
+    if stats:
+        return network(features, layer=middle, pooling=("mean", "std", "max"))
+    return network(features, layer=last)
+
+
+def _normalizer(features):
+    if features == "pixels":
+        return "passthrough"
+    # filter responses have units of their own; network activations share one
+    return StandardScaler() if features == "filters" else Normalizer()

@@ -1,0 +1,157 @@
+"""Score histogram, ROC curve, and the most anomalous images."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import roc_curve
+
+from featad._validation import check_labels
+from featad.errors import MissingExtraError
+from featad.images import read_image
+from featad.metrics import auroc
+
+_NORMAL, _ANOMALOUS, _INK = "#3b75af", "#c8553d", "#333333"
+
+
+def plot_histogram(
+    y: ArrayLike, anomaly_score: ArrayLike, threshold: float, path: str | os.PathLike
+) -> Path:
+    """Draw how anomaly scores of normal and anomalous images lie about the threshold.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        1 normal, -1 anomalous.
+
+    anomaly_score : array-like of shape (n_samples,)
+        High = anomalous.
+
+    threshold : float
+        On the scale of ``anomaly_score``.
+
+    path : path-like
+        The PNG file to write.
+
+    Returns
+    -------
+    path : Path
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed (extra ``report``).
+    """
+    scores = np.asarray(anomaly_score, dtype=float)
+    y = check_labels(y, n_samples=len(scores))
+    figure, axes = _figure(6.4, 3.6)
+    edges = np.histogram_bin_edges(np.append(scores, threshold), bins=40)
+    for label, name, colour in ((1, "normal", _NORMAL), (-1, "anomalous", _ANOMALOUS)):
+        chosen = scores[y == label]
+        axes.hist(chosen, edges, color=colour, alpha=0.7, label=f"{name} ({len(chosen)})")
+    axes.axvline(threshold, color=_INK, linestyle="--", linewidth=1.2, label="threshold")
+    axes.set_xlabel("anomaly score")
+    axes.set_ylabel("images")
+    axes.legend(frameon=False)
+    return _save(figure, path)
+
+
+def plot_roc(
+    curves: dict[str, tuple[ArrayLike, ArrayLike]], path: str | os.PathLike
+) -> Path:
+    """Draw the ROC curve of one or more systems.
+
+    Parameters
+    ----------
+    curves : dict of str to (y, anomaly_score)
+        By name of the system.
+
+    path : path-like
+        The PNG file to write.
+
+    Returns
+    -------
+    path : Path
+    """
+    figure, axes = _figure(4.8, 4.6)
+    for name, (y, anomaly_score) in curves.items():
+        fpr, tpr, _ = roc_curve(np.asarray(y) == -1, anomaly_score)
+        label = f"{name}: AUROC {auroc(y, anomaly_score):.3f}"
+        axes.plot(fpr, tpr, linewidth=2, label=label, clip_on=False)
+    axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=1, linestyle=":")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xlabel("normal images called anomalous")
+    axes.set_ylabel("anomalous images found")
+    axes.legend(frameon=False, loc="lower right")
+    return _save(figure, path)
+
+
+def plot_most_anomalous(
+    sources: Sequence[Any],
+    anomaly_score: ArrayLike,
+    path: str | os.PathLike,
+    *,
+    threshold: float | None = None,
+    n_images: int = 12,
+) -> Path:
+    """Draw the images with the highest anomaly scores, the strangest first.
+
+    Parameters
+    ----------
+    sources : sequence of sources
+        Paths, bytes, PIL images or arrays.
+
+    anomaly_score : array-like of shape (n_samples,)
+        High = anomalous; NaN (an image that could not be read) is left out.
+
+    path : path-like
+        The PNG file to write.
+
+    threshold : float, default=None
+        Scores above it are drawn in the colour of anomalies.
+
+    n_images : int, default=12
+        How many.
+
+    Returns
+    -------
+    path : Path
+    """
+    scores = np.asarray(anomaly_score, dtype=float)
+    order = [i for i in np.argsort(scores)[::-1] if np.isfinite(scores[i])][:n_images]
+    columns = min(6, max(1, len(order)))
+    rows = -(-len(order) // columns) or 1
+    figure, axes = _figure(1.7 * columns, 2.05 * rows, rows, columns)
+    for ax in np.ravel(axes):
+        ax.axis("off")
+    for ax, i in zip(np.ravel(axes), order, strict=False):
+        beyond = threshold is not None and scores[i] > threshold
+        ax.imshow(read_image(sources[i]))
+        ax.set_title(
+            f"{scores[i]:.4g}", fontsize=9, color=_ANOMALOUS if beyond else _INK
+        )
+    return _save(figure, path)
+
+
+def _figure(width, height, rows=1, columns=1):
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(
+            "Pictures need matplotlib: pip install 'featad[report]'."
+        ) from error
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    axes = figure.subplots(rows, columns)
+    if rows == columns == 1:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _save(figure, path):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return path

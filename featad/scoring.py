@@ -1,0 +1,269 @@
+"""Scoring many images: a row for every input, and nothing scored is ever lost."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from featad.base import anomaly_threshold, as_anomaly_score, last_step
+from featad.errors import MissingExtraError
+from featad.images import describe_source
+
+COLUMNS = (
+    "path",
+    "anomaly_score",
+    "threshold",
+    "is_anomaly",
+    "p_value",
+    "error",
+)
+"""The columns of a score table, one row per image."""
+
+FORMATS = (".csv", ".parquet", ".jsonl")
+"""The endings a score file may have."""
+
+
+def score_images(
+    system: BaseEstimator,
+    sources: Sequence[Any],
+    *,
+    batch_size: int = 64,
+    on_error: str = "skip",
+) -> Iterator[pd.DataFrame]:
+    """Score images a batch at a time, in input order.
+
+    Memory does not grow with the number of images: each batch is read, scored, handed
+    over and forgotten.
+
+    Parameters
+    ----------
+    system : estimator
+        A fitted system that takes sources, such as a pipeline that starts with
+        ``VGGFeatures`` or ``ImageReader``.
+
+    sources : sequence of sources
+        Paths, bytes, PIL images or arrays.
+
+    batch_size : int, default=64
+        Images scored at a time.
+
+    on_error : {"skip", "raise"}, default="skip"
+        What to do with an image that cannot be scored: say why in its row and go on, or
+        hand over what was scored before it and raise.
+
+    Yields
+    ------
+    rows : DataFrame
+        One row per image with the columns ``path`` (or a description of what was in
+        memory), ``anomaly_score`` (float, high = anomalous), ``threshold`` (float, of
+        the same scale), ``is_anomaly`` (bool), ``p_value`` (float in (0, 1], of
+        calibrated systems, else missing) and ``error`` (str or None). Where there is an
+        error the four in the middle are missing.
+
+    Raises
+    ------
+    ImageReadError
+        With ``on_error="raise"``, at the first image that cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad import ImageReader, KMeansDistance, score_images
+    >>> from sklearn.pipeline import make_pipeline
+    >>> parts = np.full((9, 8, 8), 0.5) + np.linspace(0, 0.1, 9)[:, None, None]
+    >>> system = make_pipeline(ImageReader(flatten=True), KMeansDistance(1)).fit(parts)
+    >>> odd = np.zeros((1, 8, 8))
+    >>> pd.concat(score_images(system, odd))["is_anomaly"].tolist()
+    [True]
+    """
+    if on_error not in ("skip", "raise"):
+        raise ValueError(f"on_error must be 'skip' or 'raise', but is {on_error!r}.")
+    threshold = anomaly_threshold(system)  # first: an unfitted system fails here
+    for start in range(0, len(sources), batch_size):
+        batch = [sources[i] for i in range(start, min(start + batch_size, len(sources)))]
+        names = [describe_source(source, start + i) for i, source in enumerate(batch)]
+        scores, errors = _score(system, batch)
+        failed = next((i for i, error in enumerate(errors) if error), None)
+        if failed is not None and on_error == "raise":
+            kept = slice(failed)
+            yield _rows(system, threshold, names[kept], scores[kept], errors[kept])
+            raise errors[failed]
+        yield _rows(system, threshold, names, scores, errors)
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What a scoring run came to: counts of images ``scored``, ``anomalous``, ``failed``.
+
+    ``first_error`` is the first failure's message, or None.
+    """
+
+    scored: int
+    anomalous: int
+    failed: int
+    first_error: str | None
+
+
+def score_to_file(
+    system: BaseEstimator,
+    sources: Sequence[Any],
+    path: str | os.PathLike | None,
+    *,
+    batch_size: int = 64,
+    on_error: str = "skip",
+    stream: Any = None,
+    progress: Callable[[int], None] = lambda n_images: None,
+) -> ScoreSummary:
+    """Score images into a ``.csv``, ``.parquet`` or ``.jsonl`` file as they come.
+
+    Rows are written batch by batch, so a fault halfway loses nothing scored before it.
+
+    Parameters
+    ----------
+    system : estimator
+        A fitted system that takes sources.
+
+    sources : sequence of sources
+        Paths, bytes, PIL images or arrays.
+
+    path : path-like or None
+        Where to write; the ending chooses the format (Parquet: extra ``parquet``). None
+        writes CSV to ``stream``.
+
+    batch_size : int, default=64
+        Images scored, and rows written, at a time.
+
+    on_error : {"skip", "raise"}, default="skip"
+        See `score_images`.
+
+    stream : text file, default=None
+        Where CSV goes when ``path`` is None.
+
+    progress : callable
+        Called with the number of images of each batch once its rows are written.
+
+    Returns
+    -------
+    summary : ScoreSummary
+
+    Raises
+    ------
+    ValueError
+        If the ending is none of the three.
+
+    OSError
+        If the file cannot be written.
+    """
+    scored = anomalous = failed = 0
+    first_error = None
+    with _writer(path, stream) as write:
+        for rows in score_images(
+            system, sources, batch_size=batch_size, on_error=on_error
+        ):
+            write(rows)
+            bad = rows["error"].notna()
+            scored += int((~bad).sum())
+            anomalous += int(rows["is_anomaly"].fillna(False).sum())
+            failed += int(bad.sum())
+            if first_error is None and bad.any():
+                first_error = rows["error"][bad].iloc[0]
+            progress(len(rows))
+    return ScoreSummary(scored, anomalous, failed, first_error)
+
+
+def _score(system, batch):
+    """Return scores (NaN where it failed) and errors (None where it did not).
+
+    A batch that fails is halved until the images at fault stand alone.
+    """
+    try:
+        return system.score_samples(batch), [None] * len(batch)
+    except (ValueError, OSError) as error:
+        if len(batch) == 1:
+            return np.array([np.nan]), [error]
+    middle = len(batch) // 2
+    left, right = _score(system, batch[:middle]), _score(system, batch[middle:])
+    return np.concatenate([left[0], right[0]]), left[1] + right[1]
+
+
+def _rows(system, threshold, names, scores, errors):
+    fine = np.array([error is None for error in errors], dtype=bool)
+    anomaly_score = as_anomaly_score(scores)
+    p_value = np.full(len(names), np.nan)
+    calibrated = last_step(system)
+    if hasattr(calibrated, "p_values_from_scores") and fine.any():
+        p_value[fine] = calibrated.p_values_from_scores(scores[fine])
+    is_anomaly = pd.array(anomaly_score > threshold, dtype="boolean")
+    is_anomaly[~fine] = pd.NA
+    reasons = [None if error is None else str(error) for error in errors]
+    thresholds = np.where(fine, threshold, np.nan)
+    columns = (names, anomaly_score, thresholds, is_anomaly, p_value, reasons)
+    return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+
+
+@contextmanager
+def _writer(path, stream):
+    """Yield a function that appends a frame of rows to the file."""
+    if path is None:
+        yield _csv_writer(stream)
+        return
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise ValueError(
+            f"Scores are written to {', '.join(FORMATS)}, but the file is called "
+            f"{path.name!r}."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        with _parquet_writer(path) as write:
+            yield write
+        return
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        yield (_csv_writer if path.suffix == ".csv" else _jsonl_writer)(file)
+
+
+def _csv_writer(file):
+    header = True
+
+    def write(rows):
+        nonlocal header
+        rows.to_csv(file, index=False, header=header, lineterminator="\n")
+        file.flush()
+        header = False
+
+    return write
+
+
+def _jsonl_writer(file):
+    def write(rows):
+        rows.to_json(
+            file, orient="records", lines=True, force_ascii=False, double_precision=15
+        )
+        file.flush()
+
+    return write
+
+
+@contextmanager
+def _parquet_writer(path):
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError(
+            "A .parquet file needs pyarrow: pip install 'featad[parquet]', or write .csv."
+        ) from error
+    number, text = pa.float64(), pa.string()
+    types = (text, number, number, pa.bool_(), number, text)
+    schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
+    with parquet.ParquetWriter(path, schema) as writer:
+        # missing numbers are null in the file, not NaN
+        yield lambda rows: writer.write_table(
+            pa.Table.from_pandas(rows, schema, preserve_index=False)
+        )

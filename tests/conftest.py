@@ -1,0 +1,53 @@
+"""Fixtures: tiny images for all tests, real images and weights where they are present."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _present(variable: str, default: Path, what: str) -> Path:
+    path = Path(os.environ.get(variable, default))
+    if not path.exists():
+        pytest.skip(f"{what} not found at {path}; set {variable} to their place")
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real data sets (magnetic_tile, mnist, ...)."""
+    return _present("FEATAD_DATA", SHARED / "data", "the real data sets")
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Path:
+    """Return the file of ImageNet-trained SqueezeNet 1.1 weights."""
+    default = SHARED / "weights" / "squeezenet1_1-imagenet.pth"
+    return _present("FEATAD_WEIGHTS", default, "pretrained SqueezeNet weights")
+
+
+@pytest.fixture(scope="session")
+def images() -> np.ndarray:
+    """Return 24 smooth random images, float32 (24, 8, 8, 3) in [0, 1]."""
+    rng = np.random.default_rng(0)
+    colour = rng.uniform(0.2, 0.8, size=(24, 1, 1, 3))
+    noise = rng.normal(0, 0.05, size=(24, 8, 8, 3))
+    images = np.clip(colour + noise, 0, 1).astype(np.float32)
+    images.setflags(write=False)
+    return images
+
+
+@pytest.fixture
+def image_folder(tmp_path, images) -> Path:
+    """Return a folder of six 8 x 8 PNG files, 0.png to 5.png."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index, image in enumerate(images[:6]):
+        Image.fromarray((image * 255).round().astype(np.uint8)).save(
+            folder / f"{index}.png"
+        )
+    return folder
