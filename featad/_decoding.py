@@ -6,7 +6,6 @@ channel, because Pillow has no deep colour images.
 """
 
 import io
-import os
 import sys
 import zlib
 from collections.abc import Callable
@@ -58,34 +57,36 @@ def decode(source: object, mode: str, max_value: float | None) -> list[Image.Ima
                 "file instead of the opened image"
             )
         return _image_planes(source, lambda: source, mode, max_value)
+    if not isinstance(source, bytes):
+        source = Path(source)
+        if source.is_dir():
+            raise Unreadable("it is a folder; list_images(folder) gives its images")
+    head = _head(source)
+    if not head:
+        raise Unreadable("the file is empty")
+    if head.startswith(b"\x89PNG") and head[24:] == b"\x10\x04":
+        source = _as_eight_bit_rgba(source)
+        with open_image(source) as image:
+            return _deep_grey_alpha(image, mode, max_value)
+    with open_image(source) as image:
+        return _image_planes(image, lambda: open_image(source), mode, max_value)
+
+
+def _head(source: bytes | Path) -> bytes:
     if isinstance(source, bytes):
-        return _file_planes(lambda: io.BytesIO(source), mode, max_value)
-    path = Path(os.fspath(source))
-    if path.is_dir():
-        raise Unreadable("it is a folder; list_images(folder) gives its images")
-    return _file_planes(lambda: open(path, "rb"), mode, max_value)
+        return source[:26]
+    with source.open("rb") as file:
+        return file.read(26)
 
 
-def _file_planes(open_file: Callable, mode: str, max_value: float | None) -> list:
-    with open_file() as file:
-        head = file.read(26)
-        if not head:
-            raise Unreadable("the file is empty")
-        if head.startswith(b"\x89PNG") and head[24:] == b"\x10\x04":
-            file.seek(0)
-            return _deep_grey_alpha_png(file.read(), mode, max_value)
-        file.seek(0)
-        with open_image(file) as image, open_file() as again:
-            return _image_planes(image, lambda: open_image(again), mode, max_value)
-
-
-def open_image(file: io.BufferedIOBase) -> Image.Image:
+def open_image(source: bytes | Path) -> Image.Image:
     """Open an image of a known format, unless it is too large to decode safely."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         raise Unreadable(
-            f"it is not an image in a format known here ({', '.join(FORMATS)})"
+            f"it is no image that can be read as one of {', '.join(FORMATS)}"
         ) from None
     except Image.DecompressionBombError:
         raise Unreadable(too_large()) from None
@@ -110,24 +111,29 @@ def too_large(found: str = "it has ") -> str:
 
 def _image_planes(
     image: Image.Image, reopen: Callable, mode: str, max_value: float | None
-) -> list:
+) -> list[Image.Image]:
     if _has_deep_colour(image):
-        values = _deep_colour(image, reopen)
-        planes = _deep_planes(values, mode, _limit(image, 65535, max_value))
+        limit = _limit(image, max_value)
+        planes = _deep_planes(_deep_colour(image, reopen, limit), mode, limit)
     elif image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values, limit = _deep_grey(image, max_value)
-        planes = _deep_planes(values, mode, limit)
+        limit = _limit(image, max_value)
+        planes = _deep_planes(_deep_grey(image, limit), mode, limit)
     else:
         planes = _eight_bit_planes(image, mode, max_value)
+    return _upright(planes, image)
+
+
+def _upright(planes: list[Image.Image], image: Image.Image) -> list[Image.Image]:
+    """Apply the orientation that EXIF asks for (TIFF is upright once loaded)."""
     turn = _ORIENTATION.get(image.getexif().get(_EXIF_ORIENTATION))
     return planes if turn is None else [plane.transpose(turn) for plane in planes]
 
 
-def _eight_bit_planes(image: Image.Image, mode: str, max_value: float | None) -> list:
+def _eight_bit_planes(
+    image: Image.Image, mode: str, max_value: float | None
+) -> list[Image.Image]:
     image.load()
-    if image.mode in ("LA", "PA", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-    if image.mode in ("RGBA", "RGBa"):
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         if image.getextrema()[3][0] < 255:
             white = Image.new("RGBA", image.size, "white")
@@ -145,54 +151,51 @@ def _eight_bit_planes(image: Image.Image, mode: str, max_value: float | None) ->
 
 def _has_deep_colour(image: Image.Image) -> bool:
     """Whether Pillow is about to drop the low bytes of a 16-bit colour image."""
-    if image.mode.startswith("I"):
+    tiles = getattr(image, "tile", ())
+    if not tiles or image.mode == "F" or image.mode.startswith("I"):
         return False
-    bits = getattr(image, "tag_v2", {}).get(_BITS, ())
-    return any(16 in _sample_bits(tile) for tile in getattr(image, "tile", ())) or (
-        bool(getattr(image, "tile", ())) and image.mode != "F" and 16 in bits
-    )
-
-
-def _sample_bits(tile: tuple) -> tuple[int, ...]:
-    codec, arguments = tile[0], tile[3]
-    raw_mode = arguments if isinstance(arguments, str) else (arguments or ("",))[0]
-    deep_ppm = codec == "ppm" and arguments[1] > 255 and raw_mode == "RGB"
-    return (16,) if deep_ppm or ";16" in str(raw_mode) else (8,)
-
-
-def _deep_colour(image: Image.Image, reopen: Callable) -> np.ndarray:
-    """Read 16-bit colours: one decoding gives the high bytes, another the low ones."""
-    codec, _, offset, arguments = image.tile[0]
+    codec, arguments = tiles[0][0], tiles[0][3]
     if codec == "ppm":
-        again = reopen()
-        again.fp.seek(offset)
-        shape = (image.height, image.width, 3)
-        data = again.fp.read(2 * np.prod(shape, dtype=int))
-        if len(data) < 2 * np.prod(shape, dtype=int):
-            raise Unreadable("the file is truncated")
-        values = np.frombuffer(data, ">u2").reshape(shape)
-        return np.asarray(values / (arguments[1] / 65535.0))
+        return arguments[1] > 255 and arguments[0] == "RGB"
+    raw_mode = arguments if isinstance(arguments, str) else (arguments or ("",))[0]
+    return ";16" in str(raw_mode) or 16 in getattr(image, "tag_v2", {}).get(_BITS, ())
+
+
+def _deep_colour(image: Image.Image, reopen: Callable, limit: float) -> np.ndarray:
+    """Read 16-bit colours: one decoding gives the high bytes, another the low ones."""
+    if image.tile[0][0] == "ppm":
+        return _deep_ppm(image)
     if getattr(image, "tag_v2", {}).get(_PLANAR) == 2:
         raise Unreadable(
             "16-bit TIFF files with separate planes are not supported; store the "
             "channels together (PlanarConfiguration 1)"
         )
-    again = reopen()
-    again.tile = [(*tile[:3], _low_byte_arguments(tile[3])) for tile in again.tile]
-    high, low = np.asarray(image).astype(np.uint16), np.asarray(again)
-    values = (high << 8) | low
-    key = image.info.get("transparency")
-    if image.mode == "RGB" and isinstance(key, tuple):  # one colour stands for "clear"
-        values[(values == np.array(key)).all(axis=2)] = 65535
-        return values
+    with reopen() as again:
+        again.tile = [(*tile[:3], _low_byte_arguments(tile[3])) for tile in again.tile]
+        low = np.asarray(again)
+    values = (np.asarray(image).astype(np.uint16) << 8) | low
     if image.mode in ("RGB", "RGBX"):
-        return values[..., :3]
-    scaled = values / 65535.0
+        values = values[..., :3]
+        clear = image.info.get("transparency")  # one colour that stands for "clear"
+        if isinstance(clear, tuple):
+            values[(values == np.array(clear)).all(axis=2)] = limit
+        return values
+    colour, last = values[..., :-1], values[..., -1:] / 65535.0
     if image.mode == "RGBA":
-        return 65535 * _on_white(scaled)
+        return colour * last + limit * (1 - last)
     if image.mode == "CMYK":
-        return 65535 * (1 - scaled[..., :3]) * (1 - scaled[..., 3:])
+        return limit * (1 - colour / 65535.0) * (1 - last)
     raise Unreadable(f"16-bit images of mode {image.mode} are not supported")
+
+
+def _deep_ppm(image: Image.Image) -> np.ndarray:
+    _, _, offset, (_, largest) = image.tile[0]
+    size = image.height * image.width * 3
+    image.fp.seek(offset)
+    values = np.frombuffer(image.fp.read(2 * size), ">u2")
+    if values.size < size:
+        raise Unreadable("the file is truncated")
+    return values.reshape(image.height, image.width, 3) * (65535.0 / largest)
 
 
 def _low_byte_arguments(arguments: str | tuple) -> str | tuple:
@@ -205,56 +208,54 @@ def _low_byte_arguments(arguments: str | tuple) -> str | tuple:
     return f"{channels};{_LOW_BYTE[depth]}"
 
 
-def _deep_grey_alpha_png(data: bytes, mode: str, max_value: float | None) -> list:
-    """Read 16-bit grey with alpha: four bytes a pixel, so the layout of 8-bit RGBA."""
+def _as_eight_bit_rgba(source: bytes | Path) -> bytes:
+    """Rename the pixels of a 16-bit grey + alpha PNG: four bytes each, like RGBA."""
+    data = source if isinstance(source, bytes) else source.read_bytes()
     header = data[12:24] + b"\x08\x06" + data[26:29]
-    checksum = zlib.crc32(header).to_bytes(4, "big")
-    with open_image(io.BytesIO(data[:12] + header + checksum + data[33:])) as image:
-        pairs = np.asarray(image).view(">u2") / 65535.0  # (H, W, 2)
-        limit = 65535 if max_value is None else max_value
-        planes = _deep_planes(65535 * _on_white(pairs), mode, limit)
-        turn = _ORIENTATION.get(image.getexif().get(_EXIF_ORIENTATION))
-    return planes if turn is None else [plane.transpose(turn) for plane in planes]
+    return data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
 
 
-def _deep_grey(image: Image.Image, max_value: float | None) -> tuple[np.ndarray, float]:
-    file_format = image.format
-    values = np.asarray(image)
+def _deep_grey_alpha(
+    image: Image.Image, mode: str, max_value: float | None
+) -> list[Image.Image]:
+    limit = 65535 if max_value is None else max_value
+    pairs = np.asarray(image).view(">u2").astype(np.float64)  # (H, W, 2)
+    grey, alpha = pairs[..., :1], pairs[..., 1:] / 65535
+    return _upright(
+        _deep_planes(grey * alpha + limit * (1 - alpha), mode, limit), image
+    )
+
+
+def _deep_grey(image: Image.Image, limit: float) -> np.ndarray:
+    values = np.asarray(image)[..., None]
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # white is zero
+        values = limit - values.astype(np.float64)
+    clear = image.info.get("transparency")
+    return np.where(values == clear, limit, values) if clear is not None else values
+
+
+def _limit(image: Image.Image, max_value: float | None) -> float:
+    """Return the value that is white: given, declared by the file, or the type's."""
+    if max_value is not None:
+        return max_value
     if image.mode == "F":
-        limit = _limit(image, 1.0, max_value)
-    elif image.mode != "I" or file_format in ("PNG", "PPM"):
-        limit = _limit(image, 65535, max_value)
-    elif max_value is None:
+        return 1.0
+    if image.mode == "I" and image.format not in ("PNG", "PPM"):
         raise Unreadable(
             "integers of 32 bits, or with a sign, have no usual range; give max_value, "
             "the value that is white"
         )
-    else:
-        limit = max_value
-    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # white is zero
-        values = limit - values.astype(np.float64)
-    key = image.info.get("transparency")
-    if isinstance(key, int):
-        values = np.where(values == key, limit, values)
-    return values[..., None], limit
-
-
-def _limit(image: Image.Image, usual: float, max_value: float | None) -> float:
-    """Return the value that is white: given, declared by the file, or the type's."""
-    if max_value is not None:
-        return max_value
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS, (16,))[0]
-    if usual == 65535 and bits < 16:
-        return 2**bits - 1
-    declared = tags.get(_MAX_SAMPLE, usual)
-    declared = max(declared) if isinstance(declared, tuple) else declared
-    # some writers store the largest value found; only 2^k - 1 declares a range
-    is_a_range = 255 < declared < usual and (declared + 1) & declared == 0
-    return declared if is_a_range else usual
+    declared = np.min(tags.get(_MAX_SAMPLE, 65535))
+    # some writers store the largest value found there; only 2^k - 1 declares a range
+    is_a_range = 255 < declared < 65535 and (declared + 1) & declared == 0
+    return int(declared) if is_a_range else 2 ** min(bits, 16) - 1
 
 
-def _array_planes(array: np.ndarray, mode: str, max_value: float | None) -> list:
+def _array_planes(
+    array: np.ndarray, mode: str, max_value: float | None
+) -> list[Image.Image]:
     shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
     if not shaped or 0 in array.shape:
         raise Unreadable(
@@ -277,7 +278,8 @@ def _array_planes(array: np.ndarray, mode: str, max_value: float | None) -> list
     limit = usual if max_value is None else max_value
     if array.shape[2] == 4:
         _check_range(array, limit)
-        array = limit * _on_white(array / limit)
+        colour, alpha = array[..., :3], array[..., 3:] / np.float64(limit)
+        array = colour * alpha + limit * (1 - alpha)
     return _deep_planes(array, mode, limit)
 
 
@@ -304,12 +306,6 @@ def _check_range(values: np.ndarray, limit: float) -> None:
             f"expected values from 0 to {limit:g}, got {low:g} to {high:g}; give "
             "max_value, the value that is white"
         )
-
-
-def _on_white(values: np.ndarray) -> np.ndarray:
-    """Compose (H, W, C + 1) values in [0, 1], alpha last, on white."""
-    alpha = values[..., -1:]
-    return values[..., :-1] * alpha + (1 - alpha)
 
 
 def fit_plane(

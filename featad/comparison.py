@@ -1,7 +1,8 @@
 """Systems side by side on the same folds."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from numbers import Integral
 from pickle import PicklingError
 from time import perf_counter
@@ -123,8 +124,9 @@ def compare(
 
     Examples
     --------
-    >>> from featad import KMeansDistance, Mahalanobis, compare
     >>> from sklearn.datasets import make_blobs
+    >>> from featad.comparison import compare
+    >>> from featad.detectors import KMeansDistance, Mahalanobis
     >>> X, group = make_blobs([60, 20], centers=[[0, 0], [4, 4]], random_state=0)
     >>> systems = {"mahalanobis": Mahalanobis(), "k-means": KMeansDistance(2)}
     >>> table = compare(systems, X, [1 if g == 0 else -1 for g in group])
@@ -142,25 +144,104 @@ def compare(
     check_share(confidence, "confidence")
     y = check_labels(y, n_samples=len(X), needs_both=True)
     X, y, folds = _folds(cv, X, y, random_state)
-    rows: dict[str, dict[str, float]] = {}
-    scores: dict[str, list[np.ndarray]] = {}
-    total = len(systems) * len(folds)
-
-    def after_fold(name: str) -> None:
-        if on_progress is not None:
-            on_progress(sum(map(len, scores.values())), total, name)
-
-    for head, tails in _by_head(systems):
-        _test_group(head, tails, X, y, folds, rows, scores, after_fold)
-    draws = _draws(y, folds, scores, n_bootstrap, random_state)
+    run = _Run(y, folds, len(systems) * len(folds), on_progress)
+    run.test_all({name: clone(system) for name, system in systems.items()}, X)
+    draws = run.draws(n_bootstrap, random_state)
     ends = [50 * (1 - confidence), 50 * (1 + confidence)]
     for name in systems:
         low, high = np.nanpercentile(draws[name], ends)
-        rows[name] |= {"auroc_low": low, "auroc_high": high}
-    table = pd.DataFrame([rows[name] for name in systems], index=list(systems))
+        run.rows[name] |= {"auroc_low": low, "auroc_high": high}
+    table = pd.DataFrame([run.rows[name] for name in systems], index=list(systems))
     table = table.sort_values("auroc", ascending=False, kind="stable")
-    table["p_delong"] = _p_values(table.index, y, folds, scores)
+    table["p_delong"] = run.p_values(table.index)
     return table[_COLUMNS].rename_axis("system")
+
+
+@dataclass
+class _Run:
+    """Folds to test on, and what was found so far."""
+
+    y: np.ndarray
+    folds: list[tuple[np.ndarray, np.ndarray]]
+    n_steps: int
+    on_progress: Callable[[int, int, str], None] | None
+    rows: dict[str, dict[str, float]] = field(default_factory=dict)
+    scores: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+    def test_all(self, systems: dict[str, Any], X: Any, seconds: float = 0.0) -> None:
+        """Run equal first steps that learn nothing once, test what follows them.
+
+        ``seconds`` an image were spent on the steps before.
+        """
+        groups: dict[Any, tuple[Any, dict[str, Any]]] = {}
+        for name, system in systems.items():
+            step, rest = _split_first(system)
+            groups.setdefault(_key(step), (step, {}))[1][name] = rest
+        for step, members in groups.values():
+            if step is None:
+                for name, system in members.items():
+                    self.test(name, system, X, seconds)
+                continue
+            with _naming(next(iter(members)), type(step).__name__):
+                features, more = _transform(step, X)
+            self.test_all(members, features, seconds + more)
+            del features  # before the next group makes its own
+
+    def test(self, name: str, system: Any, X: Any, seconds: float) -> None:
+        """Fit and test a system on each fold."""
+        self.scores[name], times = [], []
+        for number, (train, test) in enumerate(self.folds, start=1):
+            with _naming(name, f"fold {number} of {len(self.folds)}"):
+                start = perf_counter()
+                fitted = clone(system).fit(_take(X, train), self.y[train])
+                middle = perf_counter()
+                scored = anomaly_scores(fitted, _take(X, test))
+                times.append((middle - start, perf_counter() - middle))
+                self.scores[name].append(check_scores(self.y[test], scored)[1])
+            if self.on_progress is not None:
+                done = sum(map(len, self.scores.values()))
+                self.on_progress(done, self.n_steps, name)
+        n_train, n_test = np.array([list(map(len, fold)) for fold in self.folds]).T
+        fit_times, test_times = np.array(times).T
+        self.rows[name] = {
+            figure: float(np.mean([metric(*tested) for tested in self._tested(name)]))
+            for figure, metric in _FIGURES.items()
+        }
+        self.rows[name] |= {
+            "fit_seconds": (fit_times + seconds * n_train).mean(),
+            "images_per_second": 1 / (test_times.sum() / n_test.sum() + seconds),
+        }
+
+    def draws(
+        self, n_bootstrap: int, random_state: int | np.random.RandomState | None
+    ) -> dict[str, np.ndarray]:
+        """Return each system's mean AUROC over the folds for each bootstrap draw."""
+        tested = np.unique(np.concatenate([test for _, test in self.folds]))
+        places = [np.searchsorted(tested, test) for _, test in self.folds]
+        draws: dict[str, list[np.ndarray]] = {name: [] for name in self.scores}
+        for counts in bootstrap_counts(self.y[tested], n_bootstrap, random_state):
+            for name in self.scores:
+                aurocs = [
+                    of_draws(auroc, *scored, counts[:, place])
+                    for scored, place in zip(self._tested(name), places, strict=True)
+                ]  # NaN where a draw left a small fold without one of the labels
+                mean = np.ma.masked_invalid(aurocs).mean(axis=0)
+                draws[name].append(np.ma.filled(mean, np.nan))
+        return {name: np.concatenate(parts) for name, parts in draws.items()}
+
+    def p_values(self, names: Iterable[str]) -> list[float]:
+        """Return DeLong's p-value of each system against the first."""
+        best, *others = names
+        y, score = self._tested(best)[0]
+        if len(self.folds) > 1 or min((y == 1).sum(), (y == -1).sum()) < 2:
+            return [np.nan] * (1 + len(others))
+        rivals = (self.scores[name][0] for name in others)
+        return [np.nan, *(delong_test(y, score, rival).p_value for rival in rivals)]
+
+    def _tested(self, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return labels and anomaly scores of each fold."""
+        tests = (test for _, test in self.folds)
+        return [(self.y[t], s) for t, s in zip(tests, self.scores[name], strict=True)]
 
 
 def _folds(
@@ -191,106 +272,36 @@ def _folds(
     return X, y, folds
 
 
-def _by_head(systems: Mapping[str, Any]) -> list[tuple[Any, dict[str, Any]]]:
-    """Group systems whose first, stateless steps are equal: (head, tails by name)."""
-    groups: dict[Any, tuple[Any, dict[str, Any]]] = {}
-    for name, system in systems.items():
-        with _naming(name, "being cloned"):
-            head, tail = split_stateless(clone(system))
-        try:
-            key = head and joblib.hash([step for _, step in head.steps])
-        except (PicklingError, AttributeError, TypeError):
-            key = id(head)  # holds a lambda, say: not comparable, so not shared
-        groups.setdefault(key, (head, {}))[1][name] = tail
-    return list(groups.values())
+def _split_first(system: Any) -> tuple[Any, Any]:
+    """Split off the first step if it learns nothing; (None, system) if it does."""
+    head, _ = split_stateless(system)
+    if head is None:
+        return None, system
+    step, rest = system.steps[0][1], system[1:]
+    rest = rest.steps[0][1] if len(rest.steps) == 1 else rest
+    return _split_first(rest) if step in (None, "passthrough") else (step, rest)
 
 
-def _test_group(
-    head: Any,
-    tails: dict[str, Any],
-    X: Any,
-    y: np.ndarray,
-    folds: list[tuple[np.ndarray, np.ndarray]],
-    rows: dict[str, dict[str, float]],
-    scores: dict[str, list[np.ndarray]],
-    after_fold: Callable[[str], None],
-) -> None:
-    """Run the head once, then each tail on each fold; fill ``rows`` and ``scores``."""
-    seconds_an_image = 0.0
-    if head is not None:
-        with _naming(next(iter(tails)), "its features"):
-            head.fit_transform(_take(X, [0]))  # loads the network outside the clock
-            start = perf_counter()
-            features = head.fit_transform(X)
-            seconds_an_image = (perf_counter() - start) / len(y)
-            if len(features) != len(y):
-                raise ValueError(
-                    f"{len(y)} samples became {len(features)} rows. Leave unreadable "
-                    'images out of X, or use on_error="raise" to learn their names'
-                )
-            X = features
-    for name, tail in tails.items():
-        scores[name], seconds = [], []
-        for number, (train, test) in enumerate(folds, start=1):
-            with _naming(name, f"fold {number} of {len(folds)}"):
-                start = perf_counter()
-                fitted = clone(tail).fit(_take(X, train), y[train])
-                middle = perf_counter()
-                tested = anomaly_scores(fitted, _take(X, test))
-                seconds.append((middle - start, perf_counter() - middle))
-                scores[name].append(check_scores(y[test], tested)[1])
-            after_fold(name)
-        n_train, n_test = np.array([list(map(len, fold)) for fold in folds]).T
-        fit_seconds, test_seconds = np.array(seconds).T
-        spent = test_seconds.sum() + seconds_an_image * n_test.sum()
-        rows[name] = {
-            figure: float(
-                np.mean(
-                    [
-                        metric(y[test], tested)
-                        for (_, test), tested in zip(folds, scores[name], strict=True)
-                    ]
-                )
-            )
-            for figure, metric in _FIGURES.items()
-        }
-        rows[name]["fit_seconds"] = (fit_seconds + seconds_an_image * n_train).mean()
-        rows[name]["images_per_second"] = n_test.sum() / spent
+def _key(step: Any) -> str | int | None:
+    """Return what is equal for equal steps."""
+    try:
+        return None if step is None else joblib.hash(step)
+    except (PicklingError, AttributeError, TypeError):
+        return id(step)  # it holds a lambda, say: never equal to another
 
 
-def _draws(
-    y: np.ndarray,
-    folds: list[tuple[np.ndarray, np.ndarray]],
-    scores: dict[str, list[np.ndarray]],
-    n_bootstrap: int,
-    random_state: int | np.random.RandomState | None,
-) -> dict[str, np.ndarray]:
-    """Return each system's mean AUROC over the folds for each bootstrap draw."""
-    tested = np.unique(np.concatenate([test for _, test in folds]))
-    places = [np.searchsorted(tested, test) for _, test in folds]
-    draws: dict[str, list[np.ndarray]] = {name: [] for name in scores}
-    for counts in bootstrap_counts(y[tested], n_bootstrap, random_state):
-        for name, by_fold in scores.items():
-            aurocs = [
-                of_draws(auroc, y[test], score, counts[:, place])
-                for (_, test), score, place in zip(folds, by_fold, places, strict=True)
-            ]  # NaN where a draw left a small fold without one of the labels
-            mean = np.ma.masked_invalid(aurocs).mean(axis=0)
-            draws[name].append(np.ma.filled(mean, np.nan))
-    return {name: np.concatenate(parts) for name, parts in draws.items()}
-
-
-def _p_values(
-    names: pd.Index,
-    y: np.ndarray,
-    folds: list[tuple[np.ndarray, np.ndarray]],
-    scores: dict[str, list[np.ndarray]],
-) -> list[float]:
-    labels = y[folds[0][1]]
-    if len(folds) > 1 or min((labels == 1).sum(), (labels == -1).sum()) < 2:
-        return [np.nan] * len(names)
-    best, *others = (scores[name][0] for name in names)
-    return [np.nan] + [delong_test(labels, best, other).p_value for other in others]
+def _transform(step: Any, X: Any) -> tuple[Any, float]:
+    """Return the step's features and the seconds they took an image."""
+    step.fit_transform(_take(X, [0]))  # loads the network outside the clock
+    start = perf_counter()
+    features = step.fit_transform(X)
+    seconds = perf_counter() - start
+    if len(features) != len(X):
+        raise ValueError(
+            f"{len(X)} samples became {len(features)} rows. Leave unreadable images "
+            'out of X, or learn their names with on_error="raise"'
+        )
+    return features, seconds / len(X)
 
 
 def _take(X: Any, index: Any) -> Any:

@@ -244,7 +244,7 @@ def delong_test(
     >>> result.auroc_a, result.auroc_b, result.difference
     (0.9375, 0.6875, 0.25)
     >>> round(result.p_value, 3)
-    0.323
+    0.221
     """
     check_share(confidence, "confidence")
     y, score_a = check_scores(y, score_a, name="score_a")
@@ -390,7 +390,7 @@ _FROM_CURVE = {
 
 
 def check_share(value: float, name: str, *, closed: bool = False) -> None:
-    """Raise ValueError unless a value lies between 0 and 1 (both included if closed)."""
+    """Raise ValueError unless a value lies between 0 and 1 (ends allowed if closed)."""
     if not (0 <= value <= 1 if closed else 0 < value < 1):
         ends = "[0, 1]" if closed else "(0, 1)"
         raise ValueError(f"{name} should be in {ends}, got {value!r}.")

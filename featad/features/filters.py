@@ -1,5 +1,6 @@
 """Pooled responses of a small fixed filter bank: features without weights."""
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -28,8 +29,8 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    size : int or tuple of (height, width), default=128
-        Images are resized to it, in pixels, before the filters run.
+    size : int or (height, width), default=128
+        Resize every image to this size, in pixels, before the filters run.
 
     mode : {"L", "RGB"}, default="L"
         Grey values, or each colour channel by itself (three times the features).
@@ -40,16 +41,17 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
     pooling : {"mean", "std", "max"} or tuple of these, default=("mean", "std", "max")
         Statistics of each response over the image.
 
-    n_jobs : int or None, default=None
-        Threads that read and filter. None takes as many as there are processors, up to
+    n_jobs : int, default=None
+        Number of threads that read and filter; by default one a processor, at most
         eight.
 
     on_error : {"raise", "skip", "nan"}, default="raise"
-        What becomes of an image that cannot be read: an error, no row, or a row of NaN.
-        Left-out images are counted and named in one :class:`ImageReadWarning`.
+        What to do about images that cannot be read: raise :class:`ImageReadError`,
+        leave them out (fewer rows than sources), or fill their rows with NaN. What
+        is left out or filled is counted and named in one :class:`ImageReadWarning`.
 
-    max_value : float or None, default=None
-        Pixel value that becomes 1.0; None takes it from the type of the pixels.
+    max_value : float, default=None
+        The value that becomes 1.0; see :func:`featad.read_image`.
 
     Notes
     -----
@@ -88,7 +90,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "size": [Interval(Integral, 1, None, closed="left"), tuple],
+        "size": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "mode": [StrOptions(set(_CHANNELS))],
         "scales": [tuple, list],
         "pooling": [StrOptions(set(_POOLING)), tuple, list],
@@ -121,7 +123,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of sources, or array of shape (n_samples, height, width[, 3])
+        X : sequence of sources, or array of shape (n_samples, height, width[, C])
             Paths, bytes, PIL images or arrays.
 
         y : ignored
@@ -130,8 +132,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         -------
         self : FilterBankFeatures
         """
-        self._check_parameters()
-        check_sources(X, estimator_name=type(self).__name__)
+        self._check(X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -139,7 +140,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of sources, or array of shape (n_samples, height, width[, 3])
+        X : sequence of sources, or array of shape (n_samples, height, width[, C])
             Paths, bytes, PIL images or arrays.
 
         Returns
@@ -150,23 +151,30 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageReadError
-            If an image cannot be read and ``on_error="raise"``, or none can be read.
+            If an image cannot be read and ``on_error="raise"``, or if none can be
+            read and no row can be given.
         """
-        self._check_parameters()
-        sources = check_sources(X, estimator_name=type(self).__name__)
-        missing = np.full(len(self.get_feature_names_out()), np.nan, np.float32)
-        rows, errors = [], []
-        for _, row in map_images(self._describe, sources, n_jobs=self.n_jobs):
-            if isinstance(row, ImageReadError):
-                if self.on_error == "raise":
-                    raise row
+        sources = self._check(X)
+        shape = (len(sources), len(self.get_feature_names_out()))
+        features, rows, errors = np.full(shape, np.nan, np.float32), [], []
+        for index, row in map_images(self._describe, sources, n_jobs=self.n_jobs):
+            if not isinstance(row, ImageReadError):
+                features[index] = row
+                rows.append(index)
+            elif self.on_error == "raise":
+                raise row
+            else:
                 errors.append(row)
-                row = missing if self.on_error == "nan" else None
-            if row is not None:
-                rows.append(row)
-        if errors:
-            warn_unread(errors)
-        return np.stack(rows) if rows else np.empty((0, len(missing)), np.float32)
+        if not rows and self.on_error == "skip":
+            raise ImageReadError(
+                errors[0].source,
+                f"{errors[0].reason}; none of the {len(sources)} images could be read",
+            )
+        if self.on_error == "skip":
+            warn_unread(errors, "Left out")
+            return features[rows]
+        warn_unread(errors, "Filled with NaN")
+        return features
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the column names, for instance ``"scale2_line_dark_max"``.
@@ -207,7 +215,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
     def _statistics(self) -> tuple[str, ...]:
         return (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
 
-    def _check_parameters(self) -> None:
+    def _check(self, X: Any) -> Sequence:
         self._validate_params()
         name = type(self).__name__
         if not self.scales or not all(
@@ -221,6 +229,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
                 f"{name}: pooling should be one or several of {tuple(_POOLING)}, "
                 f"got {self.pooling!r}."
             )
+        return check_sources(X, estimator_name=name)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -239,10 +248,14 @@ def _responses(image: np.ndarray, scales: tuple[float, ...]) -> list[np.ndarray]
     """Return the responses named in ``_RESPONSES``, scale after scale."""
     responses = []
     for scale in scales:
-        dy, dx, dyy, dxx, dxy = (
-            gaussian_filter(image, scale, order=order) * scale ** sum(order)
-            for order in ((1, 0), (0, 1), (2, 0), (0, 2), (1, 1))
-        )
+        smooth = np.pad(gaussian_filter(image, scale), 1, mode="edge")
+        centre, up, down = smooth[1:-1, 1:-1], smooth[:-2, 1:-1], smooth[2:, 1:-1]
+        left, right = smooth[1:-1, :-2], smooth[1:-1, 2:]
+        dy, dx = (down - up) / 2 * scale, (right - left) / 2 * scale
+        dyy, dxx = ((a - 2 * centre + b) * scale**2 for a, b in [(up, down), (left, right)])
+        diagonal = smooth[2:, 2:] + smooth[:-2, :-2]
+        antidiagonal = smooth[2:, :-2] + smooth[:-2, 2:]
+        dxy = (diagonal - antidiagonal) / 4 * scale**2
         half_trace = (dyy + dxx) / 2
         spread = np.hypot((dyy - dxx) / 2, dxy)
         larger, smaller = half_trace + spread, half_trace - spread  # of the Hessian

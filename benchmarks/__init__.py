@@ -1,0 +1,1 @@
+"""Speed, memory and quality, measured; one script each, ``python -m benchmarks.NAME``."""

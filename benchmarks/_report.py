@@ -1,0 +1,56 @@
+"""What the benchmarks share: where data lies, and the heading of a results file."""
+
+import os
+import platform
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("FEATAD_DATA", ROOT.parent / "shared" / "data"))
+SQUEEZENET = Path(
+    os.environ.get(
+        "FEATAD_WEIGHTS",
+        ROOT.parent / "shared" / "weights" / "squeezenet1_1-imagenet.pth",
+    )
+)
+RESULTS = Path(__file__).parent / "results"
+
+
+def heading(title: str, module: str) -> str:
+    """Return title, date, machine, versions and command, as Markdown."""
+    now = datetime.now(timezone.utc)
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "torchvision", "scikit-learn")
+    )
+    arguments = " ".join(sys.argv[1:])
+    return (
+        f"# {title}\n\n"
+        f"Measured {now:%Y-%m-%d} on {os.cpu_count()} cores ({platform.machine()}, "
+        f"{_processor()}), Python {platform.python_version()}, {versions}, with\n\n"
+        f"    python -m {module} {arguments}".rstrip()
+        + "\n"
+    )
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(x for x in lines if x.startswith("model name")).split(": ")[1]
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown processor"
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def write(name: str, text: str) -> None:
+    """Write a results file and say so."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / name
+    path.write_text(text, encoding="utf-8")
+    print(f"wrote {path}", file=sys.stderr)

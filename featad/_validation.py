@@ -1,0 +1,130 @@
+"""One door for tables and image batches, and one for labels."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+CONVERT = "If 1 means anomalous, pass np.where(y == 1, -1, 1)."
+
+
+def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarray:
+    """Return ``X`` as floats, held to the sample shape learned in ``fit``.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Whose ``sample_shape_``, ``n_features_in_`` and ``feature_names_in_`` are set
+        or compared with.
+
+    X : array-like of shape (n_samples, ...)
+        A table (n_samples, n_features), grey images (n_samples, height, width) or
+        images (n_samples, height, width, channels).
+
+    reset : bool
+        True in ``fit``: the shape of the samples is learned; False: it is compared.
+
+    Returns
+    -------
+    X : ndarray of the same shape
+        float32 is kept as it is, everything else becomes float64.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is empty, holds NaN or infinity, or has samples of another shape.
+    """
+    array = check_array(
+        X,
+        dtype=[np.float64, np.float32],
+        allow_nd=True,
+        estimator=estimator,
+        input_name="X",
+    )
+    shape = array.shape[1:]
+    expected = shape if reset else estimator.sample_shape_
+    if shape != expected and max(len(shape), len(expected)) > 1:
+        hint = " Pass X[None] to score one image." if array.shape == expected else ""
+        raise ValueError(
+            f"{type(estimator).__name__} was fitted on samples of shape {expected}, "
+            f"but X has samples of shape {shape} (X.shape={array.shape}).{hint}"
+        )
+    table = X if array.ndim == 2 else array.reshape(len(array), -1)
+    validate_data(estimator, table, reset=reset, skip_check_array=True)
+    if reset:
+        estimator.sample_shape_ = shape
+    return array
+
+
+def check_labels(
+    y: ArrayLike,
+    *,
+    n_samples: int | None = None,
+    needs_both: bool = False,
+    allow_unlabelled: bool = False,
+) -> np.ndarray:
+    """Return labels as integers: 1 normal, -1 anomalous.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        The labels.
+
+    n_samples : int or None, default=None
+        How many labels there must be; None: any number.
+
+    needs_both : bool, default=False
+        Whether at least one label of each kind must be present.
+
+    allow_unlabelled : bool, default=False
+        Whether 0, unlabelled, may stand beside 1 and -1.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,), int64
+        The labels.
+
+    Raises
+    ------
+    ValueError
+        If there are other values (0/1 labels, NaN, strings), too few or too many
+        labels, or one kind is missing.
+    """
+    y = np.asarray(y)
+    if y.ndim != 1:
+        raise ValueError(f"y must be one label per sample, got y.shape={y.shape}.")
+    if n_samples is not None and len(y) != n_samples:
+        raise ValueError(f"y holds {len(y)} labels, but there are {n_samples} samples.")
+    allowed = (1, -1, 0) if allow_unlabelled else (1, -1)
+    found = list(dict.fromkeys(y.tolist()))
+    if not all(_is_number(value) and value in allowed for value in found):
+        zeros = " or 0 (unlabelled)" if allow_unlabelled else ""
+        way_out = f" {CONVERT}" if _looks_zero_one(found) else ""
+        raise ValueError(
+            f"Labels must be 1 (normal) or -1 (anomalous){zeros}, but y holds "
+            f"{shorten(found)}.{way_out}"
+        )
+    if needs_both and set(found) != {1, -1}:
+        missing = [kind for kind in (1, -1) if kind not in found]
+        raise ValueError(
+            "y must hold both labels, 1 (normal) and -1 (anomalous), but there is no "
+            f"{' and no '.join(map(str, missing))} among its {len(y)} labels."
+        )
+    return y.astype(np.int64)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _looks_zero_one(found: list) -> bool:
+    return 0 in found and all(value in (0, 1) for value in found)
+
+
+def shorten(values: list, limit: int = 5) -> str:
+    """Return the first values, for a message."""
+    shown = ", ".join(repr(value) for value in values[:limit])
+    return shown + (", ..." if len(values) > limit else "")

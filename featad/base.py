@@ -1,0 +1,261 @@
+"""The contract of every detector: scores, high = normal, and one threshold."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
+from sklearn.utils import Tags, check_random_state, get_tags
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from featad._validation import check_samples
+
+__all__ = [  # the constraints are here for detectors to import from one place
+    "BaseDetector",
+    "BaseMetaDetector",
+    "HasMethods",
+    "Interval",
+    "RealNotInt",
+    "StrOptions",
+    "anomaly_scores",
+]
+
+
+def anomaly_scores(system: Any, X: Any) -> np.ndarray:
+    """Return anomaly scores, high = anomalous, of a fitted detector or system.
+
+    Parameters
+    ----------
+    system : estimator
+        Has ``score_samples``, or, failing that, ``decision_function``; both
+        high = normal as in scikit-learn.
+
+    X : array-like or sequence of length n_samples
+        What ``system`` scores: a table, images, or paths.
+
+    Returns
+    -------
+    anomaly_scores : ndarray of shape (n_samples,), float64
+        In the detector's own unit.
+
+    Raises
+    ------
+    TypeError
+        If ``system`` has neither method.
+    """
+    for method in ("score_samples", "decision_function"):
+        if hasattr(system, method):
+            return -np.asarray(getattr(system, method)(X), dtype=np.float64)
+    raise TypeError(
+        "A system needs score_samples or decision_function to score, but "
+        f"{type(system).__name__} has neither."
+    )
+
+
+class _Threshold:
+    """What follows from ``score_samples`` and ``offset_``."""
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the scores moved so that the threshold lies at zero.
+
+        Parameters
+        ----------
+        X : array-like or sequence of length n_samples
+            As for ``score_samples``.
+
+        Returns
+        -------
+        decision : ndarray of shape (n_samples,), float64
+            ``score_samples(X) - offset_``; negative = anomalous.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return 1 for normal and -1 for anomalous samples.
+
+        Parameters
+        ----------
+        X : array-like or sequence of length n_samples
+            As for ``score_samples``.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int64
+            -1 where the score is below ``offset_``, 1 elsewhere.
+        """
+        # the condition is this way round so that NaN can never pass for normal
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+
+class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
+    """Base of all detectors, on tables and on image batches alike.
+
+    A subclass writes two hooks: ``_fit(X)``, which learns, and ``_strangeness(X)``,
+    which returns one number per sample, high = anomalous. Both receive a validated
+    float array of shape (n_samples, ...).
+
+    Attributes
+    ----------
+    sample_shape_ : tuple of int
+        Shape of one sample: (n_features,) or (height, width, channels).
+
+    n_features_in_ : int
+        Product of ``sample_shape_``.
+
+    feature_names_in_ : ndarray of str
+        Column names, where ``fit`` saw a data frame.
+
+    offset_ : float
+        The threshold on the scale of ``score_samples``: the ``contamination``
+        quantile of the training scores.
+    """
+
+    _parameter_constraints: dict = {
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
+    }
+
+    def fit(self, X: Any, y: Any = None) -> "BaseDetector":
+        """Learn what normal samples look like.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            A table (n_samples, n_features) or images (n_samples, height, width) or
+            (n_samples, height, width, channels).
+
+        y : object, default=None
+            Not used.
+
+        Returns
+        -------
+        self : BaseDetector
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, or ``X`` is empty or not finite.
+        """
+        self._validate_params()
+        X = check_samples(self, X, reset=True)
+        self._fit(X)
+        self.offset_ = float(np.percentile(self._scores(X), 100 * self.contamination))
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return one score per sample, high = normal.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape seen in ``fit``.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), float64
+            The negated strangeness.
+
+        Raises
+        ------
+        ValueError
+            If the samples have another shape, hold NaN, or are too large to score.
+        NotFittedError
+            If ``fit`` was not called.
+        """
+        check_is_fitted(self)
+        return self._scores(check_samples(self, X, reset=False))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _scores(self, X: np.ndarray) -> np.ndarray:
+        strangeness = np.asarray(self._strangeness(X), dtype=np.float64)
+        finite = np.isfinite(strangeness)
+        if not finite.all():
+            raise ValueError(
+                f"{type(self).__name__} cannot score sample {np.argmin(finite)} of X: "
+                "its values overflow. Scale X, for example with StandardScaler."
+            )
+        return -strangeness
+
+
+class BaseMetaDetector(_Threshold, MetaEstimatorMixin, OutlierMixin, BaseEstimator):
+    """Base of detectors that fit another system, ``estimator``, as ``estimator_``.
+
+    ``X`` is handed on as it is: a table, images, or a sequence of paths. A subclass
+    writes ``fit``, which sets ``estimator_`` and ``offset_``, and has the parameter
+    ``random_state``.
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "score_samples"])],
+        "random_state": ["random_state"],
+    }
+
+    @available_if(lambda self: hasattr(self.estimator, "score_samples"))
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the scores of the fitted ``estimator_``, high = normal.
+
+        Parameters
+        ----------
+        X : array-like or sequence of length n_samples
+            What ``estimator_`` takes.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), float64
+            In the unit of ``estimator_``.
+
+        Raises
+        ------
+        NotFittedError
+            If ``fit`` was not called.
+        """
+        check_is_fitted(self)
+        return np.asarray(self.estimator_.score_samples(X), dtype=np.float64)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features that ``estimator_`` was fitted on, where it knows."""
+        return self._fitted_attribute("n_features_in_")
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Column names that ``estimator_`` was fitted on, where it saw a frame."""
+        return self._fitted_attribute("feature_names_in_")
+
+    def _new_estimator(self) -> Any:
+        """Return an unfitted copy of ``estimator``; None among its seeds is filled."""
+        estimator = clone(self.estimator)
+        if self.random_state is None:
+            return estimator
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        unset = [
+            name
+            for name, value in estimator.get_params().items()
+            if name.split("__")[-1] == "random_state" and value is None
+        ]
+        return estimator.set_params(**dict.fromkeys(unset, seed))
+
+    def _fitted_attribute(self, name: str) -> Any:
+        if "estimator_" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r} before fit."
+            )
+        return getattr(self.estimator_, name)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        tags.non_deterministic = inner.non_deterministic
+        return tags

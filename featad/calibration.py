@@ -1,0 +1,365 @@
+"""Thresholds with a known false alarm rate, from normal samples alone."""
+
+import warnings
+from math import ceil, floor
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.model_selection import KFold
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, get_tags, indexable
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from featad._validation import CONVERT, check_labels, shorten
+from featad.base import BaseMetaDetector, HasMethods, Interval
+
+
+class CalibratedDetector(BaseMetaDetector):
+    """Give a system p-values, and a threshold with a chosen false alarm rate.
+
+    The system is fitted on all samples. Its threshold comes from scores of normal
+    samples that a copy of it has not seen in ``fit``, so it holds for new images, which
+    a quantile of the training scores does not. Anomalies are never looked at.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A detector or a pipeline that ends in one; has ``fit`` and ``score_samples``.
+        It is cloned, never fitted itself.
+
+    target_fpr : float in (0, 1), default=0.01
+        Share of normal samples that may be called anomalous.
+
+    cv : int or splitter, default=5
+        Number of folds of the normal samples, at most one per sample; or an object
+        whose ``split(X, y)`` yields training and test indices. Every normal sample
+        may be held out once.
+
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the normal samples before they are folded, and seeds every
+        ``random_state`` inside ``estimator`` that is None.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The system, fitted on all samples.
+
+    calibration_scores_ : ndarray of shape (n_calibration,), float64
+        Scores of held-out normal samples, ascending.
+
+    offset_ : float
+        The threshold on the scale of ``score_samples``.
+
+    n_features_in_ : int
+        Number of features, where ``estimator_`` knows.
+
+    feature_names_in_ : ndarray of str
+        Column names, where ``estimator_`` saw a data frame.
+
+    Warns
+    -----
+    UserWarning
+        If there are too few normal samples for ``target_fpr``; the message says how
+        many are needed and which rate is held instead. If ``y`` cannot be used.
+
+    Notes
+    -----
+    With n calibration scores, the p-value of a sample is (1 + the number of them that
+    are not above its score) / (n + 1), and a sample is called anomalous exactly when
+    its p-value is at most ``target_fpr``. For new samples like the normal ones that
+    happens with a probability of ``target_fpr`` at most, on average over calibration
+    sets.
+
+    ``X`` is handed on as it is: a table, images, a data frame, a Series or a list of
+    paths. Put feature extraction that learns nothing in front of this detector, not
+    inside, and it is done once instead of ``cv + 1`` times: see `calibrate`.
+
+    Differs from the paper: the p-values of [1]_ and [2]_ come from one held-out set
+    and are exactly valid. Here, as in [3]_, every fold is held out in turn, and new
+    samples are scored by a system fitted on all samples, which is approximately valid:
+    it uses every sample, and errs to the safe side as far as fitting on more samples
+    moves scores up.
+
+    References
+    ----------
+    .. [1] Vovk, Gammerman and Shafer, "Algorithmic learning in a random world", 2005.
+    .. [2] Bates, Candès, Lei, Romano and Sesia, "Testing for outliers with conformal
+       p-values", Annals of Statistics 51, 2023.
+    .. [3] Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial
+       Intelligence 74, 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.calibration import CalibratedDetector
+    >>> from featad.detectors import KMeansDistance
+    >>> X = np.random.default_rng(0).normal(size=(199, 2))
+    >>> detector = CalibratedDetector(
+    ...     KMeansDistance(random_state=0), target_fpr=0.05, random_state=0
+    ... )
+    >>> detector.fit(X).predict([[0, 0], [9, 9]])
+    array([ 1, -1])
+    >>> detector.p_values([[9, 9]])
+    array([0.005])
+    """
+
+    _parameter_constraints: dict = {
+        **BaseMetaDetector._parameter_constraints,
+        "target_fpr": [Interval(Real, 0, 1, closed="neither")],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"])],
+    }
+
+    def __init__(self, estimator, *, target_fpr=0.01, cv=5, random_state=None):
+        self.estimator = estimator
+        self.target_fpr = target_fpr
+        self.cv = cv
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> "CalibratedDetector":
+        """Fit the system on all samples and its threshold on held-out normal ones.
+
+        Parameters
+        ----------
+        X : array-like or sequence of length n_samples
+            What the estimator takes: a table, images, or paths.
+
+        y : array-like of shape (n_samples,), default=None
+            1 normal, -1 anomalous, 0 unlabelled; None: all are normal. All samples and
+            labels go to the estimator's ``fit``; only normal ones calibrate. Where no
+            -1 is among them, nothing is known to be anomalous and, as in scikit-learn's
+            detectors, ``y`` is not used; a warning says so unless all are 1.
+
+        Returns
+        -------
+        self : CalibratedDetector
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If -1 stands beside others than 1 and 0, there are fewer than 2 normal
+            samples, ``cv`` holds none or one of them out more than once, or a score
+            is not a number.
+        """
+        self._validate_params()
+        estimator = self._new_estimator().fit(X, y)  # bad input fails here, as a whole
+        X, y = indexable(X, y)
+        labels = _calibration_labels(y, _num_samples(X))
+        scores = []
+        for train, test in self._folds(X, y, labels):
+            fold = self._new_estimator()
+            fold.fit(_safe_indexing(X, train), _rows(y, train))
+            scores.append(fold.score_samples(_safe_indexing(X, test)))
+        self._calibrate(np.concatenate(scores).astype(np.float64))
+        self.estimator_ = estimator
+        return self
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """Return the p-value of each sample under the hypothesis that it is normal.
+
+        Parameters
+        ----------
+        X : array-like or sequence of length n_samples
+            As for ``score_samples``.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,), float64
+            Between 1 / (n_calibration + 1) and 1; low = anomalous.
+        """
+        return self.p_values_from_scores(self.score_samples(X))
+
+    def p_values_from_scores(self, scores: ArrayLike) -> np.ndarray:
+        """Return the p-values that belong to scores of ``score_samples``.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            Scores, high = normal.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,), float64
+            Between 1 / (n_calibration + 1) and 1; low = anomalous.
+        """
+        check_is_fitted(self)
+        not_above = np.searchsorted(self.calibration_scores_, scores, side="right")
+        return (1 + not_above) / (1 + len(self.calibration_scores_))
+
+    def _folds(self, X: Any, y: Any, labels: np.ndarray) -> list:
+        """Return training indices and those of held-out normal samples, per fold."""
+        normal = np.flatnonzero(labels == 1)
+        if len(normal) < 2:
+            raise ValueError(
+                "CalibratedDetector needs at least 2 normal samples (label 1), got "
+                f"{len(normal)} sample{'s' * (len(normal) != 1)}."
+            )
+        everything = np.arange(len(labels))
+        if isinstance(self.cv, Integral):  # anomalies stay in the training part
+            n_splits = min(self.cv, len(normal))
+            cv = KFold(n_splits, shuffle=True, random_state=self.random_state)
+            held_out = [normal[test] for _, test in cv.split(normal)]
+            return [(np.setdiff1d(everything, test), test) for test in held_out]
+        folds = [
+            (everything[train], np.intersect1d(everything[test], normal))
+            for train, test in self.cv.split(X, y)
+        ]
+        folds = [(train, test) for train, test in folds if len(test)]
+        held_out = np.concatenate([normal[:0], *(test for _, test in folds)])
+        if len(held_out) == 0 or len(np.unique(held_out)) < len(held_out):
+            raise ValueError(
+                f"cv={self.cv} must hold out normal samples, each of them at most "
+                f"once, but of {len(normal)} it holds out {len(np.unique(held_out))} "
+                f"in {len(held_out)} places."
+            )
+        return folds
+
+    def _calibrate(self, scores: np.ndarray) -> None:
+        if np.isnan(scores).any():
+            raise ValueError(
+                f"{type(self.estimator).__name__} gave {np.isnan(scores).sum()} of "
+                f"{len(scores)} held-out normal samples a score that is not a number."
+            )
+        n = len(scores)
+        rank = floor(self.target_fpr * (n + 1))
+        if (rank + 1) / (n + 1) <= self.target_fpr:  # lost to rounding
+            rank += 1
+        if rank == 0:
+            warnings.warn(
+                f"{n} held-out normal samples are too few for target_fpr="
+                f"{self.target_fpr}, which needs {ceil(1 / self.target_fpr) - 1}; the "
+                f"threshold holds a false alarm rate of {1 / (n + 1):.3g} instead.",
+                UserWarning,
+            )
+        self.calibration_scores_ = np.sort(scores)
+        self.offset_ = float(self.calibration_scores_[max(rank, 1) - 1])
+
+
+def calibrate(
+    system: Any,
+    *,
+    target_fpr: float = 0.01,
+    cv: Any = 5,
+    random_state: Any = None,
+) -> Pipeline:
+    """Return an unfitted copy of a system whose last step is calibrated.
+
+    Leading steps that learn nothing, such as feature extraction, stay in front and run
+    once per image; the rest is wrapped in a `CalibratedDetector`.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector or a pipeline that ends in one.
+
+    target_fpr : float in (0, 1), default=0.01
+        Share of normal samples that may be called anomalous.
+
+    cv : int or splitter, default=5
+        Folds of the normal samples, see `CalibratedDetector`.
+
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the normal samples before they are folded, and seeds every
+        ``random_state`` inside the wrapped part that is None.
+
+    Returns
+    -------
+    calibrated : Pipeline
+        The steps that learn nothing, then ``"detector"``, a `CalibratedDetector`.
+
+    Raises
+    ------
+    ValueError
+        If the last step of ``system`` is calibrated already.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import Normalizer
+    >>> from featad.detectors import KMeansDistance
+    >>> system = calibrate(make_pipeline(Normalizer(), PCA(2), KMeansDistance()))
+    >>> list(system.named_steps)
+    ['normalizer', 'detector']
+    """
+    last = system.steps[-1][1] if isinstance(system, Pipeline) else system
+    if isinstance(last, CalibratedDetector):
+        raise ValueError(
+            "The system is calibrated already. Set the parameters of its "
+            "CalibratedDetector, or pass the system without it."
+        )
+    head, tail = split_stateless(system)
+    detector = CalibratedDetector(
+        clone(tail), target_fpr=target_fpr, cv=cv, random_state=random_state
+    )
+    if head is None:
+        return Pipeline([("detector", detector)])
+    steps = [*clone(head).steps, ("detector", detector)]
+    return Pipeline(steps, memory=system.memory, verbose=system.verbose)
+
+
+def split_stateless(system: Any) -> tuple[Pipeline | None, Any]:
+    """Split a system after its leading steps that learn nothing.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector or a pipeline that ends in one, fitted or not.
+
+    Returns
+    -------
+    head : Pipeline or None
+        The leading steps whose tag ``requires_fit`` is False, with ``"passthrough"``
+        steps among them; None if there are none. The last step is never one of them.
+
+    tail : estimator
+        What remains: a Pipeline, or the last step alone if only that remains. Steps
+        are the same objects as in ``system``, not copies.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import Normalizer
+    >>> from featad.detectors import KMeansDistance
+    >>> split_stateless(make_pipeline(Normalizer(), KMeansDistance()))
+    (Pipeline(steps=[('normalizer', Normalizer())]), KMeansDistance())
+    """
+    if not isinstance(system, Pipeline):
+        return None, system
+    size = 0
+    for index, (_, step) in enumerate(system.steps[:-1], start=1):
+        if step is None or step == "passthrough":
+            continue
+        if not _learns_nothing(step):
+            break
+        size = index
+    if size == 0:
+        return None, system
+    tail = system[size:]
+    return system[:size], tail.steps[0][1] if len(tail) == 1 else tail
+
+
+def _calibration_labels(y: Any, n_samples: int) -> np.ndarray:
+    """Return labels, 1 = calibrate with it; warn where ``y`` cannot be used."""
+    found = [1] if y is None else list(dict.fromkeys(np.asarray(y).ravel().tolist()))
+    if -1 in found:
+        return check_labels(y, n_samples=n_samples, allow_unlabelled=True)
+    if found != [1]:
+        warnings.warn(
+            f"y holds {shorten(found)} but no -1; labels are 1 (normal), -1 "
+            f"(anomalous) and 0 (unlabelled). y is not used: all {n_samples} samples "
+            f"count as normal. {CONVERT}",
+            UserWarning,
+        )
+    return np.ones(n_samples, dtype=np.int64)
+
+
+def _learns_nothing(step: Any) -> bool:
+    return hasattr(step, "__sklearn_tags__") and not get_tags(step).requires_fit
+
+
+def _rows(y: Any, indices: np.ndarray) -> Any:
+    return None if y is None else _safe_indexing(y, indices)

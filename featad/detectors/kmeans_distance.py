@@ -1,0 +1,81 @@
+"""Strange is what lies far from every k-means centre of the normal samples."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
+
+from featad.base import BaseDetector, Interval
+
+
+class KMeansDistance(BaseDetector):
+    """Score a sample by its distance to the nearest cluster of normal samples.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of centres. At most ``n_samples`` are used.
+
+    contamination : float in (0, 0.5], default=0.05
+        Fraction of the training samples placed beyond the threshold.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds the initial centres.
+
+    Attributes
+    ----------
+    kmeans_ : sklearn.cluster.KMeans
+        The fitted clustering.
+
+    sample_shape_ : tuple of int
+        Shape of one sample.
+
+    n_features_in_ : int
+        Product of ``sample_shape_``.
+
+    feature_names_in_ : ndarray of str
+        Column names, where ``fit`` saw a data frame.
+
+    offset_ : float
+        The threshold on the scale of ``score_samples``.
+
+    Notes
+    -----
+    The strangeness is the Euclidean distance, in the unit of ``X``. Of three
+    clusterings from different k-means++ starts the one with the least inertia is
+    taken. One thread clusters, so that the same seed gives the same centres to the
+    last bit.
+
+    References
+    ----------
+    .. [1] MacQueen, "Some methods for classification and analysis of multivariate
+       observations", Berkeley Symposium 1967.
+
+    Examples
+    --------
+    >>> from featad.detectors import KMeansDistance
+    >>> detector = KMeansDistance(n_clusters=2, contamination=0.25, random_state=0)
+    >>> detector.fit([[0.0], [0.1], [5.0], [5.2]]).predict([[0.05], [9.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **BaseDetector._parameter_constraints,
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, n_clusters=8, *, contamination=0.05, random_state=None):
+        self.n_clusters = n_clusters
+        self.contamination = contamination
+        self.random_state = random_state
+
+    def _fit(self, X: np.ndarray) -> None:
+        n_clusters = min(self.n_clusters, len(X))
+        self.kmeans_ = KMeans(n_clusters, n_init=3, random_state=self.random_state)
+        with threadpool_limits(1, user_api="openmp"):  # sums in a fixed order
+            self.kmeans_.fit(X.reshape(len(X), -1))
+
+    def _strangeness(self, X: np.ndarray) -> np.ndarray:
+        return self.kmeans_.transform(X.reshape(len(X), -1)).min(axis=1)

@@ -1,0 +1,128 @@
+"""Strange is what has no near neighbour among the normal samples."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import gen_batches
+
+from featad.base import BaseDetector, Interval, StrOptions
+
+SAME = 1e-3  # of the usual distance to the nearest neighbour
+BATCH_VALUES = 2**22  # floats held at a time while distances are measured
+
+
+class NearestNeighbours(BaseDetector):
+    """Score a sample by the distance to its nearest neighbours among the normal ones.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=1
+        Number of neighbours. At most ``n_samples - 1`` are used, see
+        ``n_neighbors_``.
+
+    distance : {"kth", "mean"}, default="kth"
+        Distance to the farthest of the neighbours, or their mean distance.
+
+    contamination : float in (0, 0.5], default=0.05
+        Fraction of the training samples placed beyond the threshold.
+
+    Attributes
+    ----------
+    samples_ : ndarray of shape (n_samples, n_features)
+        The training samples.
+
+    n_neighbors_ : int
+        Number of neighbours used.
+
+    tolerance_ : float
+        Distance up to which a sample counts as being a training sample itself.
+
+    sample_shape_ : tuple of int
+        Shape of one sample.
+
+    n_features_in_ : int
+        Product of ``sample_shape_``.
+
+    feature_names_in_ : ndarray of str
+        Column names, where ``fit`` saw a data frame.
+
+    offset_ : float
+        The threshold on the scale of ``score_samples``.
+
+    Notes
+    -----
+    The strangeness is a Euclidean distance, in the unit of ``X``. Neighbours are
+    searched with scikit-learn; their distances are then measured again from the
+    differences in float64, because the fast formula loses small distances.
+
+    A training sample is not its own neighbour: otherwise all training samples would
+    have a nearest distance of 0, the threshold would mean nothing, and no anomaly
+    among them could be found. As a detector cannot know where a sample comes from, the
+    nearest neighbour is left out when it is the same sample within rounding, that is,
+    not farther than ``tolerance_``: a thousandth of the median distance from a
+    training sample to its nearest other one. That is far above what float32 and a
+    matrix product whose rounding depends on the batch can move a sample, and, in more
+    than a few dimensions, far below what different samples come to; being a median it
+    is not moved by anomalies. Of several copies of a training sample one is left out.
+
+    Differs from the paper: none is left out there for new samples that happen to equal
+    a training sample.
+
+    References
+    ----------
+    .. [1] Ramaswamy, Rastogi and Shim, "Efficient algorithms for mining outliers from
+       large data sets", SIGMOD 2000 (k-th distance).
+    .. [2] Angiulli and Pizzuti, "Fast outlier detection in high dimensional spaces",
+       PKDD 2002 (sum of the distances).
+
+    Examples
+    --------
+    >>> from featad.detectors import NearestNeighbours
+    >>> detector = NearestNeighbours(contamination=0.25)
+    >>> detector.fit([[0.0], [1.0], [2.0], [9.0]]).score_samples([[0.5], [9.0]])
+    array([-0.5, -7. ])
+    """
+
+    _parameter_constraints: dict = {
+        **BaseDetector._parameter_constraints,
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "distance": [StrOptions({"kth", "mean"})],
+    }
+
+    def __init__(self, n_neighbors=1, *, distance="kth", contamination=0.05):
+        self.n_neighbors = n_neighbors
+        self.distance = distance
+        self.contamination = contamination
+
+    def _fit(self, X: np.ndarray) -> None:
+        self.samples_ = X.reshape(len(X), -1).copy()
+        self.n_neighbors_ = min(self.n_neighbors, max(1, len(X) - 1))
+        nearest = self._distances(self.samples_, 2)[:, -1]  # the other, not itself
+        apart = nearest[nearest > 0]  # copies say nothing about what is usual
+        self.tolerance_ = SAME * float(np.median(apart)) if len(apart) else 0.0
+
+    def _strangeness(self, X: np.ndarray) -> np.ndarray:
+        k = self.n_neighbors_
+        distances = self._distances(X.reshape(len(X), -1), k + 1)
+        if distances.shape[1] > k:  # one to spare: leave out itself or the farthest
+            itself = distances[:, :1] <= self.tolerance_
+            distances = np.where(itself, distances[:, 1:], distances[:, :k])
+        return distances.mean(axis=1) if self.distance == "mean" else distances[:, -1]
+
+    def _distances(self, X: np.ndarray, n_neighbors: int) -> np.ndarray:
+        """Return the ascending distances (n, n_neighbors) to the nearest samples."""
+        samples = self.samples_
+        n_neighbors = min(n_neighbors, len(samples))
+        search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute")
+        search.fit(samples)
+        distances = np.empty((len(X), n_neighbors))
+        for rows in gen_batches(len(X), max(1, BATCH_VALUES // X.shape[1])):
+            batch = X[rows].astype(np.float64)
+            nearest = search.kneighbors(
+                X[rows].astype(samples.dtype, copy=False), return_distance=False
+            )
+            for column in range(n_neighbors):
+                difference = batch - samples[nearest[:, column]]
+                distances[rows, column] = np.linalg.norm(difference, axis=1)
+        return np.sort(distances, axis=1)

@@ -1,0 +1,90 @@
+"""Strange is what the main directions of the normal samples cannot rebuild."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from featad.base import BaseDetector, Interval, RealNotInt
+
+
+class PCAReconstruction(BaseDetector):
+    """Score a sample by what is lost when it is rebuilt from its main components.
+
+    Parameters
+    ----------
+    n_components : int or float in (0, 1), default=0.97
+        Number of components, at most ``min(n_samples, n_features)``, or the share of
+        the variance they must explain.
+
+    contamination : float in (0, 0.5], default=0.05
+        Fraction of the training samples placed beyond the threshold.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_features,), float64
+        Mean of the training samples.
+
+    components_ : ndarray of shape (n_components, n_features), float64
+        The main directions, orthogonal and of unit length.
+
+    sample_shape_ : tuple of int
+        Shape of one sample.
+
+    n_features_in_ : int
+        Product of ``sample_shape_``.
+
+    feature_names_in_ : ndarray of str
+        Column names, where ``fit`` saw a data frame.
+
+    offset_ : float
+        The threshold on the scale of ``score_samples``.
+
+    Notes
+    -----
+    The strangeness is the squared length of the residual ``x - rebuilt(x)``, in the
+    squared unit of ``X``: the squared distance to the mean less the squared length of
+    the projection. Components without variance are not kept, so that of one sample, or
+    of equal ones, the distance to the mean remains.
+
+    References
+    ----------
+    .. [1] Jackson and Mudholkar, "Control procedures for residuals associated with
+       principal component analysis", Technometrics 21, 1979.
+
+    Examples
+    --------
+    >>> from featad.detectors import PCAReconstruction
+    >>> detector = PCAReconstruction(n_components=1, contamination=0.25)
+    >>> detector.fit([[0, 0], [1, 1.1], [2, 1.9], [3, 3]]).predict([[4, 4], [0, 3]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **BaseDetector._parameter_constraints,
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+        ],
+    }
+
+    def __init__(self, n_components=0.97, *, contamination=0.05):
+        self.n_components = n_components
+        self.contamination = contamination
+
+    def _fit(self, X: np.ndarray) -> None:
+        X = X.reshape(len(X), -1).astype(np.float64)
+        solver = "covariance_eigh" if X.shape[0] > X.shape[1] else "full"
+        n_components = self.n_components
+        if isinstance(n_components, Integral):
+            n_components = min(n_components, *X.shape)
+        with np.errstate(invalid="ignore"):  # 0 / 0 where all samples are equal
+            pca = PCA(n_components, svd_solver=solver).fit(X)
+        self.mean_ = pca.mean_
+        self.components_ = pca.components_[pca.explained_variance_ > 0]
+
+    def _strangeness(self, X: np.ndarray) -> np.ndarray:
+        X = X.reshape(len(X), -1) - self.mean_
+        kept = X @ self.components_.T
+        residual = np.einsum("ij,ij->i", X, X) - np.einsum("ij,ij->i", kept, kept)
+        return np.maximum(residual, 0)  # 0 where rounding leaves less

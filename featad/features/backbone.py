@@ -1,0 +1,423 @@
+"""Images described by the layers of a frozen network."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from featad.errors import ImageReadError, WeightsChangedError
+from featad.features.cache import FeatureCache
+from featad.features.streaming import stream_features
+from featad.images import check_sources, warn_unread
+
+if TYPE_CHECKING:
+    from featad.features.extractor import Extractor
+
+_FORMAT = 1  # raised when the same parameters come to give other features
+_POOLING = ("mean", "std", "max")
+
+
+class BackboneFeatures(TransformerMixin, BaseEstimator):
+    """Describe each image by layers of a frozen torchvision network.
+
+    Nothing is learned: ``fit`` checks its input and finds the weights; ``transform``
+    works without it. Images are decoded in threads while the network runs, batch by
+    batch, so that memory does not grow with their number. The network is never pickled:
+    a fitted transformer knows its weights by their fingerprint and finds them again.
+
+    Parameters
+    ----------
+    arch : str, default="vgg16"
+        Name of a torchvision classification network.
+
+    layer : str, tuple of str or None, default=None
+        What to take: a name from :func:`layer_names`, such as ``"features.9"`` or
+        ``"layer3"``; several are concatenated. None takes what enters the classifying
+        layer: the last linear one, or the last convolution of a network that has none.
+
+    pooling : {"mean", "std", "max"} or tuple of these, default="mean"
+        Statistics of each channel over the map (over the tokens of a transformer), all
+        channels of one statistic together. "std" is the population's (divided by n), so
+        0 for a map of one position. Layers without a map are taken as they are.
+
+    weights : str, path-like or None, default="default"
+        ``"default"`` for torchvision's published weights, downloaded once to torch's
+        own cache; a .pth, .pt or .safetensors file; None for random weights, a stand-in
+        for tests.
+
+    image_size : int, tuple of (height, width) or None, default=None
+        Pixels that enter the network; None takes the size of the weights' preset,
+        mostly 224. The smallest that works depends on network and layer, 32 for a whole
+        VGG; vision transformers take their own size only.
+
+    crop : bool, default=False
+        False resizes the whole image, so that nothing is cut off. True is the weights'
+        preset to the letter: the shorter side resized to a little more than the size,
+        then the centre. ``image_size`` scales both, by its larger side.
+
+    device : str, default="auto"
+        ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+        ``"mps"``; looked up when it is used.
+
+    precision : {"float32", "float16", "bfloat16"}, default="float32"
+        In which the network runs; "float16" on GPUs only. Features are float32 anyway.
+
+    batch_size : int, default=32
+        Images that run through the network together.
+
+    n_jobs : int or None, default=None
+        Threads that read and decode. None takes as many as there are processors, up to
+        eight.
+
+    cache : path-like or None, default=None
+        Folder in which features are kept, found again by the contents of the image and
+        the :meth:`extractor_fingerprint`. Several processes may share it; no image is
+        extracted twice.
+
+    on_error : {"raise", "skip", "nan"}, default="raise"
+        What becomes of an image that cannot be read: an error, no row, or a row of NaN.
+        Left-out images are counted and named in one :class:`ImageReadWarning`.
+
+    max_value : float or None, default=None
+        Pixel value that becomes 1.0; None takes it from the type of the pixels.
+
+    random_state : int or None, default=None
+        Seeds random weights (``weights=None``). None stands for 0, since the network
+        has to be found again.
+
+    verbose : bool, default=False
+        Show a progress bar on stderr.
+
+    Attributes
+    ----------
+    n_features_out_ : int
+        Number of columns.
+
+    columns_ : tuple of (str, int)
+        Name and number of columns of each block: each layer, or each statistic of it.
+
+    weights_fingerprint_ : str
+        Digest of the network's weights.
+
+    Notes
+    -----
+    Channels are standardised by the mean and deviation of the published weights'
+    preset, also when other weights are used. On CUDA, float32 convolutions are kept from
+    rounding to TF32, so that features agree with the CPU's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.features import BackboneFeatures
+    >>> images = np.zeros((2, 8, 8, 3), dtype=np.uint8)
+    >>> features = BackboneFeatures(
+    ...     "squeezenet1_1", layer="features.9", weights=None, image_size=32
+    ... )
+    >>> features.fit_transform(images).shape
+    (2, 384)
+    >>> features.get_feature_names_out()[0]
+    'features.9_mean_0'
+    """
+
+    _parameter_constraints: dict = {
+        "arch": [str],
+        "layer": [str, tuple, list, None],
+        "pooling": [StrOptions(set(_POOLING)), tuple, list],
+        "weights": [str, os.PathLike, None],
+        "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
+        "crop": ["boolean"],
+        "device": [str],
+        "precision": [StrOptions({"float32", "float16", "bfloat16"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "cache": [str, os.PathLike, None],
+        "on_error": [StrOptions({"raise", "skip", "nan"})],
+        "max_value": [Interval(Real, 0, None, closed="neither"), None],
+        "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both"), None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        arch: str = "vgg16",
+        *,
+        layer: str | tuple[str, ...] | None = None,
+        pooling: str | tuple[str, ...] = "mean",
+        weights: str | os.PathLike | None = "default",
+        image_size: int | tuple[int, int] | None = None,
+        crop: bool = False,
+        device: str = "auto",
+        precision: str = "float32",
+        batch_size: int = 32,
+        n_jobs: int | None = None,
+        cache: str | os.PathLike | None = None,
+        on_error: str = "raise",
+        max_value: float | None = None,
+        random_state: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.arch = arch
+        self.layer = layer
+        self.pooling = pooling
+        self.weights = weights
+        self.image_size = image_size
+        self.crop = crop
+        self.device = device
+        self.precision = precision
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.cache = cache
+        self.on_error = on_error
+        self.max_value = max_value
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: ArrayLike | None = None) -> "BackboneFeatures":
+        """Check the input and find the weights; nothing is learned.
+
+        Parameters
+        ----------
+        X : sequence of sources, or array of shape (n_samples, height, width[, 3])
+            Paths, bytes, PIL images or arrays. They are not read.
+
+        y : ignored
+
+        Returns
+        -------
+        self : BackboneFeatures
+
+        Raises
+        ------
+        WeightsNotFoundError
+            If the weights are neither there nor to be downloaded.
+
+        ValueError
+            If a parameter does not fit the network or this machine.
+        """
+        self._check_parameters()
+        check_sources(X, estimator_name=type(self).__name__)
+        extractor = self._find_extractor()
+        self.columns_ = self._columns(extractor)
+        self.n_features_out_ = sum(width for _, width in self.columns_)
+        self.weights_fingerprint_ = extractor.fingerprint
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Describe each image by its features.
+
+        Parameters
+        ----------
+        X : sequence of sources, or array of shape (n_samples, height, width[, 3])
+            Paths, bytes, PIL images or arrays.
+
+        Returns
+        -------
+        features : float32 ndarray of shape (n_samples, n_features_out)
+            Fewer rows if images were skipped.
+
+        Raises
+        ------
+        ImageReadError
+            If an image cannot be read and ``on_error="raise"``. What was extracted
+            before is in the cache, if there is one.
+
+        WeightsChangedError
+            If the weights found are not those of ``fit``.
+
+        WeightsNotFoundError, ValueError
+            As for :meth:`fit`.
+
+        FeatadError
+            If the cache cannot be written.
+        """
+        self._check_parameters()
+        sources = check_sources(X, estimator_name=type(self).__name__)
+        extractor = self._checked_extractor()
+        width = sum(n for _, n in self._columns(extractor))
+        cache = None
+        if self.cache is not None:
+            cache = FeatureCache(self.cache, self._fingerprint(extractor), width)
+        features = np.full((len(sources), width), np.nan, dtype=np.float32)
+        unread = {}
+        for rows, values in stream_features(
+            sources,
+            self._reading(),
+            partial(self._launch, extractor),
+            batch_size=self.batch_size,
+            n_jobs=self.n_jobs,
+            cache=cache,
+            verbose=self.verbose,
+        ):
+            if isinstance(values, ImageReadError):
+                if self.on_error == "raise":
+                    raise values
+                unread[rows] = values
+            else:
+                features[rows] = values
+        if unread:
+            warn_unread(list(unread.values()))
+            if self.on_error == "skip":
+                features = np.delete(features, list(unread), axis=0)
+        return features
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the column names, such as ``"fc7_0"`` or ``"conv4_3_mean_0"``.
+
+        Parameters
+        ----------
+        input_features : ignored
+            There are no input features: the input is images.
+
+        Returns
+        -------
+        names : ndarray of str objects, of shape (n_features_out,)
+        """
+        columns = getattr(self, "columns_", None)
+        if columns is None:
+            self._check_parameters()
+            columns = self._columns(self._find_extractor())
+        names = [f"{name}_{index}" for name, n in columns for index in range(n)]
+        return np.array(names, dtype=object)
+
+    def check_weights(self) -> None:
+        """Find the weights now, and hold them to the fingerprint they had at ``fit``.
+
+        Raises
+        ------
+        WeightsNotFoundError
+            If they are neither there nor to be downloaded.
+
+        WeightsChangedError
+            If they are others.
+        """
+        self._check_parameters()
+        self._checked_extractor()
+
+    def extractor_fingerprint(self) -> str:
+        """Return a digest of everything that decides the features of an image.
+
+        Weights, layers, pooling, image size, crop, precision, ``max_value`` and the
+        version of the computation: not the device, the batch or the threads.
+
+        Returns
+        -------
+        fingerprint : str
+            64 hexadecimal digits.
+        """
+        self._check_parameters()
+        return self._fingerprint(self._checked_extractor())
+
+    def _launch(
+        self, extractor: "Extractor", pixels: np.ndarray
+    ) -> Callable[[], np.ndarray]:
+        """Start the network on float32 (n, height, width, 3): every image passes."""
+        return extractor.launch(pixels, self._statistics(), self.precision)
+
+    def _reading(self):
+        """Return how images are read, as arguments of `read_image`."""
+        from featad.weights import preset  # torch: slow to import
+
+        usual = preset(self.arch)
+        size = self._size(usual.crop_size)
+        reading = {"size": size, "interpolation": usual.interpolation}
+        if self.crop:
+            reading["crop_from"] = usual.resize_size * max(size) // usual.crop_size
+        return reading | {"max_value": self.max_value}
+
+    def _size(self, usual):
+        size = usual if self.image_size is None else self.image_size
+        return (int(size),) * 2 if isinstance(size, Integral) else tuple(size)
+
+    def _statistics(self):
+        return (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
+
+    def _layers(self):
+        one = self.layer is None or isinstance(self.layer, str)
+        return (self.layer,) if one else tuple(self.layer)
+
+    def _columns(self, extractor):
+        return extractor.columns(self._reading()["size"], self._statistics())
+
+    def _find_extractor(self) -> "Extractor":
+        from featad._torch import autocast, resolve_device  # torch: slow to import
+        from featad.features.extractor import load_extractor
+        from featad.weights import find_weights
+
+        device = resolve_device(self.device)
+        autocast(device, self.precision)  # refuses what the device cannot do
+        found = find_weights(self.arch, self.weights, self.random_state)
+        return load_extractor(found, self._layers(), device)
+
+    def _checked_extractor(self) -> "Extractor":
+        extractor = self._find_extractor()
+        expected = getattr(self, "weights_fingerprint_", extractor.fingerprint)
+        if extractor.fingerprint != expected:
+            raise WeightsChangedError(
+                f"{type(self).__name__} was fitted with {self.arch} weights of "
+                f"fingerprint {expected[:12]}, but weights={str(self.weights)!r} has "
+                f"{extractor.fingerprint[:12]} here. Pass the file it was fitted with, "
+                "or fit again."
+            )
+        return extractor
+
+    def _fingerprint(self, extractor):
+        from featad.weights import preset  # torch: slow to import
+
+        usual = preset(self.arch)
+        decisive = {
+            "format": _FORMAT,
+            "arch": self.arch,
+            "weights": extractor.fingerprint,
+            "nodes": list(extractor.nodes.values()),
+            "pooling": self._statistics(),
+            "reading": self._reading(),
+            "channels": [usual.mean, usual.std],
+            "precision": self.precision,
+        }
+        text = json.dumps(decisive, sort_keys=True, default=float)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _check_parameters(self):
+        from featad.weights import check_arch  # torch: slow to import
+
+        self._validate_params()
+        check_arch(self.arch)
+        name = type(self).__name__
+        layers, statistics = self._layers(), self._statistics()
+        if not layers or len(set(layers)) < len(layers):
+            raise ValueError(
+                f"{name}: layer should name at least one layer, and none twice; got "
+                f"{self.layer!r}."
+            )
+        if not statistics or not set(statistics) <= set(_POOLING):
+            raise ValueError(
+                f"{name}: pooling should be one or several of {_POOLING}, got "
+                f"{self.pooling!r}."
+            )
+        size = self._size(1)
+        if len(size) != 2 or not all(isinstance(n, Integral) and n > 0 for n in size):
+            raise ValueError(
+                f"{name}: image_size should be a number of pixels or (height, width), "
+                f"got {self.image_size!r}."
+            )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

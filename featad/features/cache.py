@@ -1,0 +1,107 @@
+"""Features on disk: one small file an image, shared by processes."""
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+from filelock import BaseFileLock, FileLock
+
+from featad.errors import FeatadError
+
+_DIGEST = 32  # bytes of sha256, in front of the values
+
+
+class FeatureCache:
+    """Rows of features under a folder, found again by extractor and image.
+
+    Files lie at ``folder/<extractor>/<first two digits>/<image>``. Each begins with a
+    digest of its key and its values, so that damage is found and counts as absence; it
+    is written aside and moved into place, so that no reader meets a part of it.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if need be.
+
+    fingerprint : str
+        Of the extractor.
+
+    width : int
+        Number of features.
+
+    Raises
+    ------
+    FeatadError
+        If the folder cannot be made or written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from featad.features.cache import FeatureCache
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cache = FeatureCache(folder, fingerprint="f1", width=2)
+    ...     cache.put("image1", np.array([0.5, 2.0], dtype=np.float32))
+    ...     cache.get("image1"), cache.get("image2")
+    (array([0.5, 2. ], dtype=float32), None)
+    """
+
+    def __init__(self, folder: str | os.PathLike, fingerprint: str, width: int) -> None:
+        self._fingerprint = fingerprint
+        self._width = width
+        self._folder = Path(folder).expanduser() / fingerprint[:16]
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self.lock():
+                pass
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def lock(self) -> BaseFileLock:
+        """Return a lock that one process, and in it one thread, holds at a time.
+
+        Look again under it, compute what is still missing, store: then nothing is
+        computed twice.
+        """
+        return FileLock(self._folder / "lock", poll_interval=0.01)
+
+    def get(self, key: str) -> np.ndarray | None:
+        """Return an image's features, float32 (width,); None if absent or damaged."""
+        try:
+            entry = self._path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._refusal(error) from error
+        digest, values = entry[:_DIGEST], entry[_DIGEST:]
+        if len(values) != 4 * self._width or digest != self._digest(key, values):
+            return None
+        return np.frombuffer(values, dtype="<f4").astype(np.float32)
+
+    def put(self, key: str, row: np.ndarray) -> None:
+        """Store an image's features, float32 (width,)."""
+        values = row.astype("<f4").tobytes()
+        path = self._path(key)
+        partial = path.with_name(f"{os.getpid()}-{threading.get_ident()}.part")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            partial.write_bytes(self._digest(key, values) + values)
+            os.replace(partial, path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise self._refusal(error) from error
+
+    def _path(self, key):
+        return self._folder / key[:2] / key
+
+    def _digest(self, key, values):
+        head = f"{self._fingerprint} {key} ".encode()
+        return hashlib.sha256(head + values).digest()
+
+    def _refusal(self, error):
+        return FeatadError(
+            f"cache={str(self._folder.parent)!r} should be a folder that can be read "
+            f"and written: {error.strerror or error} ({error.filename})."
+        )

@@ -1,0 +1,303 @@
+"""A frozen network cut off after the layers that are asked for, and run on a device."""
+
+import operator
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.nn.modules.dropout import _DropoutNd
+from torchvision.models.feature_extraction import (
+    create_feature_extractor,
+    get_graph_node_names,
+)
+from torchvision.ops import Permute
+
+from featad._torch import autocast
+from featad.features.layers import check_layer, vgg_nodes
+from featad.weights import Weights, preset, read_network
+
+_POOL = {  # over the last axis
+    "mean": lambda x: x.mean(-1),
+    "std": lambda x: x.std(-1, correction=0),
+    "max": lambda x: x.amax(-1),
+}
+_OUT_OF_PLACE = {
+    operator.iadd: operator.add,
+    operator.isub: operator.sub,
+    operator.imul: operator.mul,
+    operator.itruediv: operator.truediv,
+}
+_CACHE_SIZE = 4
+_cache: OrderedDict[tuple, "Extractor"] = OrderedDict()
+_lock = threading.Lock()
+
+
+def load_extractor(
+    found: Weights, layers: Sequence[str | None], device: torch.device
+) -> "Extractor":
+    """Return an extractor; the last few stay loaded in this process.
+
+    Parameters
+    ----------
+    found : Weights
+        From `featad.weights.find_weights`.
+
+    layers : sequence of str or None
+        None for what enters the classifying layer.
+
+    device : torch.device
+
+    Returns
+    -------
+    extractor : Extractor
+    """
+    key = (found, tuple(layers), device)
+    with _lock:  # loading in two threads at once would only cost memory
+        if key not in _cache:
+            _cache[key] = Extractor(found, layers, device)
+        _cache.move_to_end(key)
+        while len(_cache) > _CACHE_SIZE:
+            _cache.popitem(last=False)
+        return _cache[key]
+
+
+class Extractor:
+    """A network, cut off, on its device.
+
+    Parameters
+    ----------
+    found : Weights
+    layers : sequence of str or None
+    device : torch.device
+
+    Attributes
+    ----------
+    arch : str
+
+    fingerprint : str
+        Of the weights of the whole network.
+
+    nodes : dict of str to str
+        Names of the layers, and of the graph nodes that give them.
+    """
+
+    def __init__(
+        self, found: Weights, layers: Sequence[str | None], device: torch.device
+    ) -> None:
+        network, self.fingerprint = read_network(found)
+        self.arch = found.arch
+        self.nodes = _find_nodes(network, self.arch, layers)
+        self._cut = cut(network, list(self.nodes.values()))
+        self._channels_last = {
+            node for node in self.nodes.values() if has_channels_last(self._cut, node)
+        }
+        self._device = device
+        channels = preset(self.arch)
+        self._mean = torch.tensor(channels.mean, device=device).view(3, 1, 1)
+        self._std = torch.tensor(channels.std, device=device).view(3, 1, 1)
+        self._copies = None
+        self._cut.to(device)
+        if device.type == "cuda":
+            self._cut.to(memory_format=torch.channels_last)
+            self._copies = torch.cuda.Stream(device)
+        self._shapes: dict[tuple[int, int], dict[str, torch.Size]] = {}
+
+    def columns(
+        self, size: tuple[int, int], pooling: Sequence[str]
+    ) -> tuple[tuple[str, int], ...]:
+        """Return (name, number of features) of each block of columns, in order.
+
+        Parameters
+        ----------
+        size : (height, width)
+            Of the images.
+
+        pooling : sequence of {"mean", "std", "max"}
+
+        Raises
+        ------
+        ValueError
+            If the network cannot run on images of that size, or a layer gives no
+            features.
+        """
+        if size not in self._shapes:
+            self._shapes[size] = self._measure(size)
+        columns = []
+        for layer, node in self.nodes.items():
+            shape = self._shapes[size][node]
+            if len(shape) == 2:
+                columns.append((layer, shape[1]))
+                continue
+            n_channels = shape[1 if len(shape) == 4 else 2]
+            if node in self._channels_last:
+                n_channels = shape[-1]
+            columns += [(f"{layer}_{name}", n_channels) for name in pooling]
+        return tuple(columns)
+
+    def launch(
+        self, pixels: np.ndarray, pooling: Sequence[str], precision: str
+    ) -> Callable[[], np.ndarray]:
+        """Start a batch; return a function that waits for its features.
+
+        On a GPU the call returns before the work is done, so that the next batch can be
+        prepared and copied meanwhile.
+
+        Parameters
+        ----------
+        pixels : float32 ndarray of shape (n, height, width, 3), in [0, 1]
+
+        pooling : sequence of {"mean", "std", "max"}
+
+        precision : {"float32", "float16", "bfloat16"}
+
+        Returns
+        -------
+        collect : callable
+            Returns a float32 ndarray of shape (n, n_features).
+        """
+        with torch.inference_mode():
+            features = self._describe(torch.from_numpy(pixels), pooling, precision)
+            if self._copies is None:
+                return features.cpu().numpy
+            host = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
+            host.copy_(features, non_blocking=True)
+            done = torch.cuda.Event()
+            done.record(torch.cuda.current_stream(self._device))
+
+        def collect() -> np.ndarray:
+            done.synchronize()
+            return host.numpy()
+
+        return collect
+
+    def _describe(self, x, pooling, precision):
+        x = self._to_device(x).permute(0, 3, 1, 2)  # (n, 3, h, w), channels last
+        x = (x - self._mean) / self._std
+        with autocast(self._device, precision):
+            maps = self._cut(x)
+        blocks = []
+        for node in self.nodes.values():
+            values = maps[node].float()
+            if values.ndim == 2:
+                blocks.append(values)
+                continue
+            if values.ndim == 3 or node in self._channels_last:
+                values = values.movedim(-1, 1)
+            values = values.flatten(2)  # (n, channels, positions)
+            blocks += [_POOL[name](values) for name in pooling]
+        return torch.cat(blocks, dim=1)
+
+    def _to_device(self, x):
+        if self._copies is None:
+            return x.to(self._device)
+        running = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(self._copies):  # while the last batch is computed
+            x = x.pin_memory().to(self._device, non_blocking=True)
+        running.wait_stream(self._copies)
+        x.record_stream(running)
+        return x
+
+    @torch.inference_mode()
+    def _measure(self, size):
+        try:
+            maps = self._cut(torch.zeros(1, 3, *size, device=self._device))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            usual = preset(self.arch)
+            raise ValueError(
+                f"{self.arch} does not run up to {', '.join(self.nodes)} on images of "
+                f"{size[0]} x {size[1]} pixels ({_first_line(error)}). Set image_size: "
+                f"the whole network takes {usual.min_size} or more, and was trained on "
+                f"{usual.crop_size}."
+            ) from error
+        for layer, node in self.nodes.items():
+            value = maps[node]
+            if not isinstance(value, torch.Tensor) or not (
+                value.is_floating_point() and 2 <= value.ndim <= 4 and len(value) == 1
+            ):
+                raise ValueError(
+                    f"Layer {layer!r} of {self.arch} gives no features of an image: it "
+                    "should give floats of shape (n, channels, height, width), (n, "
+                    "tokens, channels) or (n, features), got "
+                    f"{tuple(getattr(value, 'shape', ()))}."
+                )
+        return {node: maps[node].shape for node in self.nodes.values()}
+
+
+def node_names(network: nn.Module) -> tuple[str, ...]:
+    """Return the names of a network's graph nodes, in the order in which they run."""
+    return tuple(get_graph_node_names(network, suppress_diff_warning=True)[1][1:])
+
+
+def last_layer(network: nn.Module, nodes: Sequence[str]) -> str:
+    """Return the node that enters the classifying layer, dropout left out.
+
+    The classifying layer is the last linear one; the last convolution where there is
+    none (SqueezeNet).
+    """
+    modules = dict(network.named_modules())
+    kinds = [type(modules.get(node)) for node in nodes]
+    wanted = nn.Linear if nn.Linear in kinds else nn.Conv2d
+    index = max(i for i, kind in enumerate(kinds) if kind is wanted) - 1
+    while issubclass(kinds[index], _DropoutNd) or "dropout" in nodes[index]:
+        index -= 1
+    return nodes[index]
+
+
+def cut(network: nn.Module, nodes: Sequence[str]) -> fx.GraphModule:
+    """Return the part of a network up to some nodes, as a map from node to output.
+
+    Whatever the network does in place is done out of place, since it would overwrite
+    what was asked for. The network's own modules are used, and changed.
+    """
+    for module in network.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
+    part = create_feature_extractor(
+        network, {node: node for node in nodes}, suppress_diff_warning=True
+    ).eval()
+    for node in part.graph.nodes:
+        if node.op == "call_function":
+            node.target = _OUT_OF_PLACE.get(node.target, node.target)
+            if "inplace" in node.kwargs:
+                node.kwargs = {**node.kwargs, "inplace": False}
+    part.recompile()
+    return part
+
+
+def has_channels_last(part: fx.GraphModule, name: str) -> bool:
+    """Return whether an output of a cut network has its channels on the last axis.
+
+    Swin and ConvNeXt turn maps to (n, height, width, channels) and back: the nearest
+    layer before the output that fixes the order decides.
+    """
+    modules = dict(part.named_modules())
+    outputs = next(node for node in part.graph.nodes if node.op == "output")
+    node = outputs.args[0][name]
+    while node is not None:
+        module = modules.get(node.target) if node.op == "call_module" else None
+        if isinstance(module, Permute):
+            return list(module.dims) == [0, 2, 3, 1]
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            return False
+        if type(module) in (nn.Linear, nn.LayerNorm):  # not torchvision's LayerNorm2d
+            return True
+        node = next(iter(node.all_input_nodes), None)
+    return False
+
+
+def _find_nodes(network, arch, layers):
+    names, paper = node_names(network), vgg_nodes(arch)
+    nodes = {}
+    for layer in layers:
+        if layer is None:
+            layer = "fc7" if paper else last_layer(network, names)
+        check_layer(arch, layer, names)
+        nodes[layer] = paper.get(layer, layer)
+    return nodes
+
+
+def _first_line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,0 +1,155 @@
+"""Names of layers: which a network has, and which to take."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+BACKBONES: dict[str, str] = {
+    "alexnet": "features.9",
+    "vgg11": "conv4_2",
+    "vgg13": "conv4_2",
+    "vgg16": "conv4_3",
+    "vgg19": "conv4_4",
+    "vgg11_bn": "conv4_2",
+    "vgg13_bn": "conv4_2",
+    "vgg16_bn": "conv4_3",
+    "vgg19_bn": "conv4_4",
+    "squeezenet1_0": "features.9",
+    "squeezenet1_1": "features.9",
+    "resnet18": "layer3",
+    "resnet34": "layer3",
+    "resnet50": "layer3",
+    "wide_resnet50_2": "layer3",
+    "densenet121": "features.denseblock3",
+    "mobilenet_v3_large": "features.12",
+    "efficientnet_b0": "features.5",
+    "convnext_tiny": "features.5",
+}
+"""Networks that named systems are built on, and the middle layer of each.
+
+Middle: its map has about a sixteenth of the image's height and width, and sees enough
+of the image to know texture, not yet so much that it names objects.
+"""
+
+_VGG_BLOCKS = {  # convolutions in each of the five blocks: table 1 of the paper
+    "vgg11": (1, 1, 2, 2, 2),
+    "vgg13": (2, 2, 2, 2, 2),
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+VGG_ARCHS = tuple(f"{arch}{bn}" for bn in ("", "_bn") for arch in _VGG_BLOCKS)
+"""The networks of `VGGFeatures`."""
+
+
+def default_layers(arch: str) -> tuple[str | None, str]:
+    """Return the last and the middle layer of a network, as its named systems use them.
+
+    Parameters
+    ----------
+    arch : str
+        A key of `BACKBONES`.
+
+    Returns
+    -------
+    last : str or None
+        ``"fc7"`` for a VGG; None elsewhere: what enters the classifying layer.
+
+    middle : str
+        For statistics of a map.
+
+    Raises
+    ------
+    ValueError
+        If named systems do not use the network.
+
+    Examples
+    --------
+    >>> from featad.features import default_layers
+    >>> default_layers("vgg16"), default_layers("resnet18")
+    (('fc7', 'conv4_3'), (None, 'layer3'))
+    """
+    if arch not in BACKBONES:
+        raise ValueError(
+            f"arch should be one of {', '.join(BACKBONES)}; got {arch!r}. "
+            "BackboneFeatures takes others as well: layer_names(arch) lists their "
+            "layers."
+        )
+    return ("fc7" if arch in VGG_ARCHS else None), BACKBONES[arch]
+
+
+def layer_names(arch: str) -> tuple[str, ...]:
+    """Return the names that `BackboneFeatures` takes as ``layer``.
+
+    Parameters
+    ----------
+    arch : str
+        Name of a torchvision classification network.
+
+    Returns
+    -------
+    names : tuple of str
+        In the order in which they run, a block (``"layer3"``, that is, its output)
+        before what it is made of. For a VGG the names of the paper come first.
+
+    Examples
+    --------
+    >>> from featad.features import layer_names
+    >>> layer_names("vgg11")[:5]
+    ('fc7', 'fc6', 'conv1_1', 'conv2_1', 'conv3_1')
+    >>> "features.9" in layer_names("squeezenet1_1")
+    True
+    """
+    from featad.features.extractor import node_names  # torch: slow to import
+    from featad.weights import load_network
+
+    network, _ = load_network(arch, None)
+    return (*vgg_nodes(arch), *with_blocks(node_names(network)))
+
+
+def vgg_nodes(arch: str) -> dict[str, str]:
+    """Return the paper's names of a VGG's layers, and where they are in torchvision's.
+
+    Each is taken after its ReLU. Empty for any other network.
+    """
+    if arch not in VGG_ARCHS:
+        return {}
+    nodes = {"fc7": "classifier.4", "fc6": "classifier.1"}
+    step = 3 if arch.endswith("_bn") else 2  # convolution, normalisation, ReLU
+    index = 0
+    for block, n_convolutions in enumerate(_VGG_BLOCKS[arch.removesuffix("_bn")], 1):
+        for number in range(1, n_convolutions + 1):
+            index += step
+            nodes[f"conv{block}_{number}"] = f"features.{index - 1}"
+        index += 1  # max pooling
+    return nodes
+
+
+def with_blocks(nodes: Sequence[str]) -> tuple[str, ...]:
+    """Return names of nodes and of the blocks that hold them, each once, in order."""
+    names = {}
+    for node in nodes:
+        parts = node.split(".")
+        for end in range(1, len(parts) + 1):
+            names[".".join(parts[:end])] = None
+    return tuple(names)
+
+
+def check_layer(arch: str, layer: str, nodes: Sequence[str]) -> None:
+    """Refuse a layer that a network does not have.
+
+    Raises
+    ------
+    ValueError
+        With the names there are, or the nearest of many.
+    """
+    paper, names = vgg_nodes(arch), with_blocks(nodes)
+    if layer in paper or layer in names:
+        return
+    if paper:
+        known = f"it should be one of {', '.join(paper)}, or a node of the network"
+    else:
+        near = get_close_matches(str(layer), names, n=4) or names[-4:]
+        known = f"it has, for instance, {', '.join(near)}"
+    raise ValueError(
+        f"{arch} has no layer {layer!r}: {known}. "
+        f"featad.features.layer_names({arch!r}) lists them all."
+    )

@@ -1,0 +1,1 @@
+"""Recipes: short programs on featad's public names; ``python -m pipelines.NAME``."""

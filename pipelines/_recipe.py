@@ -1,0 +1,62 @@
+"""What the VGG recipes share: their arguments, and fit, report, save."""
+
+import argparse
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+import featad
+from featad.metrics import auroc
+
+
+def parse_arguments(description, argv=None):
+    """Return the arguments of a recipe that fits one system on a folder."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--data", required=True, help="folder of normal images, or MVTec layout"
+    )
+    add_network(parser)
+    parser.add_argument("-o", "--output", required=True, help="model file to write")
+    return parser.parse_args(argv)
+
+
+def add_network(parser):
+    """Add the network's arguments."""
+    parser.add_argument("--arch", default="vgg16", help="network (vgg16)")
+    parser.add_argument(
+        "--weights",
+        default="default",
+        help="a file, 'default' (published, downloaded once) or 'random'",
+    )
+    parser.add_argument("--image-size", type=int, help="pixels (the weights' own)")
+    parser.add_argument("--cache", help="keep features in this folder")
+
+
+def network_options(args):
+    """Return the parameters of the features step that the arguments ask for."""
+    return {
+        "weights": None if args.weights == "random" else args.weights,
+        "image_size": args.image_size,
+        "cache": args.cache,
+        "random_state": 0,
+    }
+
+
+def vgg_features(args):
+    """Return the 4096-d features the arguments ask for."""
+    return featad.VGGFeatures(args.arch, **network_options(args))
+
+
+def fit_and_save(system: Pipeline, args):
+    """Fit on the normal training images, report on the test part if any, and save."""
+    dataset = featad.load_folder(args.data)
+    train = dataset.part("train") if dataset.has_split else dataset
+    normal = train.select(np.flatnonzero(train.labels == 1)).images
+    system = featad.calibrate(system, random_state=0).fit(normal)
+    print(f"Fitted on {len(normal)} normal images.")
+    if dataset.has_split:
+        test = dataset.part("test")
+        scores = featad.anomaly_scores(system, test.images)
+        print(f"AUROC on {len(test)} test images: {auroc(test.labels, scores):.3f}")
+    featad.save(system, args.output, X=normal)
+    print(f"Wrote {args.output}.")

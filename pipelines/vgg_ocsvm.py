@@ -1,0 +1,26 @@
+"""VGG16's 4096 features, and a one-class SVM."""
+
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import Normalizer
+from sklearn.svm import OneClassSVM
+
+from pipelines._recipe import fit_and_save, parse_arguments, vgg_features
+
+
+def main(argv=None):
+    """Fit on a folder of normal images and write a calibrated model."""
+    args = parse_arguments(__doc__, argv)
+    system = Pipeline(
+        [
+            ("features", vgg_features(args)),
+            ("normalize", Normalizer()),
+            ("reduce", PCA(0.97, whiten=True)),
+            ("detector", OneClassSVM(nu=0.05)),
+        ]
+    )
+    fit_and_save(system, args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Each detector against scikit-learn's own form of the same distance."""
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
+
+from featad.base import anomaly_scores
+from featad.detectors import (
+    KMeansDistance,
+    Mahalanobis,
+    NearestNeighbours,
+    PCAReconstruction,
+)
+
+RNG = np.random.default_rng(0)
+SHAPES = pytest.mark.parametrize("shape", [(30, 80), (80, 30), (30, 30), (40, 1)])
+
+
+def samples(shape, n_new=20):
+    scales = np.linspace(0.1, 5, shape[1])
+    X = RNG.normal(size=(shape[0] + n_new, shape[1])) * scales + 3
+    return X[: shape[0]], X[shape[0] :]
+
+
+def test_kmeans_distance_is_the_distance_to_the_nearest_centre():
+    X, new = samples((60, 4))
+    kmeans = KMeans(3, n_init=3, random_state=0).fit(X)
+    detector = KMeansDistance(3, random_state=0).fit(X)
+    np.testing.assert_allclose(
+        anomaly_scores(detector, new), kmeans.transform(new).min(axis=1)
+    )
+
+
+def test_more_clusters_than_samples_are_taken_as_one_each():
+    detector = KMeansDistance(n_clusters=8).fit([[0.0], [1.0]])
+    np.testing.assert_allclose(anomaly_scores(detector, [[1.5]]), 0.5)
+
+
+def test_kmeans_repeats_to_the_last_bit_with_many_threads():
+    X, _ = samples((2000, 10))
+    with threadpool_limits(5):
+        fits = [KMeansDistance(random_state=0).fit(X) for _ in range(5)]
+    centres = {fit.kmeans_.cluster_centers_.tobytes() for fit in fits}
+    assert len(centres) == 1
+
+
+@pytest.mark.parametrize("n_neighbors", [1, 4])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_neighbour_distances_equal_scikit_learn(n_neighbors, dtype):
+    X, new = (part.astype(dtype) for part in samples((50, 6)))
+    search = NearestNeighbors(n_neighbors=n_neighbors).fit(X.astype(np.float64))
+    distances, _ = search.kneighbors(new.astype(np.float64))
+    kth = NearestNeighbours(n_neighbors).fit(X)
+    mean = NearestNeighbours(n_neighbors, distance="mean").fit(X)
+    np.testing.assert_allclose(anomaly_scores(kth, new), distances[:, -1])
+    np.testing.assert_allclose(anomaly_scores(mean, new), distances.mean(axis=1))
+
+
+@pytest.mark.parametrize("n_neighbors", [1, 4])
+def test_a_training_sample_is_not_its_own_neighbour(n_neighbors):
+    X, _ = samples((50, 6))
+    search = NearestNeighbors(n_neighbors=n_neighbors).fit(X)
+    distances, _ = search.kneighbors()  # scikit-learn leaves it out without X
+    detector = NearestNeighbours(n_neighbors).fit(X)
+    np.testing.assert_allclose(anomaly_scores(detector, X), distances[:, -1])
+
+
+def test_rounding_does_not_make_a_training_sample_its_own_neighbour():
+    X, _ = samples((200, 30))
+    X += 100  # far from zero: float32 keeps four digits of what differs
+    detector = NearestNeighbours().fit(X)
+    rounded = anomaly_scores(detector, X.astype(np.float32))
+    np.testing.assert_allclose(rounded, anomaly_scores(detector, X), rtol=1e-4)
+    assert rounded.min() > 0
+
+
+def test_a_projection_scored_in_other_batches_is_the_same_training_sample():
+    X, _ = samples((200, 300))
+    pca = PCA(20, whiten=True).fit(X.astype(np.float32) + 50)
+    detector = NearestNeighbours().fit(pca.transform(X.astype(np.float32) + 50))
+    one_by_one = [pca.transform(x[None].astype(np.float32) + 50) for x in X]
+    scores = anomaly_scores(detector, np.vstack(one_by_one))
+    assert scores.min() > 0.1 * np.median(scores)
+
+
+def test_an_outlier_does_not_widen_what_counts_as_the_same_sample():
+    X, _ = samples((50, 6))
+    clean = NearestNeighbours().fit(X).tolerance_
+    assert NearestNeighbours().fit([*X, [1e9] * 6]).tolerance_ < 2 * clean
+
+
+def test_small_distances_far_from_zero_are_exact_in_float32():
+    X = np.float32([[4096.0, 4096.0], [4097.0, 4096.0], [4096.0, 4100.0]])
+    new = np.float32([[4096.25, 4096.0]])
+    detector = NearestNeighbours().fit(X)
+    assert anomaly_scores(detector, new) == [0.25]
+
+
+def test_more_neighbours_than_samples_are_capped_and_reported():
+    detector = NearestNeighbours(10).fit([[0.0], [1.0], [3.0]])
+    assert detector.n_neighbors_ == 2
+    np.testing.assert_allclose(anomaly_scores(detector, [[0.0], [4.0]]), [3, 3])
+
+
+def test_one_training_sample_is_the_neighbour_of_all():
+    detector = NearestNeighbours(3).fit([[0.0, 0.0]])
+    np.testing.assert_allclose(anomaly_scores(detector, [[0, 0], [3, 4]]), [0, 5])
+
+
+def test_copies_of_a_training_sample_are_its_neighbours():
+    detector = NearestNeighbours().fit([[0.0], [0.0], [5.0]])
+    np.testing.assert_allclose(anomaly_scores(detector, [[0.0], [5.0]]), [0, 5])
+
+
+def test_neighbours_are_the_same_in_small_batches(monkeypatch):
+    X, new = samples((50, 6))
+    detector = NearestNeighbours(3).fit(X)
+    whole = detector.score_samples(new)
+    monkeypatch.setattr("featad.detectors.nearest_neighbours.BATCH_VALUES", 18)
+    np.testing.assert_array_equal(detector.score_samples(new), whole)
+
+
+@SHAPES
+def test_mahalanobis_equals_ledoit_wolf(shape):
+    X, new = samples(shape)
+    reference = LedoitWolf().fit(X)
+    detector = Mahalanobis().fit(X)
+    for part in (X, new):
+        np.testing.assert_allclose(
+            anomaly_scores(detector, part), reference.mahalanobis(part), rtol=1e-6
+        )
+    np.testing.assert_allclose(detector.shrinkage_, reference.shrinkage_)
+
+
+def test_mahalanobis_leaves_out_directions_without_variance():
+    X = np.zeros((3, 2))
+    X[:, 0] = [-1, 1, -1]  # so few values that nothing is shrunk
+    reference = LedoitWolf().fit(X)
+    detector = Mahalanobis().fit(X)
+    new = [[0.5, 0.0], [0.0, 2.0]]
+    np.testing.assert_allclose(
+        anomaly_scores(detector, new), reference.mahalanobis(new), atol=1e-12
+    )
+
+
+def test_equal_samples_leave_mahalanobis_nothing_to_measure():
+    detector = Mahalanobis().fit(np.ones((5, 3)))
+    np.testing.assert_array_equal(anomaly_scores(detector, [[1, 1, 1.0]]), 0)
+
+
+def test_mahalanobis_refuses_one_sample():
+    with pytest.raises(ValueError, match="at least 2 samples .* got 1 sample"):
+        Mahalanobis().fit([[1.0, 2.0]])
+
+
+@SHAPES
+@pytest.mark.parametrize("n_components", [1, 0.97])
+def test_pca_reconstruction_is_the_squared_residual(shape, n_components):
+    X, new = samples(shape)
+    pca = PCA(n_components, svd_solver="full").fit(X)
+    residual = new - pca.inverse_transform(pca.transform(new))
+    detector = PCAReconstruction(n_components).fit(X)
+    np.testing.assert_allclose(
+        anomaly_scores(detector, new), (residual**2).sum(axis=1), atol=1e-12
+    )
+
+
+def test_more_components_than_there_are_leave_no_residual():
+    X, new = samples((30, 4))
+    detector = PCAReconstruction(99).fit(X)
+    assert detector.components_.shape == (4, 4)
+    np.testing.assert_allclose(anomaly_scores(detector, new), 0, atol=1e-10)
+
+
+def test_pca_of_one_sample_measures_the_distance_to_it():
+    detector = PCAReconstruction().fit([[1.0, 2.0]])
+    np.testing.assert_allclose(anomaly_scores(detector, [[1, 2], [4, 6]]), [0, 25])

@@ -1,0 +1,267 @@
+"""FilterBankFeatures: what the responses mean, and scikit-learn's rules for images."""
+
+import pickle
+import re
+import warnings
+from ast import literal_eval
+from inspect import getdoc, signature
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks, get_tags
+
+from featad.datasets import make_spots_and_lines
+from featad.detectors import Mahalanobis
+from featad.errors import ImageReadError, ImageReadWarning
+from featad.features import FilterBankFeatures
+from featad.metrics import auroc
+
+CHECKS = [
+    "check_estimator_cloneable",
+    "check_estimator_tags_renamed",
+    "check_valid_tag_types",
+    "check_estimator_repr",
+    "check_no_attributes_set_in_init",
+    "check_do_not_raise_errors_in_init_or_set_params",
+    "check_mixin_order",
+    "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
+    "check_complex_data",
+    "check_estimators_empty_data_messages",
+    "check_estimator_sparse_tag",
+    "check_estimator_sparse_array",
+    "check_estimator_sparse_matrix",
+    "check_fit1d",
+    "check_param_validation",
+]
+
+
+@pytest.fixture
+def bank():
+    """Return a small bank."""
+    return FilterBankFeatures(size=16, scales=(1.0, 2.0))
+
+
+def drawn(*, line=None, spot=None, background=0.5):
+    """Return a 64 x 64 picture with a line or a spot of a given grey value."""
+    rows, columns = np.mgrid[:64, :64]
+    image = np.full((64, 64), background)
+    if line is not None:
+        image[np.abs(rows - columns) < 2] = line
+    if spot is not None:
+        image[(rows - 32) ** 2 + (columns - 32) ** 2 < 9] = spot
+    return image
+
+
+def maxima(image):
+    """Return the largest response of each kind at scale 2."""
+    bank = FilterBankFeatures(size=64, scales=(2.0,), pooling="max")
+    (row,) = bank.transform(image[None])
+    return {
+        name.removeprefix("scale2_").removesuffix("_max"): value
+        for name, value in zip(bank.get_feature_names_out(), row, strict=True)
+    }
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learn_contract(check):
+    estimator = FilterBankFeatures(size=8, scales=(1.0,))
+    getattr(estimator_checks, check)("FilterBankFeatures", estimator)
+
+
+def test_tags_tell_what_it_takes():
+    tags = get_tags(FilterBankFeatures())
+    assert tags.input_tags.three_d_array
+    assert tags.input_tags.string
+    assert not tags.input_tags.two_d_array
+    assert not tags.requires_fit
+
+
+def test_docstring_defaults_match_the_signature():
+    documented = re.findall(
+        r"^(\w+) : .*default=(.+)$", getdoc(FilterBankFeatures), re.M
+    )
+    parameters = signature(FilterBankFeatures).parameters
+    actual = {name: parameter.default for name, parameter in parameters.items()}
+    assert {name: literal_eval(text) for name, text in documented} == actual
+
+
+def test_a_flat_image_has_no_response():
+    responses = maxima(np.full((64, 64), 0.5))
+    assert responses.pop("brightness") == pytest.approx(0.5, abs=0.01)
+    assert max(responses.values()) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("picture", "kind"),
+    [
+        ({"line": 0.0}, "line_dark"),
+        ({"line": 1.0}, "line_bright"),
+        ({"spot": 0.0}, "spot_dark"),
+        ({"spot": 1.0}, "spot_bright"),
+    ],
+)
+def test_each_response_answers_to_its_own_shape(picture, kind):
+    by_shape = {
+        "line_dark": {"line": 0.0},
+        "line_bright": {"line": 1.0},
+        "spot_dark": {"spot": 0.0},
+        "spot_bright": {"spot": 1.0},
+    }
+    found = maxima(drawn(**picture))[kind]
+    opposite = (
+        kind.replace("dark", "x").replace("bright", "dark").replace("x", "bright")
+    )
+    assert found > 2 * maxima(drawn(**by_shape[opposite]))[kind]
+
+
+def test_a_line_is_no_spot():
+    responses = maxima(drawn(line=0.0))
+    assert responses["line_dark"] > 5 * responses["spot_dark"]
+
+
+def test_responses_grow_with_contrast():
+    weak, strong = maxima(drawn(line=0.4)), maxima(drawn(line=0.0))
+    assert strong["line_dark"] == pytest.approx(5 * weak["line_dark"], rel=0.1)
+
+
+def test_a_quarter_turn_changes_nothing(images, bank):
+    turned = np.rot90(images, axes=(1, 2))
+    np.testing.assert_allclose(
+        bank.transform(turned), bank.transform(images), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_shape_dtype_and_names(images, bank):
+    features = bank.fit_transform(images)
+    names = bank.get_feature_names_out()
+    assert features.dtype == np.float32
+    assert features.shape == (24, 3 * (1 + 2 * 5)) == (24, len(set(names)))
+    assert names[0] == "brightness_mean"
+    assert "scale2_line_dark_max" in names
+
+
+def test_colour_is_described_channel_by_channel(images, bank):
+    features = bank.set_params(mode="RGB").transform(images)
+    red, green, blue = np.split(features, 3, axis=1)
+    grey = bank.set_params(mode="L")
+    np.testing.assert_allclose(red, grey.transform(images[..., 0]), atol=0.01)
+    np.testing.assert_allclose(blue, grey.transform(images[..., 2]), atol=0.01)
+    assert bank.set_params(mode="RGB").get_feature_names_out()[-1].startswith("blue_")
+    assert np.abs(red - green).max() > 0.05
+
+
+def test_one_statistic_may_be_given_as_a_word(images, bank):
+    everything = bank.set_output(transform="pandas").transform(images)
+    largest = bank.set_params(pooling="max").transform(images)
+    pd.testing.assert_frame_equal(largest, everything[list(largest.columns)])
+
+
+def test_images_are_described_one_by_one(images, bank):
+    together = bank.transform(images)
+    alone = np.concatenate([bank.transform(image[None]) for image in images])
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_the_number_of_threads_changes_nothing(images, bank):
+    one, four = (clone(bank).set_params(n_jobs=n).transform(images) for n in (1, 4))
+    np.testing.assert_array_equal(one, four)
+
+
+def test_nothing_is_learned(images, bank):
+    unfitted = bank.transform(images)
+    before = dict(vars(bank))
+    assert bank.fit(images) is bank
+    assert vars(bank) == before
+    copy = pickle.loads(pickle.dumps(bank))
+    np.testing.assert_array_equal(copy.transform(images), unfitted)
+
+
+def test_paths_and_arrays_give_the_same(image_folder, bank):
+    paths = sorted(image_folder.iterdir())
+    arrays = np.stack([np.asarray(Image.open(path)) for path in paths])
+    features = bank.transform(arrays)
+    np.testing.assert_array_equal(bank.transform(paths), features)
+    np.testing.assert_array_equal(bank.transform(pd.Series(paths).map(str)), features)
+
+
+def test_images_may_have_different_sizes(bank):
+    images = [drawn(line=0.0), drawn(line=0.0)[:40, :50]]
+    assert bank.transform(images).shape == (2, 33)
+
+
+@pytest.fixture
+def with_a_broken_one(image_folder):
+    """Return six paths of which 2.png is empty."""
+    paths = sorted(image_folder.iterdir())
+    paths[2].write_bytes(b"")
+    return paths
+
+
+def test_a_broken_image_is_an_error(with_a_broken_one, bank):
+    with pytest.raises(ImageReadError, match=r"2\.png"):
+        bank.transform(with_a_broken_one)
+
+
+def test_a_broken_image_can_be_left_out(with_a_broken_one, bank):
+    bank.set_params(on_error="skip")
+    with pytest.warns(ImageReadWarning, match=r"Left out 1 image .*2\.png"):
+        features = bank.transform(with_a_broken_one)
+    assert features.shape == (5, 33)
+    assert np.isfinite(features).all()
+
+
+def test_a_broken_image_can_be_a_row_of_nan(with_a_broken_one, bank):
+    bank.set_params(on_error="nan")
+    with pytest.warns(ImageReadWarning, match=r"Filled with NaN 1 image .*2\.png"):
+        features = bank.transform(with_a_broken_one)
+    np.testing.assert_array_equal(np.isnan(features).any(axis=1), np.arange(6) == 2)
+
+
+def test_when_all_images_are_broken_none_can_be_left_out(with_a_broken_one, bank):
+    bank.set_params(on_error="skip")
+    with pytest.raises(ImageReadError, match="none of the 1 images could be read"):
+        bank.transform(with_a_broken_one[2:3])
+
+
+def test_good_images_give_no_warning(image_folder, bank):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bank.set_params(on_error="skip").transform(sorted(image_folder.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"scales": ()}, r"scales should hold positive numbers, got \(\)"),
+        ({"scales": (1.0, -2.0)}, r"scales should hold positive numbers, got .*-2"),
+        ({"pooling": ("mean", "median")}, "pooling should be one or several of"),
+        ({"pooling": ()}, "pooling should be one or several of"),
+        ({"size": (16, 16, 3)}, r"size must be .*\(height, width\)"),
+        ({"mode": "HSV"}, "'mode' parameter of FilterBankFeatures"),
+    ],
+)
+def test_wrong_parameters_are_refused(wrong, message, images):
+    with pytest.raises(ValueError, match=message):
+        FilterBankFeatures(**wrong).transform(images)
+
+
+def test_a_table_is_refused():
+    with pytest.raises(ValueError, match="FilterBankFeatures expects .* got a table"):
+        FilterBankFeatures().transform(np.zeros((5, 4)))
+
+
+def test_spots_and_lines_are_found_without_weights():
+    parts = make_spots_and_lines(60, 40, size=64, random_state=0)
+    train, test = parts.part("train"), parts.part("test")
+    system = make_pipeline(
+        FilterBankFeatures(size=64, pooling="max"), StandardScaler(), Mahalanobis()
+    ).fit(train.images)
+    assert auroc(test.labels, -system.score_samples(test.images)) > 0.8

@@ -1,0 +1,126 @@
+"""The package is laid out in floors; imports only go down."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import featad
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "featad"
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+def _floors():
+    """Return {file or folder: floor} from the table in ARCHITECTURE.md."""
+    floors = {}
+    for line in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines():
+        row = re.match(r"\| (\d) [^|]*\| ([^|]*) \|", line)
+        if row:
+            for name in re.findall(r"`([^`]+)`", row[2]):
+                floors[name] = int(row[1])
+    return floors
+
+
+FLOORS = _floors()
+
+
+def _unit(path):
+    """Return the row entry a file belongs to: its own name, or its folder's."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first if first.endswith(".py") else f"{first}/"
+
+
+def _imports(path):
+    """Yield the files of featad that a file imports, at any depth of the code."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module]
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            target = ROOT.joinpath(*name.split("."))
+            if name.startswith("featad."):
+                if target.with_suffix(".py").exists():
+                    yield target.with_suffix(".py")
+                elif (target / "__init__.py").exists():
+                    yield target / "__init__.py"
+
+
+def test_every_file_stands_on_a_floor():
+    assert {_unit(path) for path in FILES} == set(FLOORS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_down(path):
+    floor = FLOORS[_unit(path)]
+    for target in _imports(path):
+        inside = _unit(target) == _unit(path) and _unit(path).endswith("/")
+        assert inside or FLOORS[_unit(target)] < floor, f"{path} imports {target}"
+
+
+def test_detectors_do_not_import_one_another():
+    for path in (PACKAGE / "detectors").glob("[!_]*.py"):
+        assert not [t for t in _imports(path) if t.parent.name == "detectors"]
+
+
+def test_recipes_import_public_names_only():
+    for path in (ROOT / "pipelines").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("featad"):
+                private = [a.name for a in node.names if a.name.startswith("_")]
+                assert not private
+                assert "._" not in node.module
+
+
+def test_no_file_is_longer_than_450_lines():
+    long = {p.name: len(p.read_text("utf-8").splitlines()) for p in FILES}
+    assert {name: n for name, n in long.items() if n > 450} == {}
+
+
+def test_importing_featad_does_not_import_torch_or_scikit_learn():
+    code = "import sys, featad; print([m for m in ('torch', 'sklearn') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", featad.__all__)
+def test_public_names_are_there_and_documented(name):
+    value = getattr(featad, name)
+    assert name == "__version__" or value.__doc__
+
+
+def test_an_unknown_public_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        featad.nothing  # noqa: B018
+
+
+def test_the_recommended_system_exists():
+    from featad.registry import RECOMMENDED, list_systems
+
+    assert RECOMMENDED in [system.name for system in list_systems()]
+
+
+def test_public_functions_are_annotated():
+    missing = []
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        for owner in [tree, *classes]:
+            missing += [
+                f"{path.name}: {node.name}"
+                for node in owner.body
+                if isinstance(node, ast.FunctionDef)
+                and not node.name.startswith("_")
+                and node.returns is None
+            ]
+    assert missing == []

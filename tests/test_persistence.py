@@ -1,0 +1,186 @@
+"""Models survive the trip to a file; damaged and foreign files are refused."""
+
+import json
+import shutil
+
+import joblib
+import numpy as np
+import pytest
+
+from featad.calibration import calibrate
+from featad.detectors import KMeansDistance
+from featad.errors import ModelFileError, WeightsChangedError
+from featad.persistence import data_digest, load, manifest_path, save
+from featad.registry import build
+
+
+@pytest.fixture
+def system(images):
+    return calibrate(build("pixels-kmeans"), random_state=0).fit(images)
+
+
+@pytest.fixture
+def network_system(images):
+    return build("squeezenet1_1-knn", weights=None, image_size=32).fit(images)
+
+
+@pytest.fixture
+def model(system, tmp_path, images):
+    path = tmp_path / "models" / "parts.joblib"
+    save(system, path, X=images)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".joblib", ".skops"])
+@pytest.mark.parametrize("name", ["pixels-ocsvm", "filters-iforest", "pixels-lof"])
+def test_scores_survive_to_the_last_bit(name, suffix, images, tmp_path):
+    pytest.importorskip("skops") if suffix == ".skops" else None
+    system = calibrate(build(name), random_state=0).fit(images)
+    path = tmp_path / f"model{suffix}"
+    save(system, path)
+    again = load(path)
+    np.testing.assert_array_equal(
+        again.score_samples(images), system.score_samples(images)
+    )
+    np.testing.assert_array_equal(again.predict(images), system.predict(images))
+
+
+def test_a_plain_joblib_dump_scores_the_same_to_the_last_bit(
+    network_system, images, tmp_path
+):
+    joblib.dump(network_system, tmp_path / "plain.joblib")
+    again = joblib.load(tmp_path / "plain.joblib")
+    np.testing.assert_array_equal(
+        again.score_samples(images), network_system.score_samples(images)
+    )
+
+
+def test_a_plain_joblib_dump_loads_with_a_warning_that_it_is_unchecked(
+    system, tmp_path
+):
+    joblib.dump(system, tmp_path / "plain.joblib")
+    with pytest.warns(UserWarning, match="was not checked"):
+        load(tmp_path / "plain.joblib")
+
+
+def test_the_manifest_tells_what_a_person_asks(model, system, images):
+    manifest = json.loads(manifest_path(model).read_text("utf-8"))
+    assert manifest["threshold"] == pytest.approx(0 - system[-1].offset_)
+    assert manifest["packages"]["scikit-learn"]
+    assert manifest["parameters"]["detector__target_fpr"] == 0.01
+    assert manifest["training_images"] == 24
+    assert manifest["training_data_digest"] == data_digest(images)
+
+
+def test_the_manifest_holds_the_weights_fingerprint(network_system, tmp_path):
+    manifest = save(network_system, tmp_path / "m.joblib")
+    expected = network_system["features"].weights_fingerprint_
+    assert manifest["weights_fingerprints"] == [expected]
+
+
+def test_the_data_digest_does_not_depend_on_the_order(images):
+    assert data_digest(images) == data_digest(images[::-1])
+    assert data_digest(images) != data_digest(images[1:])
+
+
+def test_a_file_with_a_network_inside_its_system_stays_small(network_system, tmp_path):
+    save(network_system, tmp_path / "m.joblib")
+    assert (tmp_path / "m.joblib").stat().st_size < 200_000
+
+
+def test_a_file_cut_short_is_refused(model):
+    model.write_bytes(model.read_bytes()[:-100])
+    with pytest.raises(ModelFileError, match="is damaged or was replaced"):
+        load(model)
+
+
+def test_a_file_cut_short_is_refused_without_its_manifest(model):
+    manifest_path(model).unlink()
+    model.write_bytes(model.read_bytes()[:200])
+    with (
+        pytest.warns(UserWarning, match="is missing"),
+        pytest.raises(ModelFileError, match="is no model file, or is damaged"),
+    ):
+        load(model)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ModelFileError, match="There is no model file"):
+        load(tmp_path / "none.joblib")
+
+
+def _change_manifest(model, **changes):
+    path = manifest_path(model)
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes))
+
+
+def test_another_version_of_scikit_learn_is_refused_with_the_way_out(model):
+    _change_manifest(model, packages={"scikit-learn": "1.2.0"})
+    with pytest.raises(ModelFileError, match="fitted with scikit-learn 1.2.0, but"):
+        load(model)
+    assert load(model, allow_other_versions=True).predict
+
+
+def test_another_file_format_is_refused(model):
+    _change_manifest(model, format=99)
+    with pytest.raises(ModelFileError, match="has file format 99"):
+        load(model)
+
+
+def test_a_broken_manifest_is_refused(model):
+    manifest_path(model).write_text("{")
+    with pytest.raises(ModelFileError, match="is not a featad manifest"):
+        load(model)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04."])
+def test_what_is_no_model_is_refused(content, tmp_path):
+    path = tmp_path / "m.joblib"
+    path.write_bytes(content)
+    with pytest.warns(UserWarning), pytest.raises(ModelFileError, match="no model file"):
+        load(path)
+
+
+def test_a_dump_of_something_else_is_refused(tmp_path):
+    joblib.dump({"a": 1}, tmp_path / "m.joblib")
+    with (
+        pytest.warns(UserWarning),
+        pytest.raises(ModelFileError, match="holds a dict, not a fitted detector"),
+    ):
+        load(tmp_path / "m.joblib")
+
+
+def test_other_weights_than_at_fit_are_refused(network_system, tmp_path):
+    network_system["features"].weights_fingerprint_ = "0" * 64
+    save(network_system, tmp_path / "m.joblib")
+    with pytest.raises(WeightsChangedError):
+        load(tmp_path / "m.joblib")
+
+
+def test_a_failed_save_leaves_the_old_model_and_no_rest(model):
+    before = model.read_bytes()
+    detector = KMeansDistance().fit(np.eye(9))
+    detector.unpicklable = lambda: None
+    with pytest.raises(Exception, match="pickle"):
+        save(detector, model)
+    assert model.read_bytes() == before
+    assert {p.name for p in model.parent.iterdir()} == {
+        "parts.joblib",
+        "parts.joblib.json",
+    }
+
+
+def test_a_skops_file_with_foreign_types_is_refused(tmp_path):
+    skops = pytest.importorskip("skops.io")
+    from collections import Counter
+
+    skops.dump(Counter("abc"), tmp_path / "m.skops")
+    with pytest.warns(UserWarning), pytest.raises(ModelFileError, match="neither"):
+        load(tmp_path / "m.skops")
+
+
+def test_a_model_moves_with_its_manifest(model, tmp_path, images):
+    elsewhere = tmp_path / "elsewhere.joblib"
+    shutil.copy(model, elsewhere)
+    shutil.copy(manifest_path(model), manifest_path(elsewhere))
+    assert load(elsewhere).predict(images).shape == (24,)

@@ -1,0 +1,45 @@
+"""Pictures of scores are drawn, and say what is missing where they cannot be."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featad.errors import MissingExtraError
+from featad.report.pictures import plot_histogram, plot_most_anomalous, plot_roc
+
+Y = np.repeat([1, -1], 12)
+SCORES = np.linspace(0, 1, 24)
+
+
+def _ink(path):
+    return (np.asarray(Image.open(path).convert("L")) < 200).mean()
+
+
+def test_the_histogram_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    assert _ink(plot_histogram(Y, SCORES, 0.5, tmp_path / "h.png")) > 0.01
+
+
+def test_the_roc_curve_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    assert _ink(plot_roc({"a": (Y, SCORES)}, tmp_path / "r.png")) > 0.005
+
+
+def test_the_strangest_images_are_drawn_without_those_unread(images, tmp_path):
+    pytest.importorskip("matplotlib")
+    scores = np.where(np.arange(24) == 3, np.nan, SCORES)
+    path = plot_most_anomalous(images, scores, tmp_path / "m.png", threshold=0.9)
+    assert _ink(path) > 0.1
+
+
+def test_labels_0_and_1_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="np.where"):
+        plot_histogram(Y == 1, SCORES, 0.5, tmp_path / "h.png")
+
+
+def test_a_missing_matplotlib_is_told_with_the_way_out(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'featad\[report\]'"):
+        plot_roc({"a": (Y, SCORES)}, tmp_path / "r.png")

@@ -1,0 +1,101 @@
+"""Named systems build, fit and score; wrong names are helped."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import ParameterGrid
+
+from featad.registry import (
+    RECOMMENDED,
+    build,
+    default_grid,
+    describe_features,
+    list_systems,
+)
+
+NAMES = [system.name for system in list_systems()]
+SMALL = {"squeezenet1_1": {"weights": None, "image_size": 32}, "filters": {"size": 32}}
+# one system of each kind of features, scored for real; the rest are only built
+SCORED = [n for n in NAMES if n.split("-")[0] in ("pixels", "filters", "squeezenet1_1")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_named_system_builds_and_clones(name):
+    system = build(name)
+    assert list(system.named_steps) == ["features", "normalize", "reduce", "detector"]
+    clone(system)
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_named_systems_fit_score_and_predict(name, images):
+    system = build(name, **SMALL.get(name.split("-")[0], {})).fit(images)
+    assert system.score_samples(images).shape == (24,)
+    assert set(system.predict(images)) <= {1, -1}
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_the_same_seed_gives_the_same_scores(name, images):
+    options = SMALL.get(name.split("-")[0], {})
+    first, second = (build(name, **options).fit(images) for _ in range(2))
+    np.testing.assert_array_equal(
+        first.score_samples(images), second.score_samples(images)
+    )
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_default_grids_name_parameters_of_the_system(name):
+    for parameters in ParameterGrid(default_grid(name)):
+        clone(build(name)).set_params(**parameters)
+
+
+def test_every_system_has_a_default_grid():
+    assert all(default_grid(name) for name in NAMES)
+
+
+def test_each_call_builds_a_system_of_its_own():
+    first, second = build("pixels-kmeans"), build("pixels-kmeans")
+    assert first["detector"] is not second["detector"]
+
+
+def test_plain_overrides_go_to_the_features():
+    system = build("vgg16-stats-knn", weights=None, cache="features", device="cpu")
+    assert system["features"].weights is None
+    assert system["features"].cache == "features"
+
+
+def test_overrides_with_a_step_go_to_the_step():
+    assert build("pixels-knn", detector__n_neighbors=3)["detector"].n_neighbors == 3
+
+
+def test_the_seed_reaches_every_random_step():
+    system = build("pixels-iforest", random_state=7)
+    assert system["detector"].random_state == system["reduce"].random_state == 7
+
+
+def test_an_unknown_parameter_names_the_known_ones():
+    with pytest.raises(ValueError, match="has no parameter 'wieghts'.*weights"):
+        build("vgg16-ocsvm", wieghts=None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("vgg16-ocsmv", "did you mean vgg16-ocsvm"),
+        ("vgg16", "There is no system 'vgg16'"),
+        ("pixels-stats-knn", "did you mean"),
+        ("qqq", "featad list"),
+    ],
+)
+def test_a_wrong_name_is_helped(wrong, hint):
+    with pytest.raises(ValueError, match=hint):
+        build(wrong)
+
+
+def test_stats_systems_take_three_statistics_of_a_middle_layer():
+    features = build(RECOMMENDED)["features"]
+    assert features.layer == "conv4_3"
+    assert features.pooling == ("mean", "std", "max")
+
+
+def test_every_kind_of_features_is_described():
+    assert {name.split("-")[0] for name in NAMES} == set(describe_features())

@@ -1,0 +1,162 @@
+"""Batch scoring: a row for every input, nothing scored is lost."""
+
+import json
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.exceptions import NotFittedError
+
+from featad.calibration import calibrate
+from featad.errors import ImageReadError
+from featad.images import list_images
+from featad.registry import build
+from featad.scoring import COLUMNS, score_images, score_to_file
+
+
+@pytest.fixture
+def system(images):
+    return calibrate(build("pixels-kmeans"), random_state=0).fit(images)
+
+
+@pytest.fixture
+def paths(image_folder):
+    """Six files, the third of them broken."""
+    (image_folder / "2.png").write_bytes(b"not an image")
+    return list_images(image_folder)
+
+
+def _table(system, sources, **options):
+    return pd.concat(score_images(system, sources, **options), ignore_index=True)
+
+
+def test_there_is_a_row_for_every_input_in_input_order(system, paths):
+    table = _table(system, paths[::-1], batch_size=4)
+    assert list(table.columns) == list(COLUMNS)
+    assert table["path"].tolist() == [str(path) for path in paths[::-1]]
+
+
+def test_a_broken_image_has_an_error_and_no_score(system, paths):
+    row = _table(system, paths).iloc[2]
+    assert "2.png" in row["error"]
+    assert row[["anomaly_score", "threshold", "is_anomaly", "p_value"]].isna().all()
+
+
+def test_a_broken_image_changes_no_other_score(system, paths):
+    table = _table(system, paths)
+    alone = _table(system, [path for path in paths if path.name != "2.png"])
+    np.testing.assert_allclose(
+        table["anomaly_score"].dropna(), alone["anomaly_score"], rtol=1e-6
+    )
+
+
+def test_scores_do_not_depend_on_the_batch_size(system, images):
+    one = _table(system, images, batch_size=1)["anomaly_score"]
+    all_at_once = _table(system, images, batch_size=100)["anomaly_score"]
+    np.testing.assert_allclose(one, all_at_once, rtol=1e-6)
+
+
+def test_the_table_agrees_with_the_system(system, images):
+    table = _table(system, images)
+    np.testing.assert_allclose(
+        table["anomaly_score"], 0 - system.score_samples(images), rtol=1e-6
+    )
+    np.testing.assert_array_equal(table["is_anomaly"], system.predict(images) == -1)
+    scores = system.score_samples(images)
+    np.testing.assert_allclose(
+        table["p_value"], system[-1].p_values_from_scores(scores)
+    )
+
+
+def test_an_anomaly_is_a_score_above_the_threshold(system, images):
+    odd = np.concatenate([images, np.ones((1, 8, 8, 3), np.float32)])
+    table = _table(system, odd)
+    assert table["is_anomaly"].iloc[-1]
+    np.testing.assert_array_equal(
+        table["is_anomaly"], table["anomaly_score"] > table["threshold"]
+    )
+
+
+def test_a_system_without_calibration_has_no_p_values(images):
+    table = _table(build("pixels-ocsvm").fit(images), images)
+    assert table["p_value"].isna().all()
+    assert table["anomaly_score"].notna().all()
+
+
+def test_raise_hands_over_what_came_before_the_fault(system, paths, tmp_path):
+    output = tmp_path / "scores.csv"
+    with pytest.raises(ImageReadError, match="2.png"):
+        score_to_file(system, paths, output, on_error="raise", batch_size=4)
+    assert len(pd.read_csv(output)) == 2
+
+
+def test_an_unfitted_system_is_refused_as_such(images):
+    with pytest.raises(NotFittedError):
+        list(score_images(build("pixels-kmeans"), images))
+
+
+def test_images_of_one_foreign_size_are_errors_of_their_own(images):
+    from sklearn.pipeline import make_pipeline
+
+    from featad.detectors import KMeansDistance
+    from featad.images import ImageReader
+
+    system = make_pipeline(ImageReader(flatten=True), KMeansDistance(2)).fit(images)
+    table = _table(system, [*images[:3], np.zeros((9, 9, 3), np.uint8), images[3]])
+    assert table["error"].notna().tolist() == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_every_format_holds_the_same_table(suffix, system, paths, tmp_path):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    output = tmp_path / f"scores{suffix}"
+    summary = score_to_file(system, paths, output, batch_size=2)
+    read = {
+        ".csv": pd.read_csv,
+        ".parquet": pd.read_parquet,
+        ".jsonl": lambda path: pd.read_json(path, lines=True, dtype={"path": str}),
+    }
+    table = read[suffix](output)
+    expected = _table(system, paths, batch_size=2)
+    assert list(table.columns) == list(COLUMNS)
+    assert table["path"].tolist() == expected["path"].tolist()
+    np.testing.assert_allclose(
+        table["anomaly_score"].astype(float), expected["anomaly_score"], rtol=1e-9
+    )
+    assert table["is_anomaly"].isna().tolist() == [i == 2 for i in range(6)]
+    assert (summary.scored, summary.failed) == (5, 1)
+    assert "2.png" in summary.first_error
+
+
+def test_json_lines_hold_null_where_there_is_no_score(system, paths, tmp_path):
+    score_to_file(system, paths, tmp_path / "s.jsonl")
+    rows = [json.loads(x) for x in (tmp_path / "s.jsonl").read_text("utf-8").split("\n")[:-1]]
+    assert rows[2]["anomaly_score"] is None
+    assert rows[0]["error"] is None
+
+
+def test_an_unknown_format_is_refused_before_anything_is_scored(tmp_path):
+    with pytest.raises(ValueError, match=r"written to .csv, .parquet, .jsonl"):
+        score_to_file(None, [], tmp_path / "scores.xlsx")
+
+
+def test_names_with_commas_quotes_and_unicode_survive_csv(system, images, tmp_path):
+    path = tmp_path / 'a,"b" ü 部品.png'
+    Image.fromarray((images[0] * 255).astype(np.uint8)).save(path)
+    score_to_file(system, [path], tmp_path / "scores.csv")
+    assert pd.read_csv(tmp_path / "scores.csv")["path"].tolist() == [str(path)]
+
+
+def test_memory_does_not_grow_with_the_number_of_images(system, image_folder):
+    paths = list_images(image_folder)
+    peaks = []
+    for count in (20, 200):
+        tracemalloc.start()
+        for _ in score_images(system, (paths * 100)[:count], batch_size=10):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0] + 200_000
