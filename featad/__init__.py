@@ -14,8 +14,9 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
-    "base": ["BaseDetector", "anomaly_scores"],
+    "base": ["BaseDetector", "anomaly_scores", "anomaly_threshold"],
     "calibration": ["CalibratedDetector", "calibrate"],
+    "comparison": ["compare"],
     "datasets": [
         "ImageDataset",
         "load_digits_images",
@@ -38,7 +39,6 @@ _HOMES = {
         "anomaly_average_precision",
         "anomaly_roc_auc",
         "anomaly_tpr_at_fpr",
-        "compare",
     ],
     "persistence": ["load", "save"],
     "registry": ["build"],

@@ -4,6 +4,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.utils import Tags, check_random_state, get_tags
 from sklearn.utils._param_validation import (
@@ -25,6 +26,9 @@ __all__ = [  # the constraints are here for detectors to import from one place
     "RealNotInt",
     "StrOptions",
     "anomaly_scores",
+    "anomaly_threshold",
+    "as_anomaly_score",
+    "last_step",
 ]
 
 
@@ -52,11 +56,75 @@ def anomaly_scores(system: Any, X: Any) -> np.ndarray:
     """
     for method in ("score_samples", "decision_function"):
         if hasattr(system, method):
-            return -np.asarray(getattr(system, method)(X), dtype=np.float64)
+            return as_anomaly_score(getattr(system, method)(X))
     raise TypeError(
         "A system needs score_samples or decision_function to score, but "
         f"{type(system).__name__} has neither."
     )
+
+
+def as_anomaly_score(score: ArrayLike) -> np.ndarray:
+    """Turn scores, high = normal, into anomaly scores, high = anomalous.
+
+    Parameters
+    ----------
+    score : array-like
+        On the scale of ``score_samples``: scores, or a threshold.
+
+    Returns
+    -------
+    anomaly_score : ndarray of the same shape, float64
+        The negated score.
+    """
+    return -np.asarray(score, dtype=np.float64)
+
+
+def anomaly_threshold(system: Any) -> float:
+    """Return the threshold of a fitted system on the scale of anomaly scores.
+
+    Parameters
+    ----------
+    system : estimator
+        A fitted detector, or a pipeline or grid search that ends in one.
+
+    Returns
+    -------
+    threshold : float
+        Anomaly scores above it are anomalous.
+
+    Raises
+    ------
+    NotFittedError
+        If the system is not fitted.
+
+    TypeError
+        If its detector has no ``offset_``.
+    """
+    detector = last_step(system)
+    check_is_fitted(detector)
+    if not hasattr(detector, "offset_"):
+        raise TypeError(
+            f"{type(detector).__name__} has no threshold (offset_). Give it one with "
+            "featad.calibrate(system)."
+        )
+    return float(as_anomaly_score(detector.offset_).item())
+
+
+def last_step(system: Any) -> Any:
+    """Return the detector in which a pipeline, or a fitted grid search, ends.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector, a Pipeline, or a search with a ``best_estimator_``.
+
+    Returns
+    -------
+    detector : estimator
+        ``system`` itself if it is neither.
+    """
+    system = getattr(system, "best_estimator_", system)
+    return last_step(system[-1]) if isinstance(system, Pipeline) else system
 
 
 class _Threshold:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
+from sklearn.svm import OneClassSVM
 from sklearn.utils import _safe_indexing, get_tags, indexable
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
@@ -152,7 +153,8 @@ class CalibratedDetector(BaseMetaDetector):
         for train, test in self._folds(X, y, labels):
             fold = self._new_estimator()
             fold.fit(_safe_indexing(X, train), _rows(y, train))
-            scores.append(fold.score_samples(_safe_indexing(X, test)))
+            unit = _unit(estimator) / _unit(fold)
+            scores.append(unit * fold.score_samples(_safe_indexing(X, test)))
         self._calibrate(np.concatenate(scores).astype(np.float64))
         self.estimator_ = estimator
         return self
@@ -355,6 +357,24 @@ def _calibration_labels(y: Any, n_samples: int) -> np.ndarray:
             UserWarning,
         )
     return np.ones(n_samples, dtype=np.int64)
+
+
+def _unit(system: Any) -> float:
+    """Return what the scores of a fitted system are proportional to.
+
+    It is 1 but for One-class SVM, which weighs its kernels by coefficients whose sum,
+    nu * n_samples, grows with the training set.
+    """
+    while not isinstance(system, OneClassSVM):
+        if isinstance(system, Pipeline):
+            system = system.steps[-1][1]
+        elif hasattr(system, "estimator_"):
+            system = system.estimator_
+        elif hasattr(system, "best_estimator_"):
+            system = system.best_estimator_
+        else:
+            return 1.0
+    return float(system.dual_coef_.sum())
 
 
 def _learns_nothing(step: Any) -> bool:

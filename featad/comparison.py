@@ -316,6 +316,8 @@ def _take(X: Any, index: Any) -> Any:
 def _naming(name: str, where: str) -> Iterator[None]:
     try:
         yield
+    except FeatadError:  # about an image or the weights, and says which
+        raise
     except Exception as error:
         raise FeatadError(
             f"System {name!r} failed in {where}: {type(error).__name__}: {error}"

@@ -69,7 +69,8 @@ def format_table(table) -> str:
 
 
 def _compare(dataset, args):
-    from featad.model_selection import OneClassKFold, compare
+    from featad.comparison import compare
+    from featad.model_selection import OneClassKFold
 
     if (dataset.labels == -1).sum() == 0:
         raise DatasetError(
@@ -84,7 +85,9 @@ def _compare(dataset, args):
     else:
         cv = OneClassKFold(args.cv, random_state=args.seed)
     systems = {name: options.build_system(name, args) for name in args.systems}
-    with options.progress_bar(len(systems), "comparing", "system") as bar:
+    n_folds = len(cv) if dataset.has_split else args.cv
+    total = len(systems) * n_folds
+    with options.progress_bar(total, "comparing", "fold") as bar:
         return compare(
             systems,
             dataset.images,

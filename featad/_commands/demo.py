@@ -52,7 +52,7 @@ def run(args) -> int:
     """Run the demo."""
     from featad.calibration import calibrate
     from featad.datasets import load_folder, make_spots_and_lines
-    from featad.model_selection import compare
+    from featad.comparison import compare
     from featad.persistence import load, save
     from featad.registry import build
 

@@ -45,7 +45,8 @@ class KMeansDistance(BaseDetector):
     The strangeness is the Euclidean distance, in the unit of ``X``. Of three
     clusterings from different k-means++ starts the one with the least inertia is
     taken. One thread clusters, so that the same seed gives the same centres to the
-    last bit.
+    last bit. Distances are measured from the differences in float64, as
+    ``KMeans.transform`` loses small ones.
 
     References
     ----------
@@ -78,4 +79,6 @@ class KMeansDistance(BaseDetector):
             self.kmeans_.fit(X.reshape(len(X), -1))
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
-        return self.kmeans_.transform(X.reshape(len(X), -1)).min(axis=1)
+        X = X.reshape(len(X), -1)
+        nearest = self.kmeans_.cluster_centers_[self.kmeans_.predict(X)]
+        return np.linalg.norm(X.astype(np.float64) - nearest, axis=1)

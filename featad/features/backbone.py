@@ -111,8 +111,8 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
     Notes
     -----
     Channels are standardised by the mean and deviation of the published weights'
-    preset, also when other weights are used. On CUDA, float32 convolutions are kept from
-    rounding to TF32, so that features agree with the CPU's.
+    preset, also when other weights are used. On CUDA, float32 convolutions are kept
+    from rounding to TF32, so that features agree with the CPU's.
 
     Examples
     --------
@@ -322,11 +322,14 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         """Start the network on float32 (n, height, width, 3): every image passes."""
         return extractor.launch(pixels, self._statistics(), self.precision)
 
-    def _reading(self):
-        """Return how images are read, as arguments of `read_image`."""
+    def _preset(self):
         from featad.weights import preset  # torch: slow to import
 
-        usual = preset(self.arch)
+        return preset(self.arch)
+
+    def _reading(self):
+        """Return how images are read, as arguments of `read_image`."""
+        usual = self._preset()
         size = self._size(usual.crop_size)
         reading = {"size": size, "interpolation": usual.interpolation}
         if self.crop:
@@ -370,9 +373,6 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         return extractor
 
     def _fingerprint(self, extractor):
-        from featad.weights import preset  # torch: slow to import
-
-        usual = preset(self.arch)
         decisive = {
             "format": _FORMAT,
             "arch": self.arch,
@@ -380,10 +380,10 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
             "nodes": list(extractor.nodes.values()),
             "pooling": self._statistics(),
             "reading": self._reading(),
-            "channels": [usual.mean, usual.std],
+            "channels": [self._preset().mean, self._preset().std],
             "precision": self.precision,
         }
-        text = json.dumps(decisive, sort_keys=True, default=float)
+        text = json.dumps(decisive, sort_keys=True, default=float)  # numpy's numbers
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _check_parameters(self):
@@ -391,24 +391,19 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
 
         self._validate_params()
         check_arch(self.arch)
-        name = type(self).__name__
-        layers, statistics = self._layers(), self._statistics()
+        layers, statistics, size = self._layers(), self._statistics(), self._size(1)
         if not layers or len(set(layers)) < len(layers):
-            raise ValueError(
-                f"{name}: layer should name at least one layer, and none twice; got "
-                f"{self.layer!r}."
-            )
+            self._refuse("layer", "one name or several different ones")
         if not statistics or not set(statistics) <= set(_POOLING):
-            raise ValueError(
-                f"{name}: pooling should be one or several of {_POOLING}, got "
-                f"{self.pooling!r}."
-            )
-        size = self._size(1)
+            self._refuse("pooling", f"one or several of {_POOLING}")
         if len(size) != 2 or not all(isinstance(n, Integral) and n > 0 for n in size):
-            raise ValueError(
-                f"{name}: image_size should be a number of pixels or (height, width), "
-                f"got {self.image_size!r}."
-            )
+            self._refuse("image_size", "a number of pixels or (height, width)")
+
+    def _refuse(self, parameter, expected):
+        raise ValueError(
+            f"{type(self).__name__}: {parameter} should be {expected}, got "
+            f"{getattr(self, parameter)!r}."
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

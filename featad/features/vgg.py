@@ -151,9 +151,5 @@ class VGGFeatures(BackboneFeatures):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         known = vgg_nodes(self.arch)
-        for layer in self._layers():
-            if layer not in known:
-                raise ValueError(
-                    f"{type(self).__name__}: layer should be one of {', '.join(known)} "
-                    f"for {self.arch}, got {layer!r}."
-                )
+        if not set(self._layers()) <= set(known):
+            self._refuse("layer", f"one or several of {', '.join(known)}")

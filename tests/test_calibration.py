@@ -1,0 +1,449 @@
+"""Calibrated thresholds: false alarm rate, p-values, folds, and what is fitted when."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.svm import OneClassSVM
+
+from featad.base import BaseDetector
+from featad.calibration import CalibratedDetector, calibrate, split_stateless
+from featad.detectors import KMeansDistance, Mahalanobis, NearestNeighbours
+
+
+def normals(n, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, 3))
+
+
+class Recorder(BaseDetector):
+    """Distance to zero; remembers every call of fit and score_samples of all copies."""
+
+    fits: list = []  # noqa: RUF012
+    scored: list = []  # noqa: RUF012
+
+    def __init__(self, *, contamination=0.05):
+        self.contamination = contamination
+
+    def fit(self, X, y=None):
+        type(self).fits.append((np.asarray(X)[:, 0], y))
+        return super().fit(X)
+
+    def score_samples(self, X):
+        type(self).scored.append(np.asarray(X)[:, 0])
+        return super().score_samples(X)
+
+    def _fit(self, X):
+        self.fitted_ = True
+
+    def _strangeness(self, X):
+        return np.linalg.norm(X, axis=1)
+
+
+@pytest.fixture
+def recorder():
+    Recorder.fits, Recorder.scored = [], []
+    return Recorder()
+
+
+class Loader(TransformerMixin, BaseEstimator):
+    """Turn names such as "0.5,1.0" into rows; counts how often each is read."""
+
+    reads: list = []  # noqa: RUF012
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        type(self).reads.extend(X)
+        return np.array([[float(v) for v in name.split(",")] for name in X])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
+
+
+@pytest.fixture
+def names():
+    Loader.reads = []
+    return [",".join(map(str, row)) for row in normals(40)]
+
+
+SYSTEMS = {
+    "kmeans": KMeansDistance(random_state=0),
+    "neighbours": NearestNeighbours(3),
+    "pipeline": make_pipeline(StandardScaler(), PCA(2), Mahalanobis()),
+    "one-class svm": OneClassSVM(),
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)
+def test_the_false_alarm_rate_on_fresh_normals_is_the_target(system):
+    n, target, n_fresh, n_trials = 199, 0.1, 400, 12
+    alarms = 0
+    for seed in range(n_trials):
+        detector = CalibratedDetector(system, target_fpr=target, random_state=seed)
+        detector.fit(normals(n, seed))
+        alarms += (detector.predict(normals(n_fresh, 1000 + seed)) == -1).sum()
+    # given the calibration set, the rate is Beta(k, n + 1 - k) with k = target (n + 1)
+    deviation = np.sqrt(target * (1 - target) / (n + 2) / n_trials)
+    deviation = np.hypot(deviation, np.sqrt(target * (1 - target) / n_fresh / n_trials))
+    assert abs(alarms / n_fresh / n_trials - target) < 3.5 * deviation
+
+
+def test_p_values_of_fresh_normals_are_uniform():
+    p_values = []
+    for seed in range(20):
+        detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1, random_state=seed)
+        p_values.extend(
+            detector.fit(normals(150, seed)).p_values(normals(20, -seed + 99))
+        )
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+
+
+def test_a_quantile_of_the_training_scores_alarms_too_often():
+    rates = {"training": [], "calibrated": []}
+    for seed in range(5):
+        detector = KMeansDistance(40, contamination=0.1, random_state=0)
+        X, fresh = normals(200, seed), normals(1000, 500 + seed)
+        calibrated = CalibratedDetector(detector, target_fpr=0.1, random_state=0)
+        rates["training"].append((detector.fit(X).predict(fresh) == -1).mean())
+        rates["calibrated"].append((calibrated.fit(X).predict(fresh) == -1).mean())
+    assert np.mean(rates["training"]) > 0.2
+    assert np.mean(rates["calibrated"]) < 0.13
+
+
+@pytest.mark.parametrize("target_fpr", [0.01, 0.05, 0.07, 0.29, 0.5, 0.999])
+@pytest.mark.parametrize("n", [99, 100, 121])
+def test_a_sample_is_anomalous_exactly_when_its_p_value_reaches_the_target(
+    target_fpr, n
+):
+    X = np.random.default_rng(n).integers(0, 9, size=(n, 2)) * 1.0  # many ties
+    detector = CalibratedDetector(Mahalanobis(), target_fpr=target_fpr).fit(X)
+    fresh = np.vstack([X, np.random.default_rng(0).normal(4, 5, size=(300, 2))])
+    anomalous = detector.predict(fresh) == -1
+    np.testing.assert_array_equal(anomalous, detector.p_values(fresh) <= target_fpr)
+
+
+def test_the_exact_rank_survives_rounding():
+    detector = CalibratedDetector(Mahalanobis(), target_fpr=0.29).fit(normals(99))
+    assert detector.offset_ == detector.calibration_scores_[28]  # 29, not 28 of 100
+
+
+def test_p_values_count_the_scores_that_are_not_above():
+    detector = CalibratedDetector(Mahalanobis(), target_fpr=0.5).fit(normals(4))
+    low, *_, high = detector.calibration_scores_
+    p_values = detector.p_values_from_scores([low - 1, low, high - 1e-9, high])
+    np.testing.assert_allclose(p_values, [1 / 5, 2 / 5, 4 / 5, 1])
+
+
+def test_too_few_normals_for_the_target_are_warned_of():
+    detector = CalibratedDetector(Mahalanobis(), target_fpr=0.01)
+    message = r"20 held-out .* target_fpr=0.01, which needs 99; .* rate of 0.0476"
+    with pytest.warns(UserWarning, match=message):
+        detector.fit(normals(20))
+    assert detector.offset_ == detector.calibration_scores_[0]
+
+
+def test_enough_normals_for_the_target_give_no_warning(recwarn):
+    CalibratedDetector(Mahalanobis(), target_fpr=0.01).fit(normals(99))
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_fewer_than_two_normals_are_refused(n):
+    y = np.full(10, -1)
+    y[:n] = 1
+    with pytest.raises(ValueError, match=f"at least 2 normal samples .* got {n}"):
+        CalibratedDetector(KMeansDistance()).fit(normals(10), y)
+
+
+def test_there_are_no_more_folds_than_normals(recorder):
+    CalibratedDetector(recorder, cv=10, target_fpr=0.3).fit(normals(4))
+    assert len(Recorder.fits) == 1 + 4
+
+
+def test_every_normal_is_scored_once_by_a_copy_that_has_not_seen_it(recorder):
+    X = normals(23)
+    CalibratedDetector(recorder, target_fpr=0.1).fit(X)
+    (whole, _), *folds = Recorder.fits
+    np.testing.assert_array_equal(whole, X[:, 0])
+    for (seen, _), scored in zip(folds, Recorder.scored, strict=True):
+        assert not set(seen) & set(scored)
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate(Recorder.scored)), np.sort(X[:, 0])
+    )
+
+
+def test_anomalies_and_unlabelled_samples_never_calibrate(recorder):
+    X = normals(40)
+    y = np.ones(40, dtype=int)
+    y[[3, 7]], y[[11, 20]] = -1, 0
+    detector = CalibratedDetector(recorder, target_fpr=0.1).fit(X, y)
+    scored = np.concatenate(Recorder.scored)
+    np.testing.assert_array_equal(np.sort(scored), np.sort(X[y == 1, 0]))
+    assert len(detector.calibration_scores_) == 36
+
+
+def test_anomalies_do_not_move_the_threshold(recorder):
+    X = normals(40)
+    y = np.where(np.arange(40) < 5, -1, 1)
+    moved = X.copy()
+    moved[:5] *= 1000
+    offsets = [
+        CalibratedDetector(recorder, target_fpr=0.1, random_state=0).fit(x, y).offset_
+        for x in (X, moved)
+    ]
+    assert offsets[0] == offsets[1]
+
+
+def test_labels_and_all_samples_reach_the_fits(recorder):
+    X = normals(40)
+    y = np.where(np.arange(40) < 5, -1, 1)
+    CalibratedDetector(recorder, target_fpr=0.1).fit(X, y)
+    (_, whole), *folds = Recorder.fits
+    np.testing.assert_array_equal(whole, y)
+    for seen, labels in folds:
+        np.testing.assert_array_equal(labels == -1, np.isin(seen, X[:5, 0]))
+        assert (labels == -1).sum() == 5
+
+
+@pytest.mark.parametrize("y", [[0, 1], [2, 3], ["good", "bad"]])
+def test_labels_without_an_anomaly_are_not_used_and_that_is_said(y):
+    message = r"no -1; .* y is not used: all 20 .* np\.where\(y == 1, -1, 1\)"
+    detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1)
+    with pytest.warns(UserWarning, match=message):
+        detector.fit(normals(20), y * 10)
+    assert len(detector.calibration_scores_) == 20
+
+
+@pytest.mark.parametrize("other", [2, np.nan, 0.5])
+def test_an_anomaly_beside_other_values_is_refused(other):
+    with pytest.raises(ValueError, match=r"1 \(normal\) or -1 \(anomalous\) or 0"):
+        CalibratedDetector(Mahalanobis()).fit(normals(20), [-1, other] * 10)
+
+
+def test_a_wrong_number_of_labels_is_refused():
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        CalibratedDetector(Mahalanobis()).fit(normals(20), [1] * 19)
+
+
+def test_a_splitter_can_hold_out_a_part(recorder):
+    cv = ShuffleSplit(1, test_size=0.5, random_state=0)
+    detector = CalibratedDetector(recorder, target_fpr=0.1, cv=cv).fit(normals(40))
+    assert len(detector.calibration_scores_) == 20
+
+
+def test_a_splitter_calibrates_on_normals_only(recorder):
+    y = np.where(np.arange(40) < 10, -1, 1)
+    detector = CalibratedDetector(recorder, target_fpr=0.1, cv=KFold(4))
+    assert len(detector.fit(normals(40), y).calibration_scores_) == 30
+
+
+@pytest.mark.parametrize(
+    ("cv", "labels"),
+    [(RepeatedKFold(n_splits=2, n_repeats=2), 1), (ShuffleSplit(1, test_size=1), -1)],
+)
+def test_a_splitter_that_repeats_or_forgets_normals_is_refused(cv, labels):
+    y = np.full(20, 1)
+    y[:18] = labels
+    detector = CalibratedDetector(KMeansDistance(2), cv=cv)
+    if labels == -1:
+        detector.set_params(cv=FirstRows(10))
+    with pytest.raises(ValueError, match="must hold out normal samples"):
+        detector.fit(normals(20), y)
+
+
+class FirstRows:
+    """Hold out the first rows only."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def split(self, X, y=None):
+        rows = np.arange(len(X))
+        yield rows[self.n :], rows[: self.n]
+
+
+def test_scores_that_are_no_numbers_are_refused():
+    class Broken(OneClassSVM):
+        def score_samples(self, X):
+            return np.full(len(X), np.nan)
+
+    with pytest.raises(ValueError, match="Broken gave 20 of 20 held-out normal"):
+        CalibratedDetector(Broken()).fit(normals(20))
+
+
+def test_an_estimator_without_scores_is_refused():
+    with pytest.raises(ValueError, match="'estimator' parameter of CalibratedDetector"):
+        CalibratedDetector(StandardScaler()).fit(normals(20))
+    assert not hasattr(CalibratedDetector(StandardScaler()), "score_samples")
+
+
+def test_p_values_before_fit_are_refused():
+    with pytest.raises(NotFittedError):
+        CalibratedDetector(KMeansDistance()).p_values_from_scores([0.0])
+
+
+def test_the_estimator_given_is_not_fitted():
+    estimator = KMeansDistance()
+    detector = CalibratedDetector(estimator, target_fpr=0.1, random_state=0)
+    detector.fit(normals(30))
+    assert detector.estimator is estimator
+    assert not hasattr(estimator, "kmeans_")
+    assert estimator.random_state is None
+
+
+def test_one_seed_repeats_folds_and_what_is_inside():
+    system = make_pipeline(StandardScaler(), KMeansDistance())
+    X = normals(60)
+    fits = [
+        CalibratedDetector(system, target_fpr=0.1, random_state=3).fit(X)
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(
+        fits[0].calibration_scores_, fits[1].calibration_scores_
+    )
+    np.testing.assert_array_equal(*(fit.score_samples(X) for fit in fits))
+
+
+def test_a_seed_inside_is_not_overruled():
+    detector = CalibratedDetector(
+        KMeansDistance(random_state=7), target_fpr=0.1, random_state=3
+    )
+    assert detector.fit(normals(30)).estimator_.random_state == 7
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, pd.Series])
+def test_names_are_handed_on_as_they_are(names, kind):
+    X = kind(names)
+    if kind is pd.Series:
+        X.index = X.index[::-1] + 5  # rows are counted, not looked up
+    system = make_pipeline(Loader(), KMeansDistance(random_state=0))
+    detector = CalibratedDetector(system, target_fpr=0.1, random_state=0).fit(X)
+    rows = CalibratedDetector(system[1], target_fpr=0.1, random_state=0)
+    rows.fit(normals(40))
+    np.testing.assert_array_equal(detector.predict(X), rows.predict(normals(40)))
+
+
+def test_image_batches_and_frames_are_taken(images):
+    detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1).fit(images)
+    assert detector.n_features_in_ == 192
+    frame = pd.DataFrame(normals(30), columns=list("abc"))
+    detector.fit(frame)
+    assert list(detector.feature_names_in_) == ["a", "b", "c"]
+
+
+def test_fitted_attributes_of_the_estimator_are_not_there_before_fit():
+    detector = CalibratedDetector(Mahalanobis())
+    assert not hasattr(detector, "n_features_in_")
+    assert not hasattr(detector, "feature_names_in_")
+
+
+def test_input_tags_are_those_of_the_estimator():
+    detector = CalibratedDetector(Mahalanobis())
+    assert detector.__sklearn_tags__().input_tags.three_d_array
+    assert (
+        not CalibratedDetector(OneClassSVM())
+        .__sklearn_tags__()
+        .input_tags.three_d_array
+    )
+
+
+def test_calibrate_extracts_features_once_per_image(names):
+    system = calibrate(
+        make_pipeline(Loader(), PCA(2), KMeansDistance()), target_fpr=0.1
+    )
+    system.fit(names)
+    assert Loader.reads == names
+    assert list(system.named_steps) == ["loader", "detector"]
+    assert [name for name, _ in system[-1].estimator.steps] == ["pca", "kmeansdistance"]
+
+
+def test_calibrate_scores_as_the_whole_system_would(names):
+    system = make_pipeline(Loader(), KMeansDistance())
+    inside = CalibratedDetector(system, target_fpr=0.1, random_state=0).fit(names)
+    outside = calibrate(system, target_fpr=0.1, random_state=0).fit(names)
+    np.testing.assert_array_equal(
+        inside.decision_function(names), outside.decision_function(names)
+    )
+    assert Loader.reads.count(names[0]) == (1 + 4 + 1 + 1) + (1 + 1)
+
+
+def test_calibrate_leaves_the_system_alone():
+    system = make_pipeline(Normalizer(), KMeansDistance())
+    calibrated = calibrate(system, target_fpr=0.1).fit(normals(30))
+    assert calibrated[0] is not system[0]
+    assert not hasattr(system[-1], "offset_")
+
+
+def test_calibrate_hands_on_its_parameters_and_the_pipelines_own(tmp_path):
+    system = make_pipeline(Normalizer(), KMeansDistance(), memory=str(tmp_path))
+    calibrated = calibrate(system, target_fpr=0.2, cv=3, random_state=1)
+    assert calibrated.memory == str(tmp_path)
+    detector = calibrated[-1]
+    assert (detector.target_fpr, detector.cv, detector.random_state) == (0.2, 3, 1)
+
+
+def test_calibrate_takes_a_bare_detector():
+    system = calibrate(Mahalanobis(), target_fpr=0.1).fit(normals(30))
+    assert list(system.named_steps) == ["detector"]
+    assert isinstance(system[-1].estimator_, Mahalanobis)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda d: d, lambda d: make_pipeline(Normalizer(), d)]
+)
+def test_calibrating_twice_is_refused(wrap):
+    with pytest.raises(ValueError, match="calibrated already"):
+        calibrate(wrap(CalibratedDetector(KMeansDistance())))
+
+
+def test_a_calibrated_system_can_be_cloned_and_searched():
+    system = calibrate(make_pipeline(Normalizer(), KMeansDistance()), target_fpr=0.1)
+    changed = clone(system).set_params(detector__estimator__n_clusters=3)
+    assert changed.fit(normals(30))[-1].estimator_.n_clusters == 3
+
+
+def test_a_system_splits_after_its_last_leading_stateless_step():
+    system = make_pipeline(
+        "passthrough",
+        Normalizer(),
+        "passthrough",
+        Normalizer(),
+        PCA(),
+        Normalizer(),
+        KMeansDistance(),
+    )
+    head, tail = split_stateless(system)
+    assert [step for _, step in head.steps] == [step for _, step in system.steps[:4]]
+    assert [step for _, step in tail.steps] == [step for _, step in system.steps[4:]]
+
+
+def test_a_tail_of_one_step_is_the_step_itself():
+    detector = KMeansDistance()
+    head, tail = split_stateless(make_pipeline(Normalizer(), detector))
+    assert isinstance(head, Pipeline)
+    assert tail is detector
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        KMeansDistance(),
+        make_pipeline(KMeansDistance()),
+        make_pipeline(PCA(), Normalizer(), KMeansDistance()),
+        make_pipeline("passthrough", PCA(), KMeansDistance()),
+        make_pipeline("passthrough", KMeansDistance()),
+    ],
+)
+def test_a_system_without_leading_stateless_steps_stays_whole(system):
+    head, tail = split_stateless(system)
+    assert head is None
+    assert tail is system
