@@ -1,0 +1,122 @@
+"""Layers that networks are built from: blocks, padding, attention."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NORMS = ("none", "batch", "batch-noaffine", "layer")
+OUTPUTS = {"linear": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+
+
+def pad(x: Tensor, multiple: int) -> Tensor:
+    """Repeat the edges of images until their sides are multiples, as centred as can be.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, channels, height, width)
+
+    multiple : int
+
+    Returns
+    -------
+    padded : Tensor of shape (n, channels, height', width')
+    """
+    rows, columns = (-side % multiple for side in x.shape[2:])
+    if not rows and not columns:
+        return x
+    sides = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+    return F.pad(x, sides, mode="replicate")
+
+
+def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut the middle out of images: what :func:`pad` added is taken off again.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, channels, height', width')
+
+    size : tuple of two int
+        Height and width of the result.
+
+    Returns
+    -------
+    cropped : Tensor of shape (n, channels, height, width)
+    """
+    top, left = (
+        (have - want) // 2 for have, want in zip(x.shape[2:], size, strict=True)
+    )
+    return x[:, :, top : top + size[0], left : left + size[1]]
+
+
+class Pad(nn.Module):
+    """:func:`pad` as a layer."""
+
+    def __init__(self, multiple: int):
+        super().__init__()
+        self.multiple = multiple
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``, padded."""
+        return pad(x, self.multiple)
+
+
+class Crop(nn.Module):
+    """:func:`crop` as a layer."""
+
+    def __init__(self, size: tuple[int, int]):
+        super().__init__()
+        self.size = tuple(size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the middle of ``x``."""
+        return crop(x, self.size)
+
+
+class Attention(nn.Module):
+    """Self-attention over the places of a feature map, faded in from nothing."""
+
+    def __init__(self, channels):
+        super().__init__()
+        inner = max(1, channels // 8)
+        self.query, self.key = (nn.Conv2d(channels, inner, 1) for _ in range(2))
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.strength = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` plus what its places gather from one another."""
+        projections = (self.query, self.key, self.value)
+        query, key, value = (project(x).flatten(2) for project in projections)
+        weights = torch.softmax(query.transpose(1, 2) @ key, dim=2)  # (n, to, from)
+        return x + self.strength * (value @ weights.transpose(1, 2)).view_as(x)
+
+
+def dense_layer(n_in: int, n_out: int, norm: str, bias: bool = True) -> nn.Module:
+    """Return a linear layer with norm and activation."""
+    return activated_layer(nn.Linear(n_in, n_out, bias=bias), n_out, norm, image=False)
+
+
+def double_conv(
+    c_in: int, c_out: int, norm: str, dilations: tuple[int, int] = (1, 1)
+) -> nn.Module:
+    """Return two 3 x 3 convolutions, each with norm and activation."""
+    first, second = dilations
+    return nn.Sequential(
+        activated_layer(nn.Conv2d(c_in, c_out, 3, 1, first, first), c_out, norm),
+        activated_layer(nn.Conv2d(c_out, c_out, 3, 1, second, second), c_out, norm),
+    )
+
+
+def activated_layer(
+    layer: nn.Module, n_out: int, norm: str, *, image: bool = True
+) -> nn.Module:
+    """Return a layer with its norm and activation."""
+    return nn.Sequential(layer, *_norm(norm, n_out, image), nn.LeakyReLU(0.2))
+
+
+def _norm(norm, n, image):
+    if norm == "none":
+        return []
+    if norm == "layer":
+        return [nn.GroupNorm(1, n) if image else nn.LayerNorm(n)]
+    batch = nn.BatchNorm2d if image else nn.BatchNorm1d
+    return [batch(n, affine=norm == "batch")]

@@ -1,0 +1,188 @@
+"""Strange is what a network cannot rebuild from a few numbers."""
+
+from collections.abc import Iterable, Iterator
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featad.losses import (
+    RECONSTRUCTION,
+    abc_error,
+    error_map,
+    hinge_error,
+    reduce_map,
+    relative_score,
+)
+from featad.networks import decoder, encoder
+from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+
+
+class AutoEncoder(TorchDetector):
+    """Score a sample by its error after going through a narrow autoencoder.
+
+    Parameters
+    ----------
+    latent_dim : int, default=16
+        Length of the code that a sample is rebuilt from.
+
+    loss : {"mse", "l1", "ssim", "ms-ssim"}, default="mse"
+        The error that is minimised, and that scores. The last two need images.
+
+    noise : float, default=0.1
+        Standard deviation of the noise on the inputs in training, in their unit: images
+        in [0, 1], tables standardised.
+
+    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
+        How the errors of the pixels, or features, become the sample's: the mean of all,
+        of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
+        in [0, 1] divided by the mean square (``"l1"``: mean) of their own pixels, as
+        an image that shows little has little error whatever it shows.
+
+    normalise_map : bool, default=False
+        Whether the error of a pixel is divided by its mean over the training samples
+        (plus the mean over all pixels). For aligned images.
+
+    anomaly_weight : float, default=0.0
+        Weight of the loss that raises the error of samples labelled -1 in ``fit``; 0:
+        labels are ignored.
+
+    anomaly_loss : {"abc", "hinge"}, default="abc"
+        That loss: -log(1 - exp(-error)), or max(0, margin - error). Neither can fall
+        below 0, as the negated error would.
+
+    margin : float, default=1.0
+        Of ``"hinge"``.
+
+    width : int, default=32
+        Channels of the first convolution; a dense layer has 8 times as many units.
+
+    depth : int or None, default=None
+        Halvings of an image, or hidden layers; 0: a linear autoencoder; None: as many
+        as leave about 4 pixels a side, and 2 hidden layers.
+
+    dense : bool, default=False
+        Whether images go through dense layers instead of convolutions.
+
+    Notes
+    -----
+    The errors of channels are averaged. Of tables every feature is a pixel.
+
+    References
+    ----------
+    .. [1] Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural
+       networks", Science 2006.
+    .. [2] Bergmann et al., "Improving unsupervised defect segmentation by applying
+       structural similarity to autoencoders", 2019, arXiv 1807.02011: ``"ssim"``.
+    .. [3] Yamanaka et al., "Autoencoding binary classifiers for supervised anomaly
+       detection", PRICAI 2019, arXiv 1903.10709: ``"abc"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import AutoEncoder
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> detector = AutoEncoder(latent_dim=1, random_state=0).fit(X)
+    >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "loss": [StrOptions(set(RECONSTRUCTION))],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
+        "normalise_map": ["boolean"],
+        "anomaly_weight": [Interval(Real, 0, None, closed="left")],
+        "anomaly_loss": [StrOptions({"abc", "hinge"})],
+        "margin": [Interval(Real, 0, None, closed="neither")],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "dense": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        latent_dim=16,
+        *,
+        loss="mse",
+        noise=0.1,
+        score_by="relative",
+        normalise_map=False,
+        anomaly_weight=0.0,
+        anomaly_loss="abc",
+        margin=1.0,
+        width=32,
+        depth=None,
+        dense=False,
+        **options,
+    ):
+        super().__init__(**options)
+        self.latent_dim = latent_dim
+        self.loss = loss
+        self.noise = noise
+        self.score_by = score_by
+        self.normalise_map = normalise_map
+        self.anomaly_weight = anomaly_weight
+        self.anomaly_loss = anomaly_loss
+        self.margin = margin
+        self.width = width
+        self.depth = depth
+        self.dense = dense
+
+    @property
+    def _uses_labels(self):
+        return self.anomaly_weight > 0
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        if len(shape) == 1 and "ssim" in self.loss:
+            raise ValueError(
+                f"AutoEncoder(loss={self.loss!r}) needs images, got a table."
+            )
+        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
+        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
+        return {
+            "encoder": encoder(shape, self.latent_dim, **size),
+            "decoder": decoder(shape, self.latent_dim, output=output, **size),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        noise = torch.randn(x.shape, generator=t.rng, device=x.device)
+        rebuilt = nets["decoder"](nets["encoder"](x + self.noise * noise))
+        error = RECONSTRUCTION[self.loss](rebuilt, x)
+        yield tuple(nets), torch.where(t.y == -1, self._repelled(error), error)
+
+    def _repelled(self, error):
+        if self.anomaly_loss == "abc":
+            return self.anomaly_weight * abc_error(error)
+        return self.anomaly_weight * hinge_error(error, self.margin)
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return RECONSTRUCTION[self.loss](nets["decoder"](nets["encoder"](x)), x)
+
+    def _fit_statistics(
+        self, nets: dict, batches: Iterable[Tensor], t: Context
+    ) -> dict[str, Any]:
+        errors = [self._error_map(nets, x) for x in batches]
+        return {"mean_error": torch.cat(errors).mean(dim=0)}
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        error, scale = self._error_map(nets, x), self._scale(t)
+        if self.score_by == "relative" and self._in_unit_range:
+            return relative_score(self.loss, error, x, scale)
+        how = "mean" if self.score_by == "relative" else self.score_by
+        return reduce_map(error / scale, how)
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return self._error_map(nets, x) / self._scale(t)
+
+    def _scale(self, t):
+        if not self.normalise_map:
+            return 1.0
+        mean = t.statistics["mean_error"]
+        return (mean + mean.mean()).clamp_min(torch.finfo(mean.dtype).tiny)
+
+    def _error_map(self, nets, x):
+        return error_map(self.loss, nets["decoder"](nets["encoder"](x)), x)

@@ -1,0 +1,245 @@
+"""Strange is what an autoencoder rebuilds with other features, not other pixels."""
+
+import os
+from collections.abc import Iterable, Iterator
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from featad.features.extractor import cut, has_channels_last, node_names
+from featad.features.layers import check_layer, default_layers, vgg_nodes
+from featad.losses import reduce_map, relative_perceptual_error
+from featad.networks import decoder, encoder
+from featad.torch_detector import Context, Interval, Stage, StrOptions, TorchDetector
+from featad.weights import load_network, preset
+
+_TINY = 1e-6
+
+
+class PerceptualAutoEncoder(TorchDetector):
+    """Score an image by how the features of its reconstruction differ from its own.
+
+    Parameters
+    ----------
+    latent_dim : int, default=32
+        Length of the code that a sample is rebuilt from.
+
+    arch : str, default="vgg16"
+        Name of the torchvision classification network whose features are compared. It
+        stays as it is, and is not pickled but found again.
+
+    layer : str, tuple of str or None, default=None
+        Where its features are taken, by the names of
+        :func:`featad.features.layer_names`; None: its middle layer.
+
+    weights : str, path-like or None, default="default"
+        ``"default"`` for torchvision's published weights, a .pth or .safetensors file,
+        or None for random weights, a stand-in for tests.
+
+    score_by : {"mean", "top1%", "max"}, default="mean"
+        How the map becomes the sample's score. ``"mean"``: the loss itself.
+
+    width : int, default=32
+        Channels of the first convolution; a dense layer has 8 times as many units.
+
+    depth : int or None, default=None
+        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
+        side, and 2 hidden layers.
+
+    Notes
+    -----
+    The loss is, for each layer, the mean absolute difference of the features of image
+    and reconstruction over the mean absolute feature of the image, averaged over the
+    layers. No error of pixels is added. The map is the same before the mean over the
+    places, enlarged to the image's size.
+
+    The share is of the image's own features: where these are far larger than those of
+    normal images, nothing of them is rebuilt and the score is about 1, not more.
+
+    Tables have no such features: their standardised values are compared themselves.
+
+    Differs from the paper: features are standardised, channel by channel, by their mean
+    and deviation over the training images, not over ImageNet's; networks do not grow
+    while they are trained.
+
+    References
+    ----------
+    .. [1] Shvetsova et al., "Anomaly detection in medical imaging with deep perceptual
+       autoencoders", IEEE Access 2021, arXiv 2006.13265.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import PerceptualAutoEncoder
+    >>> X = np.random.default_rng(0).random((8, 1, 1, 3)) * np.ones((8, 16, 16, 3))
+    >>> detector = PerceptualAutoEncoder(
+    ...     arch="squeezenet1_1", layer="features.4", weights=None, width=4,
+    ...     max_epochs=2, random_state=0,
+    ... )
+    >>> detector.fit(X).anomaly_map(X).shape
+    (8, 16, 16)
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "arch": [str],
+        "layer": [str, tuple, list, None],
+        "weights": [str, os.PathLike, None],
+        "score_by": [StrOptions({"mean", "top1%", "max"})],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+    }
+
+    _untrained = 0  # epochs of the first stage, which only measures
+    _stages = (Stage("measure", "_untrained"), Stage("main"))
+
+    def __init__(
+        self,
+        latent_dim=32,
+        *,
+        arch="vgg16",
+        layer=None,
+        weights="default",
+        score_by="mean",
+        width=32,
+        depth=None,
+        max_epochs=100,
+        batch_size=16,
+        score_batch_size=32,
+        **options,
+    ):
+        super().__init__(
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            score_batch_size=score_batch_size,
+            **options,
+        )
+        self.latent_dim = latent_dim
+        self.arch = arch
+        self.layer = layer
+        self.weights = weights
+        self.score_by = score_by
+        self.width = width
+        self.depth = depth
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        image = len(shape) == 3
+        if image and not (self._in_unit_range and shape[0] in (1, 3)):
+            raise ValueError(
+                "PerceptualAutoEncoder needs images in [0, 1] of 1 or 3 channels, or a "
+                f"table; got samples of shape {self.sample_shape_}"
+                f"{'' if self._in_unit_range else ' with other values'}."
+            )
+        size = {"width": self.width, "depth": self.depth}
+        output = "sigmoid" if image and self.depth != 0 else "linear"
+        nets = {
+            "encoder": encoder(shape, self.latent_dim, **size),
+            "decoder": decoder(shape, self.latent_dim, output=output, **size),
+        }
+        if image:
+            nets["backbone"] = _Taps(self.arch, self.layer, self.weights, shape)
+        return nets
+
+    def _fit_statistics(
+        self, nets: dict, batches: Iterable[Tensor], t: Context
+    ) -> dict[str, Any]:
+        if t.stage != "measure" or "backbone" not in nets:
+            return {}
+        totals, n = 0.0, 0
+        for x in batches:
+            maps = [tap.flatten(2) for tap in nets["backbone"](x)]  # (n, channels, h*w)
+            means = [torch.stack([m.mean(2), (m**2).mean(2)]).sum(1) for m in maps]
+            totals, n = totals + torch.cat(means, dim=1), n + len(x)
+        centre, square = totals / n
+        spread = (square - centre**2).clamp_min(0).sqrt()
+        # a channel that was silent must not outweigh its layer when it speaks
+        layers = spread.split([m.shape[1] for m in maps])
+        floor = torch.cat([layer.mean().expand_as(layer) for layer in layers])
+        return {"centre": centre, "spread": spread + 0.1 * floor + _TINY}
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        yield ("encoder", "decoder"), relative_perceptual_error(*self._taps(nets, x, t))
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        if self.score_by == "mean":
+            return relative_perceptual_error(*self._taps(nets, x, t))
+        return reduce_map(self._map_of(nets, x, t), self.score_by)
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        maps = []
+        for tap, target in zip(*self._taps(nets, x, t), strict=True):
+            error = (tap - target).abs() / _mean_size(target)
+            if x.ndim == 4:
+                error = error.mean(dim=1, keepdim=True)
+                error = F.interpolate(error, x.shape[2:], mode="bilinear")[:, 0]
+            maps.append(error)
+        return torch.stack(maps).mean(dim=0)
+
+    def _taps(self, nets, x, t):
+        """Return standardised features of the reconstruction and of the sample."""
+        rebuilt = nets["decoder"](nets["encoder"](x))
+        if "backbone" not in nets:
+            return [rebuilt], [x]
+        centre = t.statistics["centre"].view(-1, 1, 1)
+        spread = t.statistics["spread"].view(-1, 1, 1)
+
+        def standardised(image):
+            taps, start = [], 0
+            for tap in nets["backbone"](image):
+                own = slice(start, start + tap.shape[1])
+                taps.append((tap - centre[own]) / spread[own])
+                start = own.stop
+            return taps
+
+        with torch.no_grad():
+            targets = standardised(x)
+        return standardised(rebuilt), targets
+
+
+def _mean_size(target):
+    size = target.abs().flatten(1).mean(dim=1).clamp_min(_TINY)
+    return size.view(-1, *[1] * (target.ndim - 1))
+
+
+class _Taps(nn.Module):
+    """A frozen network, cut off: images to the maps of some layers, as a list."""
+
+    def __init__(self, arch, layer, weights, shape):
+        super().__init__()
+        layer = default_layers(arch)[1] if layer is None else layer
+        layers = [layer] if isinstance(layer, str) else list(layer)
+        network, _ = load_network(arch, weights)
+        names, paper, self.nodes = node_names(network), vgg_nodes(arch), []
+        for name in layers:
+            check_layer(arch, name, names)
+            self.nodes.append(paper.get(name, name))
+        self.part = cut(network, self.nodes)
+        channels = preset(arch)
+        self.register_buffer("mean", torch.tensor(channels.mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(channels.std).view(3, 1, 1))
+        self._check(shape)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return maps of shape (n, channels, height, width)."""
+        maps = self.part((x.expand(-1, 3, -1, -1) - self.mean) / self.std)
+        return [maps[node] for node in self.nodes]
+
+    def _check(self, shape):
+        try:
+            maps = self(torch.zeros(1, *shape))
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"PerceptualAutoEncoder: images of {shape[1]} x {shape[2]} pixels are "
+                f"too small for layer {', '.join(self.nodes)}. Enlarge them, or take "
+                "an earlier layer."
+            ) from error
+        for node, tap in zip(self.nodes, maps, strict=True):
+            if tap.ndim != 4 or has_channels_last(self.part, node):
+                raise ValueError(
+                    f"PerceptualAutoEncoder needs layers that give maps (n, channels, "
+                    f"height, width), but {node} gives {tuple(tap.shape)}."
+                )

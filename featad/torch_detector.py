@@ -1,0 +1,450 @@
+"""Base of the detectors that train networks: three hooks, everything else is here."""
+
+import copy
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from featad._inheritance import inherit_options
+from featad._sampling import hold_out
+from featad._tensors import (
+    Batches,
+    learn_scaling,
+    pack_networks,
+    to_array,
+    to_device,
+    to_tensor,
+    unpack_networks,
+)
+from featad._torch import autocast, resolve_device
+from featad._validation import check_labels, check_samples
+from featad.base import BaseDetector, Interval, StrOptions
+from featad.errors import ModelFileError
+from featad.training import Context, Options, Stage, Trainer, generator, local_rng
+
+__all__ = ["Context", "Interval", "Stage", "StrOptions", "TorchDetector"]
+
+
+class TorchDetector(BaseDetector):
+    """Base of all detectors that train networks.
+
+    A subclass writes three hooks, plain methods that read parameters from ``self`` and
+    everything else from their arguments:
+
+    - ``_networks(shape)`` returns ``{name: Module}`` for samples of this shape, either
+      (n_features,) or (channels, height, width). Networks without a weight that
+      requires a gradient are frozen: they are not pickled but built again.
+    - ``_losses(nets, x, t)`` yields ``(names, loss)`` in update order. The named
+      networks take a step before the next loss is asked for, so a loss that depends on
+      that step is built after it. A loss is a scalar or, better, one number per sample:
+      it is averaged. ``t`` is a :class:`featad.training.Context`.
+    - ``_strangeness_of(nets, x, t)`` returns one number per sample, high = anomalous.
+
+    and where wanted
+
+    - ``_map_of(nets, x, t)``, of shape (n, height, width): gives the detector a public
+      ``anomaly_map``;
+    - ``_fit_statistics(nets, batches, t)``, called after each stage with batches of all
+      training samples that are not labelled anomalies, which can be gone through more
+      than once: returns a dict that hooks find as ``t.statistics`` from then on;
+    - ``_keep_key(nets, x, t)``: how badly each sample is fitted, for trimming and early
+      stopping; by default the strangeness. Needed where that uses ``t.statistics``;
+    - ``_stages``, a tuple of :class:`featad.training.Stage`;
+    - ``_optimizers``, a dict of settings by network name: ``kind`` ("adam", "rmsprop",
+      "sgd") and arguments of that torch optimizer;
+    - ``_uses_labels``, true where ``fit`` reads ``y``; ``_needs_anomalies``, true where
+      it must hold a -1; ``_min_batch``.
+
+    An ``__init__`` names its own parameters and hands on the rest, with other defaults
+    where it likes: ``def __init__(self, latent_dim=8, *, max_epochs=80, **options)``
+    calls ``super().__init__(max_epochs=max_epochs, **options)``. Signature and
+    documentation are completed from here.
+
+    Parameters
+    ----------
+    max_epochs : int, default=50
+        Times each stage goes through the training samples. 0: untrained networks.
+
+    batch_size : int, default=64
+        Samples per step. Fewer samples than that make one batch.
+
+    lr : float, default=0.001
+        Learning rate of Adam.
+
+    trim : float in [0, 0.5], default=0.0
+        Share of the samples with the largest errors that is left out of each step, for
+        training sets that hold unlabelled anomalies. Nothing is left out in the first
+        tenth of a stage; from half-time on, all of the share.
+
+    balance : float in (0, 1) or None, default=None
+        Exact share of labelled anomalies in every batch, where labels are used.
+
+    ema : float in (0, 1) or None, default=None
+        Decay of the running average of the weights that scores; None: the last weights.
+
+    clip_grad : float or None, default=None
+        Largest norm of a step's gradient.
+
+    early_stopping : int or None, default=None
+        Epochs without a lower error on held-out normal samples after which a stage
+        ends, with the weights of its best epoch. None: nothing is held out.
+
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the normal samples held out for ``early_stopping``, at least one.
+
+    device : str, default="auto"
+        ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+
+    precision : {"float32", "bfloat16"}, default="float32"
+        In which networks are trained; scores are always computed in float32.
+
+    score_batch_size : int, default=256
+        Samples scored at a time; changes memory and speed, not scores.
+
+    contamination : float in (0, 0.5], default=0.05
+        Fraction of the training samples placed beyond the threshold.
+
+    verbose : bool, default=False
+        Whether a progress bar is shown on the standard error stream.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, the order of the samples, and all noise.
+
+    Attributes
+    ----------
+    networks_ : dict of str to torch.nn.Module
+        The trained networks, on the CPU, in eval mode.
+
+    statistics_ : dict of str to object
+        What was measured on the training samples after training.
+
+    history_ : list of dict
+        One per epoch: stage, epoch, mean losses, and ``validation`` if held out.
+
+    trimmed_share_ : ndarray of shape (n_samples,), float64
+        How often each training sample was left out by ``trim``.
+
+    input_mean_ : ndarray of shape (n_features,) or (channels,), float64
+        What is subtracted from samples; 0 for images in [0, 1].
+
+    input_scale_ : ndarray of shape (n_features,) or (channels,), float64
+        What they are divided by then; 1 for images in [0, 1].
+
+    frozen_ : tuple of str
+        Networks that were built frozen and not trained.
+
+    seed_ : int
+        What ``random_state`` gave; the initial weights follow from it.
+
+    sample_shape_ : tuple of int
+        Shape of one sample.
+
+    n_features_in_ : int
+        Product of ``sample_shape_``.
+
+    feature_names_in_ : ndarray of str
+        Column names, where ``fit`` saw a data frame.
+
+    offset_ : float
+        The threshold on the scale of ``score_samples``.
+
+    Notes
+    -----
+    Tables are standardised, feature by feature. Images are taken as they are and
+    expected in [0, 1]; where the training images hold other values, as feature maps do,
+    they are standardised channel by channel.
+
+    With the same seed, number of threads and machine the scores are the same bit for
+    bit, on a CPU.
+    """
+
+    _parameter_constraints: dict = {
+        **BaseDetector._parameter_constraints,
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "trim": [Interval(Real, 0, 0.5, closed="both")],
+        "balance": [Interval(Real, 0, 1, closed="neither"), None],
+        "ema": [Interval(Real, 0, 1, closed="neither"), None],
+        "clip_grad": [Interval(Real, 0, None, closed="neither"), None],
+        "early_stopping": [Interval(Integral, 1, None, closed="left"), None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "device": [str],
+        "precision": [StrOptions({"float32", "bfloat16"})],
+        "score_batch_size": [Interval(Integral, 1, None, closed="left")],
+        "verbose": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    _stages: tuple[Stage, ...] = (Stage("main"),)
+    _optimizers: dict[str, dict] = {}
+    _uses_labels = False
+    _needs_anomalies = False
+    _min_batch = 1
+
+    def __init__(
+        self,
+        *,
+        max_epochs=50,
+        batch_size=64,
+        lr=1e-3,
+        trim=0.0,
+        balance=None,
+        ema=None,
+        clip_grad=None,
+        early_stopping=None,
+        validation_fraction=0.1,
+        device="auto",
+        precision="float32",
+        score_batch_size=256,
+        contamination=0.05,
+        verbose=False,
+        random_state=None,
+    ):
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.trim = trim
+        self.balance = balance
+        self.ema = ema
+        self.clip_grad = clip_grad
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.precision = precision
+        self.score_batch_size = score_batch_size
+        self.contamination = contamination
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        inherit_options(cls, TorchDetector)
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return self._strangeness_of(nets, x, t)
+
+    def _fit_statistics(
+        self, nets: dict, batches: Iterable[Tensor], t: Context
+    ) -> dict[str, Any]:
+        return {}
+
+    def fit(self, X: Any, y: Any = None) -> "TorchDetector":
+        """Train the networks on normal samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            A table (n_samples, n_features), or images (n_samples, height, width) or
+            (n_samples, height, width, channels) in [0, 1].
+
+        y : array-like of shape (n_samples,), default=None
+            1 normal, -1 anomalous, 0 unlabelled. Only read by detectors, and with
+            parameters, that learn from labelled anomalies.
+
+        Returns
+        -------
+        self : TorchDetector
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, ``X`` is empty, not finite or no table
+            and no images, or labels are used and hold other values.
+        FloatingPointError
+            If a loss becomes infinite or NaN.
+        """
+        self._validate_params()
+        X = check_samples(self, X, reset=True)
+        labels = self._training_labels(y, len(X))
+        self._train(X, labels)
+        scores = self._scores(X[labels != -1] if (labels == -1).any() else X)
+        self.offset_ = float(np.percentile(scores, 100 * self.contamination))
+        return self
+
+    def _has_map(self):
+        if not hasattr(self, "_map_of"):
+            raise AttributeError(f"{type(self).__name__} has no anomaly_map.")
+        return True
+
+    @available_if(_has_map)
+    def anomaly_map(self, X: Any) -> np.ndarray:
+        """Return how strange every pixel is.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width[, channels])
+            Images of the shape seen in ``fit``.
+
+        Returns
+        -------
+        maps : ndarray of shape (n_samples, height, width), float32
+            High = anomalous.
+
+        Raises
+        ------
+        ValueError
+            If the detector was fitted on a table.
+        """
+        check_is_fitted(self)
+        X = check_samples(self, X, reset=False)
+        if len(self.sample_shape_) == 1:
+            raise ValueError(
+                f"anomaly_map needs images, but {type(self).__name__} was fitted on a "
+                f"table (sample shape {self.sample_shape_})."
+            )
+        return self._score_with(self._map_of, X).astype(np.float32)
+
+    def _strangeness(self, X: np.ndarray) -> np.ndarray:
+        return self._score_with(self._strangeness_of, X).astype(np.float64)
+
+    def _training_labels(self, y, n_samples):
+        if not self._uses_labels or y is None:
+            labels = np.zeros(n_samples, dtype=np.int64)
+        else:
+            labels = check_labels(y, n_samples=n_samples, allow_unlabelled=True)
+        if self._needs_anomalies and not (labels == -1).any():
+            raise ValueError(
+                f"{type(self).__name__} learns from labelled anomalies: y must hold at "
+                "least one -1 (1 normal, -1 anomalous, 0 unlabelled)."
+            )
+        if (labels == -1).all():
+            raise ValueError(
+                f"{type(self).__name__} needs normal samples, but all "
+                f"{n_samples} labels are -1 (anomalous)."
+            )
+        return labels
+
+    def _train(self, X, labels):
+        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+        device = resolve_device(self.device)
+        if X.ndim not in (2, 3, 4):
+            raise ValueError(
+                f"{type(self).__name__} takes tables (n, n_features) and images (n, "
+                f"height, width[, channels]), but X.shape={X.shape}."
+            )
+        self.input_mean_, self.input_scale_ = learn_scaling(X[labels != -1])
+        nets = {name: net.to(device) for name, net in self._build().items()}
+
+        def load(index):
+            return self._to_tensor(X[index]).to(device)
+
+        self.statistics_ = {}
+        self.frozen_ = tuple(
+            name
+            for name, net in nets.items()
+            if not any(weight.requires_grad for weight in net.parameters())
+        )
+        trainer = Trainer(
+            nets,
+            self._losses,
+            keep_key=self._keep_key,
+            rebuild=lambda: self._networks(self._network_shape()),
+            load=load,
+            labels=labels,
+            held_out=self._hold_out(labels),
+            options=self._options(),
+            seed=self.seed_,
+            device=device,
+        )
+        others = np.flatnonzero(labels != -1)
+        with local_rng(self.seed_, device):
+            for stage in self._stages:
+                n_epochs = getattr(self, stage.epochs)
+                trainer.run(stage, n_epochs, self._statistics_on(device))
+                t = self._context(device, stage.name)
+                batches = Batches(load, others, self.score_batch_size)
+                with torch.no_grad(), autocast(device, "float32"):
+                    found = self._fit_statistics(nets, batches, t)
+                self.statistics_ |= {key: to_array(v) for key, v in found.items()}
+        self.history_ = trainer.history
+        self.trimmed_share_ = trainer.trimming.left_out_share
+        self.networks_ = {name: net.cpu() for name, net in nets.items()}
+
+    def _options(self):
+        shared = (
+            self.get_params(deep=False).keys() & Options.__dataclass_fields__.keys()
+        )
+        return Options(
+            min_batch=self._min_batch,
+            optimizers=self._optimizers,
+            **{name: getattr(self, name) for name in shared},
+        )
+
+    def _hold_out(self, labels):
+        """Return the places of the normal samples held out for early stopping."""
+        if self.early_stopping is None:
+            return np.empty(0, dtype=np.int64)
+        return hold_out(labels, self.validation_fraction, self.seed_)
+
+    @property
+    def _in_unit_range(self) -> bool:
+        """Whether networks see images in [0, 1]; else standardised values."""
+        unscaled = (self.input_mean_ == 0).all() and (self.input_scale_ == 1).all()
+        return len(self.sample_shape_) > 1 and bool(unscaled)
+
+    def _network_shape(self):
+        if len(self.sample_shape_) == 1:
+            return self.sample_shape_
+        height, width, *channels = self.sample_shape_
+        return (*(channels or [1]), height, width)
+
+    def _to_tensor(self, X):
+        mean, scale = self.input_mean_, self.input_scale_
+        return to_tensor(X) if self._in_unit_range else to_tensor((X - mean) / scale)
+
+    def _build(self):
+        with local_rng(self.seed_, torch.device("cpu")):
+            return self._networks(self._network_shape())
+
+    def _context(self, device, stage="score"):
+        rng = generator(0, device)
+        return Context(rng, stage=stage, statistics=self._statistics_on(device))
+
+    def _statistics_on(self, device):
+        return {key: to_device(v, device) for key, v in self.statistics_.items()}
+
+    def _score_with(self, hook, X):
+        """Return what a hook makes of X, batch by batch."""
+        device = self._scoring_device()
+        nets = self.networks_
+        if device.type != "cpu":
+            nets = {name: copy.deepcopy(net).to(device) for name, net in nets.items()}
+        parts = []
+        with torch.no_grad(), autocast(device, "float32"):
+            for start in range(0, len(X), self.score_batch_size):
+                x = self._to_tensor(X[start : start + self.score_batch_size])
+                t = self._context(device)
+                parts.append(hook(nets, x.to(device), t).cpu().numpy())
+        return np.concatenate(parts)
+
+    def _scoring_device(self):
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            return torch.device("cpu")  # fitted on a GPU, loaded where there is none
+        return resolve_device(self.device)
+
+    def __getstate__(self) -> dict:
+        state = dict(super().__getstate__())
+        if "networks_" in state:
+            state["networks_"] = pack_networks(state["networks_"], self.frozen_)
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        if "networks_" in state:
+            nets = self._build()
+            changed = unpack_networks(nets, state["networks_"])
+            if changed:
+                raise ModelFileError(
+                    f"The frozen network {changed!r} of {type(self).__name__} is not "
+                    "the one it was fitted with: other weights were found."
+                )
+            self.networks_ = nets

@@ -1,0 +1,424 @@
+"""One loop for every network: named losses in update order, stages, trimming, averages.
+
+Nothing here knows detectors. All randomness comes from a seed, inside
+:func:`local_rng`; the global generators are left as they were.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from featad._sampling import Trimming, batches, chunks
+from featad._torch import autocast
+
+RESET = object()
+"""Yielded in place of a loss: the named networks and their optimizers start anew."""
+
+_OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+
+
+class Stage(NamedTuple):
+    """A part of a training.
+
+    Attributes
+    ----------
+    name : str
+        What ``t.stage`` says.
+
+    epochs : str
+        The detector's parameter that holds the number of epochs.
+
+    trains : tuple of str or None
+        Networks that may be yielded; all others stay frozen, in eval mode. None: all.
+    """
+
+    name: str
+    epochs: str = "max_epochs"
+    trains: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What hooks may read beside the batch.
+
+    Attributes
+    ----------
+    rng : torch.Generator
+        On the batch's device; the only source of randomness. Seeded anew for each call
+        when scoring.
+
+    y : Tensor of shape (n,), int64, or None
+        Labels of the batch: 1 normal, -1 anomalous, 0 unlabelled. None when scoring.
+
+    index : Tensor of shape (n,), int64, or None
+        Places of the batch's samples in the training set. None when scoring.
+
+    epoch, step : int
+        Counted from 0 within the stage.
+
+    progress : float
+        Share of the stage's steps done, 0 at its first step. 1 when scoring.
+
+    stage : str
+        Name of the stage; ``"score"`` when scoring.
+
+    statistics : Mapping of str to object
+        What ``_fit_statistics`` returned so far; arrays as tensors on the device.
+    """
+
+    rng: torch.Generator
+    y: Tensor | None = None
+    index: Tensor | None = None
+    epoch: int = 0
+    step: int = 0
+    progress: float = 1.0
+    stage: str = "score"
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def local_rng(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's generators of the CPU and of one GPU for the length of a block.
+
+    Parameters
+    ----------
+    seed : int
+
+    device : torch.device
+    """
+    gpus = [device.index] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.default_generator.manual_seed(seed)  # the CPU's alone
+        if gpus:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def generator(seed: int, device: torch.device) -> torch.Generator:
+    """Return a new torch generator with this seed on this device."""
+    return torch.Generator(device).manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How networks are trained; the names are those of ``TorchDetector``."""
+
+    batch_size: int = 64
+    lr: float = 1e-3
+    precision: str = "float32"
+    trim: float = 0.0
+    balance: float | None = None
+    ema: float | None = None
+    clip_grad: float | None = None
+    early_stopping: int | None = None
+    min_batch: int = 1
+    optimizers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    verbose: bool = False
+
+
+class Trainer:
+    """Train named networks by losses that are yielded in update order.
+
+    Parameters
+    ----------
+    nets : dict of str to torch.nn.Module
+        On ``device``.
+
+    losses : callable
+        ``losses(nets, x, t)`` yields ``(names, loss)``: the loss, a scalar or a vector
+        of one number per sample, is averaged, and the networks called ``names`` take
+        one step before the next loss is asked for. ``(names, RESET)`` starts those
+        networks and their optimizers anew.
+
+    keep_key : callable
+        ``keep_key(nets, x, t)`` says how badly each sample is fitted, shape (n,). Used
+        by trimming and early stopping.
+
+    rebuild : callable
+        Returns new networks like ``nets``, for RESET.
+
+    load : callable
+        ``load(index)`` returns the samples at these places of the training set.
+
+    labels : ndarray of shape (n_samples,), int
+        1 normal, -1 anomalous, 0 unlabelled.
+
+    held_out : ndarray of int
+        Places of samples that are not trained on, for early stopping.
+
+    options : Options
+
+    seed : int
+
+    device : torch.device
+
+    Attributes
+    ----------
+    history : list of dict
+        One per epoch: stage, epoch, the mean loss by network names joined with "+",
+        and with early stopping ``validation``.
+
+    trimming : Trimming
+        Its ``left_out_share`` tells how often each sample was left out.
+    """
+
+    def __init__(
+        self,
+        nets: dict[str, nn.Module],
+        losses: Callable,
+        *,
+        keep_key: Callable,
+        rebuild: Callable[[], dict[str, nn.Module]],
+        load: Callable[[np.ndarray], Tensor],
+        labels: np.ndarray,
+        held_out: np.ndarray,
+        options: Options,
+        seed: int,
+        device: torch.device,
+    ):
+        self.nets, self.losses, self.keep_key = nets, losses, keep_key
+        self.rebuild, self.load, self.labels = rebuild, load, labels
+        self.held_out, self.options, self.device = held_out, options, device
+        self.seed = seed
+        self.index = np.setdiff1d(np.arange(len(labels)), held_out)
+        self.sampler = np.random.default_rng(seed)
+        self.rng = generator(seed, device)
+        self.history: list[dict] = []
+        self._weights = {
+            name: [w for w in net.parameters() if w.requires_grad]
+            for name, net in nets.items()
+        }
+        self.trimming = Trimming(options.trim, labels)
+
+    def run(self, stage: Stage, n_epochs: int, statistics: Mapping[str, Any]) -> None:
+        """Train one stage.
+
+        Parameters
+        ----------
+        stage : Stage
+
+        n_epochs : int
+
+        statistics : Mapping
+            Handed to the hooks as ``t.statistics``.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss is not finite; the message names networks, epoch and step.
+        """
+        trained = list(stage.trains or self.nets)
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._averages: dict[str, dict[str, Tensor]] = {}
+        for name in self.nets:
+            self._freeze(name, name not in trained)
+        best, step = _Best(), 0
+        n_steps = n_epochs * self._n_batches()
+        epochs = tqdm(
+            range(n_epochs), desc=stage.name, unit="epoch",
+            disable=not self.options.verbose,
+        )  # fmt: skip
+        for epoch in epochs:
+            totals = _Means()
+            self._train_mode(trained)
+            for index in self._batches():
+                t = Context(
+                    self.rng, epoch=epoch, step=step, progress=step / n_steps,
+                    stage=stage.name, statistics=statistics,
+                )  # fmt: skip
+                self._step(index, t, trained, totals)
+                step += 1
+            record = {"stage": stage.name, "epoch": epoch, **totals.means()}
+            if self.options.early_stopping is not None:
+                record["validation"] = self._validate(t)
+                best.offer(record["validation"], self._state)
+            self.history.append(record)
+            epochs.set_postfix({k: v for k, v in record.items() if type(v) is float})
+            if best.waited and best.waited >= self.options.early_stopping:
+                break
+        self._load_state(best.state or self._state())
+        for name in self.nets:
+            self._freeze(name, True)
+        self._train_mode([])
+
+    def _step(self, index, t, trained, totals):
+        x = self.load(index)
+        if self.options.trim:
+            errors = self._errors_of(x, index, t)
+            keep = self.trimming.keep(errors, index, t.progress)
+            x, index = x[torch.from_numpy(keep).to(self.device)], index[keep]
+        t = _with_batch(t, self.labels, index, self.device)
+        losses = self.losses(self.nets, x, t)
+        while True:
+            with autocast(self.device, self.options.precision):
+                names, loss = next(losses, (None, None))
+                if names is None:
+                    return
+                if loss is not RESET:
+                    loss = loss.float().mean()
+            unknown = [name for name in names if name not in trained]
+            if unknown:
+                raise ValueError(
+                    f"The networks trained in stage {t.stage!r} are {trained}, but a "
+                    f"loss was yielded for {unknown[0]!r}."
+                )
+            if loss is RESET:
+                self._reset(names)
+                continue
+            value = loss.item()
+            if not np.isfinite(value):
+                raise FloatingPointError(
+                    f"The loss of {' and '.join(names)} became {value} in epoch "
+                    f"{t.epoch}, step {t.step} of stage {t.stage!r}. Lower lr "
+                    f"({self.options.lr}), set clip_grad, or scale X."
+                )
+            totals.add("+".join(names), value)
+            self._descend(names, loss)
+
+    def _descend(self, names, loss):
+        weights = [w for name in names for w in self._weights[name]]
+        gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
+        if self.options.clip_grad is not None:
+            nn.utils.clip_grad_norm_(weights, self.options.clip_grad)
+        for name in names:
+            if self._weights[name]:
+                self._optimizer(name).step()
+            if self.options.ema is not None:
+                self._average(name)
+        for weight in weights:
+            weight.grad = None
+
+    def _optimizer(self, name):
+        if name not in self._optimizers:
+            settings = {"lr": self.options.lr, **self.options.optimizers.get(name, {})}
+            kind = _OPTIMIZERS[settings.pop("kind", "adam")]
+            self._optimizers[name] = kind(self._weights[name], **settings)
+        return self._optimizers[name]
+
+    def _freeze(self, name, frozen):
+        for weight in self._weights[name]:
+            weight.requires_grad_(not frozen)
+
+    def _reset(self, names):
+        with local_rng(int(self.sampler.integers(2**31)), self.device):
+            fresh = self.rebuild()
+        for name in names:
+            self.nets[name].load_state_dict(fresh[name].state_dict())
+            self._optimizers.pop(name, None)
+            self._averages.pop(name, None)
+
+    def _average(self, name):
+        state = self.nets[name].state_dict()
+        if name not in self._averages:
+            self._averages[name] = {key: v.clone() for key, v in state.items()}
+            self._averages[name]["n_steps"] = 0
+            return
+        average = self._averages[name]
+        average["n_steps"] += 1
+        # early averages forget faster: they begin at the random weights
+        n_steps = average["n_steps"]
+        decay = min(self.options.ema, (1 + n_steps) / (10 + n_steps))
+        for key, value in state.items():
+            if value.is_floating_point():
+                average[key].lerp_(value, 1 - decay)
+            else:
+                average[key].copy_(value)
+
+    def _state(self):
+        """Return the weights to score with: averaged ones where there are any."""
+        return {
+            name: {
+                key: self._averages.get(name, {}).get(key, value).clone()
+                for key, value in net.state_dict().items()
+            }
+            for name, net in self.nets.items()
+        }
+
+    def _load_state(self, state):
+        for name, net in self.nets.items():
+            net.load_state_dict(state[name])
+
+    def _validate(self, t):
+        """Return the mean error of the held-out samples."""
+        now = None
+        if self.options.ema is not None:
+            now = {n: copy.deepcopy(net.state_dict()) for n, net in self.nets.items()}
+            self._load_state(self._state())
+        errors = []
+        for index in chunks(self.held_out, self.options.batch_size):
+            errors.append(self._errors_of(self.load(index), index, t))
+        if now is not None:
+            self._load_state(now)
+        return float(np.concatenate(errors).mean())
+
+    def _errors_of(self, x, index, t):
+        """Return ``keep_key`` of a batch, in eval mode, and go on as before."""
+        modes = {name: net.training for name, net in self.nets.items()}
+        self._train_mode([])
+        t = _with_batch(t, self.labels, index, self.device)
+        t = replace(t, rng=generator(self.seed, self.device))
+        with torch.no_grad(), autocast(self.device, "float32"):
+            errors = self.keep_key(self.nets, x, t).cpu().double().numpy()
+        self._train_mode([name for name, training in modes.items() if training])
+        return errors
+
+    def _train_mode(self, names):
+        for name, net in self.nets.items():
+            net.train(name in names and bool(self._weights[name]))
+
+    def _n_batches(self):
+        return len(list(self._plan(np.random.default_rng(0))))
+
+    def _batches(self):
+        return self._plan(self.sampler)
+
+    def _plan(self, rng):
+        return batches(
+            self.index, self.labels[self.index], self.options.batch_size, rng,
+            balance=self.options.balance, min_batch=self.options.min_batch,
+        )  # fmt: skip
+
+
+def _with_batch(t, labels, index, device):
+    y = torch.from_numpy(labels[index]).to(device)
+    return replace(t, y=y, index=torch.from_numpy(index).to(device))
+
+
+class _Means:
+    """Running means by name."""
+
+    def __init__(self):
+        self._values: dict[str, list[float]] = {}
+
+    def add(self, name: str, value: float) -> None:
+        self._values.setdefault(name, []).append(value)
+
+    def means(self) -> dict[str, float]:
+        return {name: float(np.mean(values)) for name, values in self._values.items()}
+
+
+class _Best:
+    """The weights of the epoch with the least validation error."""
+
+    def __init__(self):
+        self.error, self.state, self.waited = np.inf, None, 0
+
+    def offer(self, error: float, state: Callable[[], dict]) -> None:
+        if error < self.error:
+            self.error, self.state, self.waited = error, state(), 0
+        else:
+            self.waited += 1

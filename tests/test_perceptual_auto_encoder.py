@@ -1,0 +1,197 @@
+"""Relative perceptual error: zero, scale-free, one way, and what learns by it."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from featad.detectors import PerceptualAutoEncoder
+from featad.errors import ModelFileError, WeightsNotFoundError
+from featad.images import ImageReader
+from featad.losses import blur, relative_perceptual_error
+from featad.metrics import auroc
+from featad.weights import load_network
+
+
+def build(**options):
+    settings = {
+        "arch": "squeezenet1_1", "layer": "features.1", "weights": None, "width": 4,
+        "max_epochs": 2, "latent_dim": 4, "device": "cpu", "random_state": 0,
+    }  # fmt: skip
+    return PerceptualAutoEncoder(**{**settings, **options})
+
+
+@pytest.fixture
+def fitted(images):
+    return build().fit(images)
+
+
+def hooks_of(detector, X):
+    """Return networks, batch and context as a hook gets them."""
+    t = detector._context(torch.device("cpu"))
+    return detector.networks_, detector._to_tensor(X), t
+
+
+@pytest.fixture
+def taps():
+    rng = torch.Generator().manual_seed(0)
+    return [torch.randn(3, c, 5, 4, generator=rng, requires_grad=True) for c in (2, 6)]
+
+
+class Same(torch.nn.Module):
+    def forward(self, x):
+        return x
+
+
+def test_a_perfect_reconstruction_scores_zero(fitted, images):
+    nets, x, t = hooks_of(fitted, images)
+    nets = {**nets, "encoder": Same(), "decoder": Same()}
+    assert (fitted._strangeness_of(nets, x, t) == 0).all()
+    assert (fitted._map_of(nets, x, t) == 0).all()
+
+
+def test_scaling_all_features_changes_nothing(taps):
+    others = [tap.flip(0).detach() for tap in taps]
+    torch.testing.assert_close(
+        relative_perceptual_error([7 * tap for tap in taps], [7 * o for o in others]),
+        relative_perceptual_error(taps, others),
+    )
+
+
+def test_no_gradient_goes_through_the_denominator(taps):
+    fixed = [tap.flip(0).detach() for tap in taps]
+    error = relative_perceptual_error(fixed, taps).sum()
+    found = torch.autograd.grad(error, taps)
+    for gradient, tap, other in zip(found, taps, fixed, strict=True):
+        size = tap.detach().abs().mean(dim=(1, 2, 3), keepdim=True)
+        expected = (tap - other).sign() / size / tap[0].numel() / len(taps)
+        torch.testing.assert_close(gradient, expected.detach())
+
+
+def test_features_that_are_the_values_give_the_relative_error_of_the_values():
+    X = np.random.default_rng(0).normal(size=(20, 5))
+    detector = build().fit(X)
+    nets, x, t = hooks_of(detector, X)
+    rebuilt = nets["decoder"](nets["encoder"](x))
+    expected = (rebuilt - x).abs().mean(dim=1) / x.abs().mean(dim=1)
+    np.testing.assert_allclose(-detector.score_samples(X), expected, rtol=1e-5)
+
+
+def test_the_score_is_the_loss_itself(fitted, images):
+    nets, x, t = hooks_of(fitted, images)
+    ((names, loss),) = fitted._losses(nets, x, t)
+    assert names == ("encoder", "decoder")
+    np.testing.assert_allclose(-fitted.score_samples(images), loss, rtol=1e-5)
+
+
+def test_features_are_standardised_by_the_training_images(fitted, images):
+    nets, x, t = hooks_of(fitted, images)
+    _, (target,) = fitted._taps(nets, x, t)
+    mean = target.mean(dim=(0, 2, 3))
+    torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-4, rtol=0)
+    assert target.std(dim=(0, 2, 3)).max() < 1
+
+
+@pytest.mark.parametrize("layer", ["features.1", ("features.0", "features.3")])
+def test_one_or_several_layers_give_a_map_of_the_image_size(images, layer):
+    detector = build(layer=layer).fit(images)
+    maps = detector.anomaly_map(images)
+    assert maps.shape == (24, 8, 8)
+    assert (maps >= 0).all()
+
+
+def test_training_lowers_the_loss_and_leaves_the_backbone(images):
+    detector = build(max_epochs=30, lr=0.01).fit(images)
+    losses = [record["encoder+decoder"] for record in detector.history_]
+    assert losses[-1] < 0.9 * losses[0]
+    expected = load_network("squeezenet1_1", None)[0].state_dict()
+    found = detector.networks_["backbone"].part.state_dict()
+    assert found
+    for key, value in found.items():
+        torch.testing.assert_close(value, expected[key], rtol=0, atol=0)
+
+
+def test_the_backbone_is_not_in_the_pickle(fitted):
+    stored = pickle.dumps(fitted)
+    for name, net in fitted.networks_.items():
+        start = next(net.parameters()).numpy().tobytes()[:256]
+        assert (start in stored) == (name != "backbone")
+
+
+def test_other_weights_are_noticed_when_it_is_loaded(images, tmp_path):
+    file = tmp_path / "backbone.pth"
+    torch.save(load_network("squeezenet1_1", None, 1)[0].state_dict(), file)
+    stored = pickle.dumps(build(weights=str(file)).fit(images))
+    torch.save(load_network("squeezenet1_1", None, 2)[0].state_dict(), file)
+    with pytest.raises(ModelFileError, match="'backbone' of PerceptualAutoEncoder"):
+        pickle.loads(stored)
+
+
+def test_missing_weights_are_named(images, tmp_path):
+    with pytest.raises(WeightsNotFoundError, match=r"nothing\.pth"):
+        build(weights=str(tmp_path / "nothing.pth")).fit(images)
+
+
+def test_grey_images_are_taken_as_three_equal_channels(images):
+    grey = images[..., :1]
+    expected = build().fit(grey).networks_["backbone"](torch.full((1, 1, 8, 8), 0.5))
+    found = build().fit(images).networks_["backbone"](torch.full((1, 3, 8, 8), 0.5))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("change", [lambda x: x - 3, lambda x: x[..., :2]])
+def test_images_that_a_backbone_cannot_see_are_refused(images, change):
+    with pytest.raises(ValueError, match=r"in \[0, 1\] of 1 or 3 channels"):
+        build().fit(change(images))
+
+
+def test_images_that_are_too_small_for_a_layer_are_refused(images):
+    with pytest.raises(ValueError, match="too small for layer features.12"):
+        build(layer="features.12").fit(images)
+
+
+def test_a_layer_without_a_map_is_refused():
+    X = np.random.default_rng(0).random((2, 32, 32, 3))
+    with pytest.raises(ValueError, match="needs layers that give maps"):
+        build(layer="flatten").fit(X)
+
+
+def test_an_unknown_layer_is_refused(images):
+    with pytest.raises(ValueError, match="layer"):
+        build(layer="conv9").fit(images)
+
+
+def test_early_stopping_and_trimming_work_before_training_statistics(images):
+    detector = build(early_stopping=1, trim=0.1).fit(images)
+    assert "validation" in detector.history_[0]
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_transistors_are_localised(real_data, real_weights):
+    root = real_data / "mvtec_reduced" / "transistor"
+    files = sorted((root / "test").glob("*/*.png"))
+    masks = np.array([_mask(root, file) for file in files])
+    reader = ImageReader(64)
+    X = reader.fit_transform(sorted((root / "train" / "good").iterdir()))
+    unseen = reader.transform(files)
+    found = {}
+    for max_epochs in (0, 60):
+        detector = build(
+            weights=real_weights, layer="features.4", width=32, latent_dim=32,
+            max_epochs=max_epochs,
+        ).fit(X)  # fmt: skip
+        maps = blur(torch.from_numpy(detector.anomaly_map(unseen)), 2).double().numpy()
+        found[max_epochs] = auroc(np.where(masks, -1, 1).ravel(), maps.ravel())
+    assert found[60] >= 0.85
+    assert found[0] < 0.5
+
+
+def _mask(root, file):
+    place = root / "ground_truth" / file.parent.name
+    mask = next(iter(place.glob(f"{file.stem}*")), None)
+    if mask is None:
+        return np.zeros((64, 64), dtype=bool)
+    return np.array(Image.open(mask).convert("L").resize((64, 64), Image.NEAREST)) > 127

@@ -1,0 +1,194 @@
+"""Restoration: never worse than the image, held by the weight, blobs move."""
+
+import gzip
+
+import numpy as np
+import pytest
+import torch
+
+from featad.detectors import PCAReconstruction, VAERestoration
+from featad.detectors.vae_restoration import _variation
+from featad.losses import total_variation
+from featad.metrics import auroc
+
+
+def build(**options):
+    settings = {
+        "latent_dim": 4, "width": 8, "max_epochs": 30, "n_steps": 20, "lr": 0.003,
+        "tv_weight": 0.05, "device": "cpu", "random_state": 0,
+    }  # fmt: skip
+    return VAERestoration(**{**settings, **options})
+
+
+def bars(n, seed):
+    """Return images (n, 12, 12, 1) of a bright bar at a random height."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(0, 0.1, size=(n, 12, 12, 1)).astype(np.float32)
+    for image, top in zip(X, rng.integers(1, 7, size=n), strict=True):
+        image[top : top + 4] += 0.6
+    return X
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return build().fit(bars(80, 0))
+
+
+def restore(detector, X, weight=None):
+    """Return images and restored images, as tensors."""
+    t = detector._context(torch.device("cpu"))
+    if weight is not None:
+        t.statistics["tv_weight"] = torch.tensor(weight)
+    x = detector._to_tensor(X)
+    return x, detector._restored(detector.networks_, x, t)
+
+
+def objective(detector, x, u, weight):
+    """Compute what is minimised, anew."""
+    mean, log_variance = detector.networks_["encoder"](u).chunk(2, dim=1)
+    rebuilt = detector.networks_["decoder"](mean)
+    prior = torch.distributions.Normal(0, 1)
+    code = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    kl = torch.distributions.kl_divergence(code, prior).sum(dim=1)
+    error = ((rebuilt - u) ** 2).flatten(1).sum(dim=1)
+    variance = float(detector.statistics_["variance"])
+    return error + 2 * variance * kl + weight * _variation(x - u)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.05, 0.5])
+def test_the_objective_never_gets_worse(fitted, weight):
+    x, u = restore(fitted, bars(12, 1), weight)
+    before, after = (objective(fitted, x, z, weight) for z in (x, u))
+    assert (after <= before + 1e-4).all()
+
+
+def test_the_objective_falls(fitted):
+    x, u = restore(fitted, bars(12, 1), 0.05)
+    before, after = (objective(fitted, x, z, 0.05) for z in (x, u))
+    assert (after < 0.98 * before).all()
+
+
+def test_a_huge_weight_moves_nothing(fitted):
+    x, u = restore(fitted, bars(12, 1), 1e6)
+    torch.testing.assert_close(x, u, rtol=0, atol=1e-6)
+
+
+def test_a_larger_weight_moves_less(fitted):
+    moves = [(x - u).abs().mean() for x, u in
+             (restore(fitted, bars(12, 1), w) for w in (0.0, 0.1, 1.0))]  # fmt: skip
+    assert moves[0] > moves[1] > moves[2]
+
+
+def test_a_planted_blob_moves_more_than_what_is_around_it(fitted):
+    clean = bars(20, 1)
+    planted = clean.copy()
+    planted[:, 4:8, 4:8] = 1 - np.round(clean[:, 4:8, 4:8])
+    maps = fitted.anomaly_map(planted)
+    inside = np.zeros((12, 12), dtype=bool)
+    inside[4:8, 4:8] = True
+    assert (maps[:, inside].mean(1) > maps[:, ~inside].mean(1)).mean() >= 0.9
+    assert (fitted.score_samples(planted) < fitted.score_samples(clean)).mean() >= 0.9
+
+
+def test_a_constant_difference_has_no_total_variation():
+    assert (_variation(torch.full((2, 3, 5, 4), 0.25)) == 0).all()
+
+
+def test_the_total_variation_of_large_steps_is_the_usual_one():
+    x = torch.randint(5, (2, 3, 5, 4), generator=torch.Generator().manual_seed(0))
+    close_to = total_variation(x.float())
+    torch.testing.assert_close(_variation(x.float()), close_to, rtol=0.01, atol=0)
+
+
+def test_restored_images_stay_in_the_unit_range(fitted):
+    _, u = restore(fitted, bars(12, 1), 0.0)
+    assert u.min() >= 0
+    assert u.max() <= 1
+
+
+def test_scores_and_maps_do_not_depend_on_batch_or_order(fitted):
+    X = bars(9, 1)
+    alone = np.concatenate([fitted.anomaly_map(x[None]) for x in X])
+    np.testing.assert_allclose(fitted.anomaly_map(X[::-1])[::-1], alone, atol=1e-5)
+    small = build(score_batch_size=2).fit(bars(80, 0))
+    np.testing.assert_allclose(
+        small.score_samples(X), fitted.score_samples(X), rtol=1e-4
+    )
+
+
+def test_the_variance_is_the_training_samples_mean_squared_error(fitted):
+    x = fitted._to_tensor(bars(80, 0))
+    mean = fitted.networks_["encoder"](x).chunk(2, dim=1)[0]
+    error = ((fitted.networks_["decoder"](mean) - x) ** 2).mean()
+    np.testing.assert_allclose(fitted.statistics_["variance"], error, rtol=1e-4)
+
+
+def test_the_weight_is_chosen_from_the_candidates_on_held_out_samples():
+    detector = build(tv_weight=None, max_epochs=5).fit(bars(80, 0))
+    weight = float(detector.statistics_["tv_weight"])
+    assert any(weight == pytest.approx(w) for w in (0.05, 0.1, 0.2, 0.4, 0.8))
+    assert len(detector._hold_out(np.zeros(80))) == 8
+
+
+def test_held_out_samples_are_not_trained_on():
+    X = bars(80, 0)
+    detector = build(tv_weight=None, max_epochs=2).fit(X)
+    changed = X.copy()
+    changed[detector._hold_out(np.zeros(80))] = 0.5
+    other = build(tv_weight=None, max_epochs=2).fit(changed)
+    assert detector.history_ == other.history_
+
+
+def test_samples_that_are_all_alike_leave_the_usual_weight():
+    detector = build(tv_weight=None, max_epochs=1).fit(np.full((12, 8, 8), 0.5))
+    assert float(detector.statistics_["tv_weight"]) == pytest.approx(0.2)
+
+
+def test_early_stopping_shares_the_held_out_samples():
+    detector = build(tv_weight=None, early_stopping=1, max_epochs=3).fit(bars(40, 0))
+    assert "validation" in detector.history_[0]
+
+
+@pytest.mark.parametrize("score_by", ["relative", "mean", "top1%", "max"])
+def test_every_way_to_score_ranks_a_damaged_image_last(score_by):
+    X = bars(9, 1)
+    X[0, 2:10, 2:10] = np.indices((8, 8)).sum(axis=0)[..., None] % 2
+    detector = build(score_by=score_by).fit(bars(80, 0))
+    assert detector.score_samples(X).argmin() == 0
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_restoration_is_above_pca_on_digit_eight(mnist_eight):
+    X, unseen, y = mnist_eight
+    pca = PCAReconstruction(32).fit(X.reshape(len(X), -1))
+    baseline = auroc(y, -pca.score_samples(unseen.reshape(len(unseen), -1)))
+    found = {}
+    for max_epochs in (0, 60):
+        detector = VAERestoration(
+            dense=True, max_epochs=max_epochs, device="cpu", random_state=0
+        ).fit(X)
+        found[max_epochs] = auroc(y, -detector.score_samples(unseen))
+    assert found[60] > max(baseline, found[0], 0.9)
+
+
+@pytest.fixture
+def mnist_eight(real_data):
+    train, train_labels = _idx(real_data, "train5k")
+    test, labels = _idx(real_data, "t10k")
+    eights, others = (np.flatnonzero((labels == 8) == is_eight)[:300]
+                      for is_eight in (True, False))  # fmt: skip
+    chosen = np.concatenate([eights, others])
+    y = np.where(labels[chosen] == 8, 1, -1)
+    return train[train_labels == 8] / 255, test[chosen] / 255, y
+
+
+def _idx(folder, prefix):
+    images = _read(folder / "mnist" / f"{prefix}-images-idx3-ubyte.gz", 16)
+    labels = _read(folder / "mnist" / f"{prefix}-labels-idx1-ubyte.gz", 8)
+    return images.reshape(-1, 28, 28), labels
+
+
+def _read(path, n_header):
+    with gzip.open(path) as file:
+        return np.frombuffer(file.read(), np.uint8)[n_header:]
