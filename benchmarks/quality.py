@@ -59,7 +59,7 @@ def _systems():
         systems[f"{name}, random weights"] = featad.build(name, weights=None)
         if SQUEEZENET.exists():
             systems[f"{name}, ImageNet"] = featad.build(name, weights=str(SQUEEZENET))
-        if weights_status("vgg16").cached:
+        if weights_status("vgg16").is_cached:
             systems[f"vgg16-{kind}, ImageNet"] = featad.build(f"vgg16-{kind}")
     return systems
 
@@ -113,15 +113,18 @@ DATASETS = {
 
 
 def _notes():
-    vgg16 = "" if weights_status("vgg16").cached else " VGG16's were not to be had here."
+    vgg16 = (
+        ""
+        if weights_status("vgg16").is_cached
+        else " Published VGG16 weights were not to be had on this machine."
+    )
     return (
-        "\nEvery system with the registry's defaults, nothing tuned. AUROC with its 95 % "
-        "interval (1,000 bootstrap draws of test images); AP: average precision of the "
-        "anomalies; TPR: share of anomalies found where 1 % of normal images are called "
-        "anomalous. Seconds and images per second include reading the files and the "
-        "network; systems on the same features share its time. *Random weights* are the "
-        "line that pretraining has to beat, *pixels* and *filters* (no learning at all) "
-        f"the lines that the network has to beat.{vgg16}\n"
+        "\nEvery system with the registry's defaults, nothing tuned. AUROC with its "
+        "95 % interval (1,000 bootstrap draws of test images); AP: average precision "
+        "of the anomalies; TPR: share of anomalies found where 1 % of normal images "
+        "are called anomalous. Seconds and images per second include reading the files "
+        "and the network. *Random weights* are the line that pretraining has to beat, "
+        f"*pixels* and *filters* (no learning at all) the network's.{vgg16}\n"
     )
 
 

@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing, get_tags, indexable
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from featad._validation import CONVERT, check_labels, shorten
-from featad.base import BaseMetaDetector, HasMethods, Interval
+from featad.base import BaseMetaDetector, HasMethods, Interval, last_step
 
 
 class CalibratedDetector(BaseMetaDetector):
@@ -82,7 +82,10 @@ class CalibratedDetector(BaseMetaDetector):
     and are exactly valid. Here, as in [3]_, every fold is held out in turn, and new
     samples are scored by a system fitted on all samples, which is approximately valid:
     it uses every sample, and errs to the safe side as far as fitting on more samples
-    moves scores up.
+    moves scores up. It takes scores of fits on most and on all samples to be
+    comparable. Those of One-class SVM grow with the number of samples and are brought
+    to the unit of the last fit; a pipeline whose number of components changes from
+    fold to fold is better given a fixed number.
 
     References
     ----------
@@ -287,8 +290,7 @@ def calibrate(
     >>> list(system.named_steps)
     ['normalizer', 'detector']
     """
-    last = system.steps[-1][1] if isinstance(system, Pipeline) else system
-    if isinstance(last, CalibratedDetector):
+    if isinstance(last_step(system), CalibratedDetector):
         raise ValueError(
             "The system is calibrated already. Set the parameters of its "
             "CalibratedDetector, or pass the system without it."
@@ -365,16 +367,12 @@ def _unit(system: Any) -> float:
     It is 1 but for One-class SVM, which weighs its kernels by coefficients whose sum,
     nu * n_samples, grows with the training set.
     """
-    while not isinstance(system, OneClassSVM):
-        if isinstance(system, Pipeline):
-            system = system.steps[-1][1]
-        elif hasattr(system, "estimator_"):
-            system = system.estimator_
-        elif hasattr(system, "best_estimator_"):
-            system = system.best_estimator_
-        else:
-            return 1.0
-    return float(system.dual_coef_.sum())
+    detector = last_step(system)
+    if hasattr(detector, "estimator_"):
+        return _unit(detector.estimator_)
+    return (
+        float(detector.dual_coef_.sum()) if isinstance(detector, OneClassSVM) else 1.0
+    )
 
 
 def _learns_nothing(step: Any) -> bool:

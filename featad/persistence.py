@@ -25,6 +25,7 @@ FORMAT = 1
 
 _PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "joblib")
 _SAFE = ".skops"
+_SAFE_TYPES = ("featad.", "sklearn.tree._tree.Tree")  # the latter: isolation forests
 
 
 def save(system: BaseEstimator, path: str | os.PathLike, *, X: Any = None) -> dict:
@@ -148,7 +149,7 @@ def load(
 
 
 def manifest_path(path: str | os.PathLike) -> Path:
-    """Return where the manifest of a model file lies: beside it, with ``.json`` added."""
+    """Return the path of a model file's manifest: its own with ``.json`` added."""
     path = Path(path)
     return path.with_name(path.name + ".json")
 
@@ -199,7 +200,8 @@ def _plain(value):
         return value
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, os.PathLike) else " ".join(repr(value).split())
+    text = str(value) if isinstance(value, os.PathLike) else repr(value)
+    return " ".join(text.split())
 
 
 def _parts(estimator) -> Iterator[Any]:
@@ -256,9 +258,9 @@ def _check_manifest(path, manifest, allow_other_versions):
 
 def _other_version(path, theirs, ours):
     return (
-        f"{str(path)!r} was fitted with scikit-learn {theirs}, but {ours} is installed, "
-        "where its scores may differ. Fit the model again, install that version, or "
-        "pass allow_other_versions=True (--allow-other-versions)."
+        f"{str(path)!r} was fitted with scikit-learn {theirs}, but {ours} is "
+        "installed, where its scores may differ. Fit the model again, install that "
+        "version, or pass allow_other_versions=True (--allow-other-versions)."
     )
 
 
@@ -295,11 +297,11 @@ def _read_model(path, allow_other_versions):
 def _read_safe(path):
     skops = _skops()
     unknown = skops.get_untrusted_types(file=path)
-    foreign = [name for name in unknown if not name.startswith("featad.")]
+    foreign = [name for name in unknown if not name.startswith(_SAFE_TYPES)]
     if foreign:
         raise ModelFileError(
-            f"{str(path)!r} holds types that are neither featad's nor known to be safe: "
-            f"{', '.join(foreign)}."
+            f"{str(path)!r} holds types that are neither featad's nor known to be "
+            f"safe: {', '.join(foreign)}."
         )
     return skops.load(path, trusted=unknown)
 

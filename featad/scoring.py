@@ -86,7 +86,8 @@ def score_images(
         raise ValueError(f"on_error must be 'skip' or 'raise', but is {on_error!r}.")
     threshold = anomaly_threshold(system)  # first: an unfitted system fails here
     for start in range(0, len(sources), batch_size):
-        batch = [sources[i] for i in range(start, min(start + batch_size, len(sources)))]
+        stop = min(start + batch_size, len(sources))
+        batch = [sources[i] for i in range(start, stop)]
         names = [describe_source(source, start + i) for i, source in enumerate(batch)]
         scores, errors = _score(system, batch)
         failed = next((i for i, error in enumerate(errors) if error), None)
@@ -99,7 +100,7 @@ def score_images(
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What a scoring run came to: counts of images ``scored``, ``anomalous``, ``failed``.
+    """What a scoring run came to: images ``scored``, ``anomalous`` and ``failed``.
 
     ``first_error`` is the first failure's message, or None.
     """
@@ -257,7 +258,8 @@ def _parquet_writer(path):
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtraError(
-            "A .parquet file needs pyarrow: pip install 'featad[parquet]', or write .csv."
+            "A .parquet file needs pyarrow: pip install 'featad[parquet]'; or write "
+            ".csv."
         ) from error
     number, text = pa.float64(), pa.string()
     types = (text, number, number, pa.bool_(), number, text)

@@ -48,14 +48,14 @@ def test_a_broken_image_changes_no_other_score(system, paths):
     table = _table(system, paths)
     alone = _table(system, [path for path in paths if path.name != "2.png"])
     np.testing.assert_allclose(
-        table["anomaly_score"].dropna(), alone["anomaly_score"], rtol=1e-6
+        table["anomaly_score"].dropna(), alone["anomaly_score"], rtol=1e-4
     )
 
 
 def test_scores_do_not_depend_on_the_batch_size(system, images):
     one = _table(system, images, batch_size=1)["anomaly_score"]
     all_at_once = _table(system, images, batch_size=100)["anomaly_score"]
-    np.testing.assert_allclose(one, all_at_once, rtol=1e-6)
+    np.testing.assert_allclose(one, all_at_once, rtol=1e-4)
 
 
 def test_the_table_agrees_with_the_system(system, images):
@@ -133,7 +133,8 @@ def test_every_format_holds_the_same_table(suffix, system, paths, tmp_path):
 
 def test_json_lines_hold_null_where_there_is_no_score(system, paths, tmp_path):
     score_to_file(system, paths, tmp_path / "s.jsonl")
-    rows = [json.loads(x) for x in (tmp_path / "s.jsonl").read_text("utf-8").split("\n")[:-1]]
+    lines = (tmp_path / "s.jsonl").read_text("utf-8").strip().split("\n")
+    rows = [json.loads(line) for line in lines]
     assert rows[2]["anomaly_score"] is None
     assert rows[0]["error"] is None
 

@@ -1,15 +1,24 @@
 """Options that several commands share, and what they mean."""
 
+from __future__ import annotations
+
 import argparse
 import ast
 import errno
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from featad.errors import DatasetError, ImageReadError
+
+if TYPE_CHECKING:  # importing these takes seconds, which `--help` need not
+    from sklearn.pipeline import Pipeline
+
+    from featad.datasets import ImageDataset
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +83,9 @@ def system_name(text: str) -> str:
     return text
 
 
-def build_system(name: str, args: argparse.Namespace, *, verbose: bool = False):
+def build_system(
+    name: str, args: argparse.Namespace, *, verbose: bool = False
+) -> Pipeline:
     """Return the named system with the options of `add_system` applied."""
     from featad.registry import build
 
@@ -92,14 +103,14 @@ def build_system(name: str, args: argparse.Namespace, *, verbose: bool = False):
     return build(name, random_state=args.seed, **overrides)
 
 
-def load_data(args: argparse.Namespace):
+def load_data(args: argparse.Namespace) -> ImageDataset:
     """Return the data set of `add_data`, refused where nothing in it can be read."""
     from featad.datasets import load_folder
 
     return load_folder(args.data, normal=args.normal, anomaly=args.anomaly)
 
 
-def readable(dataset):
+def readable(dataset: ImageDataset) -> tuple[ImageDataset, list[ImageReadError]]:
     """Return the data set without the images that cannot be read, and their errors.
 
     Reads every image once; meant for after a failure, to leave out what caused it.
@@ -115,11 +126,15 @@ def readable(dataset):
             kept[index] = False
             errors.append(result)
     if not kept.any():
-        raise DatasetError(f"None of the {len(dataset)} images can be read: {errors[0]}")
+        raise DatasetError(
+            f"None of the {len(dataset)} images can be read: {errors[0]}"
+        )
     return dataset.select(kept), errors
 
 
-def without_unreadable(dataset, on_error: str, job):
+def without_unreadable(
+    dataset: ImageDataset, on_error: str, job: Callable[[ImageDataset], Any]
+) -> tuple[Any, ImageDataset]:
     """Return ``(job(dataset), dataset)``, once more without what cannot be read."""
     try:
         return job(dataset), dataset

@@ -1,18 +1,21 @@
 """``featad compare``: systems side by side on one data set."""
 
+from argparse import Namespace
+from typing import Any
+
 import numpy as np
 
 from featad._commands import _options as options
 from featad.errors import DatasetError
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "compare",
         help="compare systems on a data set with known anomalies",
         description="Fit systems on the normal training images and compare their "
-        "scores of the test images: AUROC with a bootstrap confidence interval, average "
+        "scores of the test images: AUROC with a bootstrap interval, average "
         "precision, best F1, true positives at 1 % false positives, seconds to fit and "
         "images scored a second. Data without a test part of its own is "
         "cross-validated: trained on normal images, tested on both.",
@@ -35,7 +38,7 @@ def add_parser(commands) -> None:
     )
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Compare and print the table."""
     dataset = options.load_data(args)
     if args.output:
@@ -50,7 +53,7 @@ def run(args) -> int:
     return 0
 
 
-def format_table(table) -> str:
+def format_table(table: Any) -> str:
     """Return a comparison as text in columns, the best system first."""
     text = table[[]].copy()
     text["AUROC (95 % interval)"] = [

@@ -1,6 +1,8 @@
 """``featad demo``: the main job on generated parts, from nothing to scored images."""
 
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,14 +28,15 @@ _NO_WEIGHTS = (
 _BASELINE = ("pixels-pca",)
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "demo",
         help="the whole job on generated parts: compare, fit, save, score, draw",
-        description="Generate images of textured parts, some with dark spots and lines; "
-        "compare several systems on them; fit the best one, calibrated; save it; score "
-        "a folder of new parts; draw the scores. Everything is written to one folder.",
+        description="Generate images of textured parts, some with dark spots and "
+        "lines; compare several systems on them; fit the best one, calibrated; save "
+        "it; score a folder of new parts; draw the scores. Everything is written to one "
+        "folder.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
@@ -48,11 +51,11 @@ def add_parser(commands) -> None:
     )
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Run the demo."""
     from featad.calibration import calibrate
-    from featad.datasets import load_folder, make_spots_and_lines
     from featad.comparison import compare
+    from featad.datasets import load_folder, make_spots_and_lines
     from featad.persistence import load, save
     from featad.registry import build
 
@@ -95,7 +98,7 @@ def _systems(no_download):
     from featad.weights import find_weights, weights_status
 
     try:
-        if no_download and not weights_status("vgg16").cached:
+        if no_download and not weights_status("vgg16").is_cached:
             raise WeightsNotFoundError("not in the cache, and --no-download was given")
         find_weights("vgg16", "default")
     except WeightsNotFoundError:
@@ -125,7 +128,6 @@ def _score_incoming(system, name, folder):
     from featad.metrics import auroc
     from featad.report.pictures import plot_histogram, plot_most_anomalous, plot_roc
     from featad.scoring import score_to_file
-
 
     paths = list_images(folder / "incoming")
     y = np.array([1 if path.parent.name == "good" else -1 for path in paths])

@@ -4,6 +4,8 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+from argparse import Namespace
+from typing import Any
 
 _CORE = (
     "torch",
@@ -23,7 +25,7 @@ _EXTRAS = {
 }
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "doctor",
@@ -34,7 +36,7 @@ def add_parser(commands) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Print the findings; 1 if featad cannot work here."""
     from featad import __version__
 
@@ -98,7 +100,7 @@ def _say_weights():
     print("\npublished weights (the default; any other file: --weights FILE)")
     for arch in BACKBONES:
         status = weights_status(arch)
-        if status.cached:
+        if status.is_cached:
             print(f"  {arch:<20}{status.path}")
         else:
             print(f"  {arch:<20}not here; downloaded when asked for, or by hand from")

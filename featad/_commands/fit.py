@@ -1,6 +1,8 @@
 """``featad fit``: a folder of normal images to a calibrated model file."""
 
 import time
+from argparse import Namespace
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from featad._commands import _options as options
 from featad.errors import DatasetError
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "fit",
@@ -40,7 +42,7 @@ def add_parser(commands) -> None:
     )
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Fit and write."""
     from featad.calibration import calibrate
     from featad.datasets import save_split

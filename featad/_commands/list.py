@@ -1,7 +1,10 @@
 """``featad list``: the named systems."""
 
+from argparse import Namespace
+from typing import Any
 
-def add_parser(commands) -> None:
+
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "list",
@@ -15,7 +18,7 @@ def add_parser(commands) -> None:
     )
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Print the systems."""
     from featad.registry import (
         RECOMMENDED,

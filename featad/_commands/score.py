@@ -1,12 +1,14 @@
 """``featad score``: images to a table of anomaly scores."""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from featad._commands import _options as options
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "score",
@@ -45,7 +47,7 @@ def add_parser(commands) -> None:
     )
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Score and write."""
     from featad.images import list_images
     from featad.persistence import load

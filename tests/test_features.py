@@ -1,0 +1,646 @@
+import copy
+import pickle
+import re
+import subprocess
+import sys
+import warnings
+from ast import literal_eval
+from inspect import getdoc, signature
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from sklearn.base import clone
+from sklearn.covariance import LedoitWolf
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import normalize
+from sklearn.utils import estimator_checks
+
+from featad.errors import ImageReadError, ImageReadWarning, WeightsChangedError
+from featad.features import (
+    BACKBONES,
+    BackboneFeatures,
+    VGGFeatures,
+    default_layers,
+    extractor,
+    layer_names,
+)
+from featad.features.layers import VGG_ARCHS, vgg_nodes
+from featad.weights import find_weights, load_network
+
+CPU = torch.device("cpu")
+CHEAP = ("squeezenet1_1", "resnet18", "mobilenet_v3_large", "efficientnet_b0")
+
+
+def small(**parameters):
+    """Return features of a small network at a small size."""
+    defaults = {
+        "arch": "squeezenet1_1",
+        "layer": "features.7",
+        "weights": None,
+        "image_size": 32,
+    }
+    return BackboneFeatures(**(defaults | parameters))
+
+
+@pytest.fixture(autouse=True)
+def few_loaded_networks():
+    yield
+    for key in list(extractor._cache):
+        if key[0].arch != "squeezenet1_1":
+            del extractor._cache[key]
+
+
+def hooked(network, x, *names):
+    """Return copies of what modules of an untouched network put out."""
+    seen = {}
+
+    def keep(name, module, inputs, output):
+        seen[name] = output.clone()
+
+    for name in names:
+        module = network.get_submodule(name)
+        module.register_forward_hook(lambda *args, name=name: keep(name, *args))
+    with torch.inference_mode():
+        network(x)
+    return seen
+
+
+def photos(n=2, seed=0, size=(50, 40)):
+    rng = np.random.default_rng(seed)
+    return [
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+        for _ in range(n)
+    ]
+
+
+# --- equal to torchvision
+
+
+@pytest.mark.parametrize("arch", VGG_ARCHS)
+def test_vgg_features_equal_torchvisions_forward_pass(arch, monkeypatch):
+    network, fingerprint = load_network(arch, None)
+    monkeypatch.setattr(
+        extractor, "read_network", lambda _: (copy.deepcopy(network), fingerprint)
+    )
+    nodes = vgg_nodes(arch)
+    last = list(nodes)[-1]
+    layers = ("fc7", "fc6", "conv1_1", last)
+    prepare = torchvision.models.get_model_weights(arch).DEFAULT.transforms(
+        crop_size=32, resize_size=36
+    )
+    x = torch.stack([prepare(photo) for photo in photos()])
+    # a hook on a ReLU sees its output, on a network that works in place as well
+    seen = hooked(network, x, *[nodes[name] for name in layers])
+    expected = [seen[nodes[name]] for name in layers]
+    expected = torch.cat([v if v.ndim == 2 else v.mean((2, 3)) for v in expected], 1)
+
+    features = VGGFeatures(arch, layer=layers, weights=None, image_size=32, crop=True)
+    np.testing.assert_allclose(
+        features.transform(photos()), expected, rtol=1e-5, atol=1e-5
+    )
+    assert last == f"conv5_{len(nodes) - 2 - list(nodes).index('conv5_1') + 2}"
+
+
+@pytest.mark.slow
+def test_vgg16_equals_torchvisions_forward_pass_at_its_own_size():
+    network, _ = load_network("vgg16", None)
+    prepare = torchvision.models.VGG16_Weights.DEFAULT.transforms()
+    images = photos(size=(300, 400))
+    x = torch.stack([prepare(image) for image in images])
+    expected = hooked(network, x, "classifier.4")["classifier.4"]
+    features = VGGFeatures(weights=None, crop=True).fit_transform(images)
+    assert features.shape == (2, 4096)
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.data
+def test_pretrained_features_equal_torchvisions_forward_pass(real_weights):
+    network = torchvision.models.squeezenet1_1()
+    network.load_state_dict(torch.load(real_weights, weights_only=True))
+    prepare = torchvision.models.SqueezeNet1_1_Weights.DEFAULT.transforms()
+    images = photos(size=(300, 260))
+    x = torch.stack([prepare(image) for image in images])
+    expected = hooked(network.eval(), x, "features.9")["features.9"].mean((2, 3))
+    features = BackboneFeatures(
+        "squeezenet1_1", weights=real_weights, layer="features.9", crop=True
+    )
+    np.testing.assert_allclose(
+        features.transform(images), expected, rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("arch", "layer"),
+    [
+        ("resnet18", "layer1.0.bn2"),
+        ("vgg11", "features.0"),
+        ("densenet121", "features.norm5"),
+        ("efficientnet_b0", "features.2.1.stochastic_depth"),
+    ],
+)
+def test_later_work_in_place_leaves_a_layer_alone(arch, layer):
+    network, _ = load_network(arch, None)
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    expected = hooked(network, x, layer)[layer]
+    loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
+    with torch.inference_mode():
+        assert torch.equal(loaded._cut(x)[layer], expected)
+
+
+@pytest.mark.parametrize("arch", CHEAP)
+def test_by_default_a_layer_is_what_enters_the_classifying_one(arch):
+    network, _ = load_network(arch, None)
+    kind = torch.nn.Conv2d if arch.startswith("squeeze") else torch.nn.Linear
+    classify = [m for m in network.modules() if type(m) is kind][-1]
+    seen = []
+    classify.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
+    x = torch.rand(1, 3, 64, 64)
+    loaded = extractor.load_extractor(find_weights(arch, None), (None,), CPU)
+    with torch.inference_mode():
+        network(x)
+        (output,) = loaded._cut(x).values()
+    assert torch.equal(output, seen[0])
+
+
+def test_the_whole_image_is_resized_by_default():
+    image = np.zeros((20, 60, 3), dtype=np.uint8)
+    spot = image.copy()
+    spot[:, :6] = 255  # far outside the central square
+    assert not np.allclose(*small().transform([image, spot]))
+    assert np.allclose(*small(crop=True).transform([image, spot]))
+
+
+# --- pooling and columns
+
+
+def test_pooling_statistics_are_concatenated_in_order():
+    images = photos()
+    one_by_one = [small(pooling=p).transform(images) for p in ("max", "mean", "std")]
+    together = small(pooling=("max", "mean", "std")).transform(images)
+    np.testing.assert_array_equal(together, np.concatenate(one_by_one, axis=1))
+
+
+def test_the_deviation_of_a_single_position_is_zero():
+    features = small(arch="resnet18", layer="layer4", pooling="std", image_size=8)
+    np.testing.assert_array_equal(features.transform(photos()), np.zeros((2, 512)))
+
+
+def test_layers_are_concatenated_in_order():
+    images = photos()
+    layers = ("features.9", "features.3")
+    one_by_one = [small(layer=layer).transform(images) for layer in layers]
+    together = small(layer=layers).transform(images)
+    np.testing.assert_allclose(together, np.concatenate(one_by_one, 1), rtol=1e-5)
+
+
+def test_columns_are_named_by_layer_and_statistic():
+    features = small(layer=("features.3", "features.9"), pooling=("mean", "max"))
+    names = features.fit(photos()).get_feature_names_out()
+    assert len(names) == features.n_features_out_ == 2 * (128 + 384)
+    assert names[0] == "features.3_mean_0"
+    assert names[128] == "features.3_max_0"
+    assert names[-1] == "features.9_max_383"
+
+
+def test_fully_connected_columns_have_no_statistic():
+    features = VGGFeatures("vgg11", weights=None, image_size=32)
+    names = features.get_feature_names_out()
+    assert (names[0], names[-1]) == ("fc7_0", "fc7_4095")
+
+
+def test_pandas_output_has_the_column_names():
+    frame = small().set_output(transform="pandas").fit_transform(photos())
+    assert isinstance(frame, pd.DataFrame)
+    assert frame.columns[0] == "features.7_mean_0"
+
+
+def test_tokens_of_a_transformer_are_pooled():
+    network, _ = load_network("vit_b_32", None)
+    prepare = torchvision.models.ViT_B_32_Weights.DEFAULT.transforms()
+    image = photos(1, size=(240, 260))
+    expected = hooked(network, prepare(image[0])[None], "encoder.ln")["encoder.ln"]
+    features = BackboneFeatures(
+        "vit_b_32", layer="encoder.ln", weights=None, crop=True
+    ).transform(image)
+    np.testing.assert_allclose(features, expected.mean(1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arch", "layer"), [("swin_t", "features.1"), ("convnext_tiny", "features.1.0.add")]
+)
+def test_maps_with_channels_last_are_pooled_over_positions(arch, layer):
+    layer = layer if arch == "swin_t" else "features.1.0.block.3"
+    network, _ = load_network(arch, None)
+    x = torch.rand(1, 3, 64, 64)
+    expected = hooked(network, x, layer)[layer].mean((1, 2))
+    loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
+    pixels = x * loaded._std + loaded._mean
+    pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+    features = loaded.launch(pixels, ("mean",), "float32")()
+    np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
+    assert loaded.columns((64, 64), ("mean",)) == ((f"{layer}_mean", len(features[0])),)
+
+
+# --- the same features, however they are computed
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 100])
+def test_features_do_not_depend_on_the_batch(images, batch_size):
+    expected = small().transform(images)
+    features = small(batch_size=batch_size).transform(images)
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_features_do_not_depend_on_the_threads(images):
+    one, four = (small(n_jobs=n).transform(images) for n in (1, 4))
+    np.testing.assert_array_equal(one, four)
+
+
+def test_rows_are_in_input_order(images):
+    features = small(batch_size=4)
+    np.testing.assert_allclose(
+        features.transform(images[::-1]), features.transform(images)[::-1], rtol=1e-5
+    )
+
+
+def test_all_kinds_of_sources_give_the_same(image_folder):
+    paths = sorted(image_folder.iterdir())
+    expected = small().transform(paths)
+    for sources in (
+        [str(path) for path in paths],
+        np.array([str(path) for path in paths]),
+        pd.Series([str(path) for path in paths]),
+        [path.read_bytes() for path in paths],
+        [Image.open(path) for path in paths],
+        np.stack([np.asarray(Image.open(path)) for path in paths]),
+    ):
+        np.testing.assert_array_equal(small().transform(sources), expected)
+
+
+def test_output_is_float32_and_finite(images):
+    features = small().fit_transform(images)
+    assert features.dtype == np.float32
+    assert np.isfinite(features).all()
+
+
+def test_fit_is_not_needed(images):
+    np.testing.assert_array_equal(
+        small().transform(images), small().fit(images).transform(images)
+    )
+
+
+def test_random_weights_differ_by_seed_and_none_is_zero(images):
+    zero, none, one = (small(random_state=s).transform(images) for s in (0, None, 1))
+    np.testing.assert_array_equal(zero, none)
+    assert not np.allclose(zero, one)
+
+
+def test_bfloat16_is_close(images):
+    exact = small().transform(images)
+    rough = small(precision="bfloat16").transform(images)
+    assert rough.dtype == np.float32
+    assert 0 < np.abs(rough - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_images_are_read_as_the_network_gets_to_them():
+    features = small(batch_size=2, n_jobs=1)
+    ahead = []
+
+    class Counted(list):
+        read = 0
+
+        def __getitem__(self, index):
+            self.read += 1
+            return super().__getitem__(index)
+
+    sources = Counted(photos(40))
+
+    class Watched(type(features)):
+        done = 0
+
+        def _launch(self, loaded, pixels):
+            ahead.append(sources.read - self.done)
+            type(self).done += len(pixels)
+            return super()._launch(loaded, pixels)
+
+    Watched(**features.get_params()).transform(sources)
+    assert max(ahead) <= 2 * 2 + 3
+
+
+def test_the_last_networks_stay_loaded_and_no_more(images, monkeypatch):
+    loads = []
+
+    def counted(found, read_network=extractor.read_network):
+        loads.append(found)
+        return read_network(found)
+
+    monkeypatch.setattr(extractor, "read_network", counted)
+    for seed in (11, 11, 12, 13, 14, 15, 15):
+        small(random_state=seed).fit(images)
+    assert len(loads) == 5
+    assert len(extractor._cache) == 4
+
+
+# --- weights and files
+
+
+def test_a_pickle_holds_no_network_and_gives_the_same(images, tmp_path):
+    features = VGGFeatures("vgg11", weights=None, image_size=32).fit(images)
+    assert len(pickle.dumps(features)) < 5000
+    joblib.dump(features, tmp_path / "features.joblib")
+    loaded = joblib.load(tmp_path / "features.joblib")
+    np.testing.assert_array_equal(
+        loaded.transform(images[:2]), features.transform(images[:2])
+    )
+
+
+def test_other_weights_than_those_of_fit_are_refused(images, tmp_path):
+    network, _ = load_network("squeezenet1_1", None)
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    features = small(weights=tmp_path / "w.pth").fit(images)
+    features.check_weights()
+    torch.save(load_network("squeezenet1_1", None, 1)[0].state_dict(), tmp_path / "w.pth")
+    for use in (features.check_weights, lambda: features.transform(images)):
+        with pytest.raises(WeightsChangedError, match=r"w\.pth"):
+            use()
+
+
+def test_the_same_weights_in_another_file_are_accepted(images, tmp_path):
+    network, _ = load_network("squeezenet1_1", None)
+    features = small().fit(images)
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    features.set_params(weights=tmp_path / "w.pth").check_weights()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layer": "features.9"},
+        {"pooling": "max"},
+        {"image_size": 40},
+        {"image_size": (32, 40)},
+        {"crop": True},
+        {"precision": "bfloat16"},
+        {"max_value": 100.0},
+        {"random_state": 1},
+    ],
+)
+def test_the_fingerprint_changes_with_what_decides_the_features(change):
+    fingerprint = small().extractor_fingerprint()
+    assert small(**change).extractor_fingerprint() != fingerprint
+
+
+def test_the_fingerprint_does_not_change_with_how_features_are_computed():
+    how = {"device": "cpu", "batch_size": 3, "n_jobs": 1, "on_error": "nan"}
+    assert small(**how).extractor_fingerprint() == small().extractor_fingerprint()
+
+
+# --- bad input
+
+
+@pytest.fixture
+def broken(image_folder):
+    (image_folder / "3.png").write_bytes(b"no image")
+    return sorted(image_folder.iterdir())
+
+
+def test_an_unreadable_image_is_named(broken):
+    with pytest.raises(ImageReadError, match=r"3\.png"):
+        small().transform(broken)
+
+
+def test_a_missing_image_is_named(image_folder):
+    with pytest.raises(ImageReadError, match=r"gone\.png"):
+        small().transform([image_folder / "gone.png"])
+
+
+def test_unreadable_images_can_be_skipped(broken):
+    with pytest.warns(ImageReadWarning, match=r"1.*3\.png"):
+        features = small(on_error="skip").transform(broken)
+    np.testing.assert_array_equal(features, small().transform(broken[:3] + broken[4:]))
+
+
+def test_unreadable_images_can_become_nan(broken):
+    with pytest.warns(ImageReadWarning, match=r"3\.png"):
+        features = small(on_error="nan").transform(broken)
+    assert np.isnan(features).all(axis=1).tolist() == [False] * 3 + [True] + [False] * 2
+
+
+def test_nothing_readable_gives_no_row(tmp_path):
+    with pytest.warns(ImageReadWarning):
+        features = small(on_error="skip").transform([tmp_path / "a.png"])
+    assert features.shape == (0, 384)
+
+
+def test_nan_pixels_are_refused(images):
+    images = images.copy()
+    images[2, 0, 0, 0] = np.nan
+    with pytest.raises(ImageReadError, match="NaN"):
+        small().transform(images)
+
+
+def test_a_table_is_refused():
+    with pytest.raises(ValueError, match="BackboneFeatures expects"):
+        small().fit(np.zeros((5, 4)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arch": "vgg61"}, "did you mean"),
+        ({"layer": "features.99"}, "no layer 'features.99'.*layer_names"),
+        ({"layer": ("features.7", "features.7")}, "several different"),
+        ({"layer": ()}, "layer should be"),
+        ({"pooling": "median"}, "'pooling' parameter"),
+        ({"pooling": ("mean", "median")}, "pooling should be"),
+        ({"image_size": (32,)}, "image_size should be"),
+        ({"image_size": (32, 0)}, "image_size should be"),
+        ({"image_size": 8}, "Set image_size: the whole network takes 17"),
+        ({"device": "toaster"}, "device should be"),
+        ({"precision": "float16", "device": "cpu"}, "needs a GPU"),
+        ({"batch_size": 0}, "'batch_size' parameter"),
+        ({"random_state": np.random.RandomState(0)}, "'random_state' parameter"),  # noqa: NPY002
+    ],
+)
+def test_a_wrong_parameter_is_refused(images, change, message):
+    with pytest.raises(ValueError, match=message):
+        small(**change).fit(images)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_gpu_that_is_not_there_is_refused(images, device):
+    with pytest.raises(ValueError, match="0 CUDA GPUs"):
+        small(device=device).fit(images)
+
+
+def test_a_wrong_vgg_layer_lists_the_right_ones(images):
+    features = VGGFeatures("vgg11", layer="conv4_3", weights=None)
+    with pytest.raises(ValueError, match=r"fc7, fc6, conv1_1.*conv5_2 ?, got 'conv4_3'"):
+        features.fit(images)
+
+
+def test_a_vision_transformer_takes_its_own_size_only(images):
+    with pytest.raises(ValueError, match="Set image_size.*224"):
+        BackboneFeatures("vit_b_32", weights=None, image_size=64).fit(images)
+
+
+def test_a_layer_that_is_no_map_is_refused(images):
+    with pytest.raises(ValueError, match="'getattr' of shufflenet_v2_x0_5|no layer"):
+        small(arch="shufflenet_v2_x0_5", layer="stage2.0.getattr").fit(images)
+
+
+# --- layers
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [
+        arch if arch in CHEAP else pytest.param(arch, marks=pytest.mark.slow)
+        for arch in BACKBONES
+    ],
+)
+def test_default_layers_give_finite_features(images, arch):
+    last, middle = default_layers(arch)
+    for layer, pooling in ((last, "mean"), (middle, ("mean", "std", "max"))):
+        features = small(arch=arch, layer=layer, pooling=pooling, image_size=64)
+        columns = features.fit_transform(images[:2])
+        assert np.isfinite(columns).all()
+        assert (columns.std(axis=0) > 0).any()
+
+
+def test_middle_layers_have_a_sixteenth_of_the_size():
+    found = find_weights("squeezenet1_1", None)
+    for arch in CHEAP:
+        layer = default_layers(arch)[1]
+        loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
+        shape = loaded._measure((256, 256))[layer]
+        assert 14 <= shape[-1] <= 16, (arch, found)
+
+
+def test_a_network_without_default_layers_is_refused():
+    with pytest.raises(ValueError, match="layer_names"):
+        default_layers("vit_b_16")
+
+
+@pytest.mark.parametrize("arch", VGG_ARCHS)
+def test_names_of_the_paper_are_relus_in_torchvision(arch):
+    with torch.device("meta"):
+        network = torchvision.models.get_model(arch)
+    nodes = vgg_nodes(arch)
+    relus = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.ReLU)
+    ]
+    assert sorted(nodes.values()) == sorted(relus)
+    assert len(nodes) == int(re.search(r"\d+", arch).group()) - 1
+
+
+def test_layer_names_hold_nodes_and_blocks():
+    names = layer_names("resnet18")
+    assert {"layer1", "layer1.0", "layer1.0.conv1", "flatten", "fc"} <= set(names)
+    assert len(names) == len(set(names))
+
+
+# --- scikit-learn
+
+
+ESTIMATORS = [
+    small(image_size=20),
+    VGGFeatures("vgg11", layer="conv4_2", weights=None, image_size=20),
+]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_estimator_cloneable",
+        "check_estimator_tags_renamed",
+        "check_valid_tag_types",
+        "check_estimator_repr",
+        "check_no_attributes_set_in_init",
+        "check_do_not_raise_errors_in_init_or_set_params",
+        "check_mixin_order",
+        "check_parameters_default_constructible",
+        "check_get_params_invariance",
+        "check_set_params",
+        "check_complex_data",
+        "check_estimators_empty_data_messages",
+        "check_estimator_sparse_tag",
+        "check_estimator_sparse_array",
+        "check_estimator_sparse_matrix",
+        "check_fit1d",
+    ],
+)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_scikit_learn_check(estimator, check):
+    check = getattr(estimator_checks, check)
+    check(type(estimator).__name__, clone(estimator))
+
+
+@pytest.mark.parametrize("cls", [BackboneFeatures, VGGFeatures])
+def test_every_parameter_has_a_constraint_and_a_documented_default(cls):
+    defaults = {n: p.default for n, p in signature(cls).parameters.items()}
+    documented = re.findall(r"^(\w+) : .*default=(.+)$", getdoc(cls), re.M)
+    assert {name: literal_eval(text) for name, text in documented} == defaults
+    assert set(cls._parameter_constraints) == set(defaults)
+
+
+def test_fit_and_transform_leave_parameters_and_state_alone(images):
+    features = small()
+    before = features.get_params()
+    assert features.fit(images) is features
+    state = dict(vars(features))
+    assert all(name in before or name.endswith("_") for name in state)
+    features.transform(images)
+    assert vars(features) == state
+    assert features.get_params() == before
+
+
+def test_progress_goes_to_stderr(images, capfd):
+    small(verbose=True).transform(images)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "24/24" in err
+
+
+def test_nothing_is_said_without_being_asked(images, capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small().fit_transform(images)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_torch_is_imported_when_a_network_is_needed():
+    code = (
+        "import sys; from featad.features import VGGFeatures; VGGFeatures(); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- real images
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_mid_layer_statistics_find_defects_of_magnetic_tiles(real_data, real_weights):
+    folder = real_data / "magnetic_tile"
+    train = sorted((folder / "train" / "good").iterdir())
+    test = sorted((folder / "test").glob("*/*"))
+    features = BackboneFeatures(
+        "squeezenet1_1",
+        weights=real_weights,
+        layer="features.9",
+        pooling=("mean", "std", "max"),
+    )
+    normal, tested = (normalize(features.transform(part)) for part in (train, test))
+    distance = LedoitWolf().fit(normal).mahalanobis(tested)
+    anomalous = [path.parent.name != "good" for path in test]
+    assert roc_auc_score(anomalous, distance) == pytest.approx(0.981, abs=0.002)
