@@ -140,7 +140,7 @@ def _run(batch, launch, cache, running):
             rows, collect = running.popleft()
             yield rows, collect()
         return
-    with cache.lock():  # whoever waited here may find the work done
+    with cache.locked():  # whoever waited here may find the work done
         for image in batch:
             image.known = cache.get(image.key)
         missing = [image for image in batch if image.known is None]
