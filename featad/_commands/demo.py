@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
         help="the whole job on generated parts: compare, fit, save, score, draw",
         description="Generate images of textured parts, some with dark spots and "
         "lines; compare several systems on them; fit the best one, calibrated; save "
-        "it; score a folder of new parts; draw the scores. Everything is written to one "
+        "it; score a folder of new parts; draw the scores. Everything goes to one "
         "folder.",
     )
     parser.set_defaults(run=run)
