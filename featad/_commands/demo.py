@@ -85,8 +85,11 @@ def run(args: Namespace) -> int:
     best = table.index[0]
     normal = parts.part("train").images
     model = folder / "model.joblib"
-    save(calibrate(build(best), random_state=0).fit(normal), model, X=normal)
-    print(f"Fitted and calibrated the best of them, {best}: {model}")
+    system = calibrate(build(best), target_fpr=0.05, random_state=0)
+    save(system.fit(normal), model, X=normal)
+    print(
+        f"Fitted the best of them, {best}, with a target of 5 % false alarms: {model}"
+    )
 
     _write_parts(make_spots_and_lines(0, 60, random_state=1), folder / "incoming")
     _score_incoming(load(model), best, folder)

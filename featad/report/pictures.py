@@ -59,6 +59,7 @@ def plot_histogram(
     )
     axes.set_xlabel("anomaly score")
     axes.set_ylabel("images")
+    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     return _save(figure, path)
 
