@@ -252,13 +252,12 @@ def test_a_failing_system_is_named(X, y):
     assert "n_clusters" in str(info.value.__cause__)
 
 
-def test_a_broken_image_is_named_with_the_system(image_folder):
+def test_a_broken_image_is_named(image_folder):
     paths = sorted(image_folder.iterdir())
     paths[2].write_bytes(b"")
     system = make_pipeline(ImageReader(flatten=True), Mahalanobis())
-    with pytest.raises(FeatadError, match=r"'a' failed in ImageReader.*2\.png") as info:
+    with pytest.raises(ImageReadError, match=r"2\.png"):
         compare({"a": system}, paths, [1, 1, 1, 1, -1, -1], cv=2)
-    assert isinstance(info.value.__cause__, ImageReadError)
 
 
 @pytest.mark.filterwarnings("ignore::featad.errors.ImageReadWarning")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.decomposition import PCA
+from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import OneClassSVM
@@ -58,18 +58,18 @@ def test_a_table_system_reaches_097_on_contaminated_mnist(real_data):
     assert table["auroc"].max() >= 0.97
 
 
-def test_grid_search_ranks_as_compare_does_and_extracts_no_image_twice(
+def test_grid_search_ranks_as_compare_does_from_one_cache(
     tiles, real_weights, tmp_path
 ):
     dataset, _ = tiles
     normal = np.flatnonzero(dataset.parts == "train")[:90]
     defects = np.flatnonzero(dataset.labels == -1)[::8]
     few = dataset.select(np.concatenate([normal, defects]))
-    detectors = {
-        "ocsvm": OneClassSVM(nu=0.05),
-        "kmeans": featad.KMeansDistance(random_state=0),
-        "iforest": IsolationForest(n_estimators=200, random_state=0),
-    }
+    detectors = [
+        OneClassSVM(nu=0.05),
+        featad.KMeansDistance(random_state=0),
+        IsolationForest(n_estimators=200, random_state=0),
+    ]
     system = featad.build(
         "squeezenet1_1-ocsvm", weights=real_weights, cache=tmp_path, image_size=96
     )
@@ -85,7 +85,7 @@ def test_grid_search_ranks_as_compare_does_and_extracts_no_image_twice(
     cv = featad.OneClassKFold(3, random_state=0)
     search = GridSearchCV(
         system,
-        {"features": features, "detector": list(detectors.values())},
+        {"features": features, "detector": detectors},
         scoring=featad.anomaly_roc_auc,
         cv=cv,
         n_jobs=2,
@@ -95,13 +95,9 @@ def test_grid_search_ranks_as_compare_does_and_extracts_no_image_twice(
     entries = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "lock"]
     assert len(entries) == 2 * len(few)  # two layers; one entry an image, each
     systems = {
-        f"{f.layer} {name}": system.__class__(
-            [("features", f), *system.steps[1:3], ("detector", detector)]
-        )
-        for f in features
-        for name, detector in detectors.items()
+        str(i): clone(system).set_params(**parameters)
+        for i, parameters in enumerate(search.cv_results_["params"])
     }
-    assert isinstance(system["reduce"], PCA)
     table = featad.compare(systems, few.images, few.labels, cv=cv)
     ours = search.cv_results_["mean_test_score"]
     np.testing.assert_allclose(ours, table.loc[list(systems), "auroc"], atol=1e-3)
