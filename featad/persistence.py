@@ -24,6 +24,7 @@ FORMAT = 1
 """Raised when a file written by one featad cannot be read by another."""
 
 _PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "joblib")
+_REPEATED = ("steps", "memory", "transform_input", "verbose")  # say nothing more
 _SAFE = ".skops"
 _SAFE_TYPES = ("featad.", "sklearn.tree._tree.Tree")  # the latter: isolation forests
 
@@ -180,7 +181,9 @@ def _manifest(system, file, X):
         "packages": {name: version(name) for name in _PACKAGES},
         "system": type(system).__name__,
         "parameters": {
-            name: _plain(value) for name, value in sorted(system.get_params().items())
+            name: _plain(value)
+            for name, value in sorted(system.get_params().items())
+            if name.rpartition("__")[2] not in _REPEATED
         },
         "threshold": anomaly_threshold(system),
         "weights_fingerprints": [

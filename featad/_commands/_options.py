@@ -103,6 +103,12 @@ def build_system(
     return build(name, random_state=args.seed, **overrides)
 
 
+def silence(system: Pipeline) -> None:
+    """Undo ``verbose=True``: scoring has a progress bar of its own."""
+    if "verbose" in system["features"].get_params():
+        system["features"].set_params(verbose=False)
+
+
 def load_data(args: argparse.Namespace) -> ImageDataset:
     """Return the data set of `add_data`, refused where nothing in it can be read."""
     from featad.datasets import load_folder

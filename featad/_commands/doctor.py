@@ -97,12 +97,13 @@ def _say_weights():
     from featad.features import BACKBONES
     from featad.weights import weights_status
 
-    print("\npublished weights (the default; any other file: --weights FILE)")
-    for arch in BACKBONES:
-        status = weights_status(arch)
-        if status.is_cached:
-            print(f"  {arch:<20}{status.path}")
-        else:
-            print(f"  {arch:<20}not here; downloaded when asked for, or by hand from")
-            print(f"  {'':<20}{status.url}")
-            print(f"  {'':<20}to {status.path}")
+    statuses = [weights_status(arch) for arch in BACKBONES]
+    print(f"\npublished weights, in {statuses[0].path.parent}")
+    for status in statuses:
+        size = "" if status.size is None else f" ({status.size / 2**20:.0f} MB)"
+        place = "here" if status.is_cached else f"not here: {status.url}"
+        print(f"  {status.arch:<20}{place}{size}")
+    print(
+        "  What is not here is downloaded when it is asked for. Without a network, put "
+        "the file\n  into that folder, or name it: --weights FILE."
+    )

@@ -1,5 +1,6 @@
 """``featad fit``: a folder of normal images to a calibrated model file."""
 
+import sys
 import time
 from argparse import Namespace
 from typing import Any
@@ -52,7 +53,7 @@ def run(args: Namespace) -> int:
     name = args.system or RECOMMENDED
     dataset = _training_images(options.load_data(args))
     system = calibrate(
-        options.build_system(name, args, verbose=True),
+        options.build_system(name, args, verbose=sys.stderr.isatty()),
         target_fpr=args.target_fpr,
         cv=args.cv,
         random_state=args.seed,
@@ -63,6 +64,7 @@ def run(args: Namespace) -> int:
         dataset, args.on_error, lambda readable: system.fit(readable.images)
     )
     seconds = time.perf_counter() - start
+    options.silence(system)
     manifest = save(system, args.output, X=dataset.images)
     split = f"{args.output}.split.csv"
     save_split(dataset, split)
