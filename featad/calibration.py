@@ -84,8 +84,8 @@ class CalibratedDetector(BaseMetaDetector):
     it uses every sample, and errs to the safe side as far as fitting on more samples
     moves scores up. It takes scores of fits on most and on all samples to be
     comparable. Those of One-class SVM grow with the number of samples and are brought
-    to the unit of the last fit; a pipeline whose number of components changes from
-    fold to fold is better given a fixed number.
+    to the unit of the last fit; PCA that keeps a share of the variance keeps in every
+    fold as many components as in the last fit.
 
     References
     ----------
@@ -154,7 +154,7 @@ class CalibratedDetector(BaseMetaDetector):
         labels = _calibration_labels(y, _num_samples(X))
         scores = []
         for train, test in self._folds(X, y, labels):
-            fold = self._new_estimator()
+            fold = _sized_like(estimator, self._new_estimator(), len(train))
             fold.fit(_safe_indexing(X, train), _rows(y, train))
             unit = _unit(estimator) / _unit(fold)
             scores.append(unit * fold.score_samples(_safe_indexing(X, test)))
@@ -373,6 +373,21 @@ def _unit(system: Any) -> float:
     return (
         float(detector.dual_coef_.sum()) if isinstance(detector, OneClassSVM) else 1.0
     )
+
+
+def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
+    """Give PCA in an unfitted system the number of components of a fitted copy.
+
+    Left to a share of the variance, each fold would choose another number, and scores
+    of different folds could not be compared.
+    """
+    if isinstance(system, Pipeline):
+        for (_, mine), (_, theirs) in zip(system.steps, fitted.steps, strict=True):
+            _sized_like(theirs, mine, n_samples)
+    components = getattr(fitted, "components_", ())
+    if len(components) and isinstance(getattr(system, "n_components", None), float):
+        system.set_params(n_components=max(1, min(len(components), n_samples - 1)))
+    return system
 
 
 def _learns_nothing(step: Any) -> bool:

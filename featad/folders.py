@@ -179,6 +179,7 @@ def load_folder(
         if all(name in folders for name in pair):
             return _load_two(path, *(folders[name] for name in pair))
     images = list_images(path)
+    _refuse_mixture(path, images)
     return _dataset(path.name, images, "good", "")
 
 
@@ -211,6 +212,21 @@ def _dataset(name, images, kind, part):
     parts = np.array([part] * len(images) if isinstance(part, str) else part)
     labels = np.where(kinds == "good", 1, -1).astype(np.int64)
     return ImageDataset(name, list(images), labels, parts, kinds)
+
+
+def _refuse_mixture(path, images):
+    """Refuse to call all images normal where folders below say that they are not."""
+    below = [image.relative_to(path).parts[:-1] for image in images]
+    names = {part.lower() for parts in below for part in parts}
+    telling = sorted(names & {"test", "ground_truth", "bad", "defect", "anomaly"})
+    if "good" in names and len({parts[:1] for parts in below}) > 1:
+        telling.append("good beside other folders")
+    if telling:
+        raise DatasetError(
+            f"{str(path)!r} is no folder of normal images alone: below it is "
+            f"{telling[0]}. Give the folder of normal images, the folder that holds "
+            "train and test, or the names of two folders (normal, anomaly)."
+        )
 
 
 def _load_two(path, normal, anomaly):
@@ -257,9 +273,16 @@ def _mask_of(image, folder):
 
 def _load_manifest(path):
     rows = _read_rows(path)
+    if not all(row["path"] for row in rows):
+        raise DatasetError(f"{str(path)!r} has rows with an empty path.")
     images = [path.parent / row["path"] for row in rows]
     labels = _manifest_labels(path, [row["label"] for row in rows])
     parts = [_part(path, row) for row in rows]
+    if any(parts) and not all(parts):
+        raise DatasetError(
+            f"{parts.count('')} of the {len(rows)} rows of {str(path)!r} have no "
+            "split; fill all of them (train or test) or none."
+        )
     _check_files(path, images, [row.get("sha256", "") for row in rows])
     usual = ["good" if label == 1 else "anomaly" for label in labels]
     kinds = [row.get("kind") or kind for row, kind in zip(rows, usual, strict=True)]

@@ -1,9 +1,12 @@
 """Calibrated thresholds: false alarm rate, p-values, folds, and what is fitted when."""
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
@@ -14,6 +17,7 @@ from sklearn.svm import OneClassSVM
 from featad.base import BaseDetector
 from featad.calibration import CalibratedDetector
 from featad.detectors import KMeansDistance, Mahalanobis, NearestNeighbours
+from featad.registry import build
 from featad.trimming import TrimmedDetector
 
 
@@ -320,3 +324,35 @@ def test_fitted_attributes_of_the_estimator_are_not_there_before_fit():
 def test_input_tags_are_those_of_the_estimator(estimator, expected):
     tags = CalibratedDetector(estimator).__sklearn_tags__()
     assert tags.input_tags.three_d_array == expected
+
+
+class RecordingDistance(KMeansDistance):
+    """Notes how many columns each fit saw."""
+
+    seen: ClassVar[list] = []
+
+    def _fit(self, X):
+        self.seen.append(X.shape[1])
+        super()._fit(X)
+
+
+def test_a_share_of_the_variance_keeps_as_many_components_in_every_fold():
+    X = np.random.default_rng(0).normal(size=(60, 40))
+    RecordingDistance.seen.clear()
+    system = make_pipeline(PCA(0.9, whiten=True), RecordingDistance(random_state=0))
+    CalibratedDetector(system, target_fpr=0.1, random_state=0).fit(X)
+    assert len(set(RecordingDistance.seen)) == 1
+
+
+@pytest.mark.parametrize("name", ["pixels-ocsvm", "pixels-kmeans", "pixels-knn"])
+def test_named_systems_keep_their_false_alarm_rate(name):
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(30, 64)) * np.linspace(1, 0.1, 30)[:, None]
+    rates = []
+    for seed in range(8):
+        latent = np.random.default_rng(seed).normal(size=(1120, 30))
+        X = latent @ mixing
+        system = clone(build(name)[1:])
+        detector = CalibratedDetector(system, target_fpr=0.1, random_state=seed)
+        rates.append((detector.fit(X[:120]).predict(X[120:]) == -1).mean())
+    assert 0.05 < np.mean(rates) < 0.14

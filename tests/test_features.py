@@ -278,10 +278,9 @@ def test_unreadable_images_can_become_nan(broken):
     assert np.isnan(features).all(axis=1).tolist() == [False] * 3 + [True] + [False] * 2
 
 
-def test_nothing_readable_gives_no_row(tmp_path):
-    with pytest.warns(ImageReadWarning):
-        features = small(on_error="skip").transform([tmp_path / "a.png"])
-    assert features.shape == (0, 256)
+def test_skipping_every_image_is_refused(tmp_path):
+    with pytest.raises(ImageReadError, match="none of the 1 images"):
+        small(on_error="skip").transform([tmp_path / "a.png"])
 
 
 def test_nan_pixels_are_refused(images):

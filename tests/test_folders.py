@@ -201,3 +201,16 @@ def test_real_inspection_sets_are_read_whole(
 def test_the_two_folders_of_brain_slices_are_read_whole(real_data):
     dataset = load_folder(real_data / "brain_mri", normal="no", anomaly="yes")
     assert [(dataset.labels == label).sum() for label in (1, -1)] == [98, 155]
+
+
+def test_a_manifest_that_splits_some_rows_only_is_refused(tmp_path):
+    text = "path,label,split\nimages/a.png,1,train\nimages/b.png,1,\n"
+    with pytest.raises(DatasetError, match="1 of the 2 rows.*have no split"):
+        load_folder(_manifest(tmp_path, text))
+
+
+@pytest.mark.parametrize("outer", ["", "test"])
+def test_a_folder_that_holds_tests_is_not_called_normal(outer, mvtec):
+    folder = mvtec / outer if outer else mvtec.parent
+    with pytest.raises(DatasetError, match="no folder of normal images alone"):
+        load_folder(folder)

@@ -152,7 +152,7 @@ def test_a_dump_of_something_else_is_refused(tmp_path):
     joblib.dump({"a": 1}, tmp_path / "m.joblib")
     with (
         unchecked(),
-        pytest.raises(ModelFileError, match="holds a dict, not a fitted detector"),
+        pytest.raises(ModelFileError, match="holds a dict, which has no"),
     ):
         load(tmp_path / "m.joblib")
 

@@ -161,3 +161,36 @@ def test_memory_does_not_grow_with_the_number_of_images(system, image_folder):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0] + 200_000
+
+
+def test_a_series_is_scored_in_its_own_order(system, images, image_folder):
+    paths = pd.Series(list_images(image_folder), index=[5, 3, 1, 0, 2, 4])
+    assert _table(system, paths)["path"].tolist() == [str(p) for p in paths]
+
+
+def test_one_path_is_refused_rather_than_taken_letter_by_letter(system):
+    with pytest.raises(TypeError, match=r"Pass \[source\]"):
+        _table(system, "a.png")
+
+
+def test_a_system_that_skips_images_still_gives_every_row(images, paths):
+    system = build("pixels-kmeans").fit(images)
+    for on_error in ("skip", "nan"):
+        system.set_params(features__on_error=on_error)
+        assert _table(system, paths)["error"].notna().tolist() == [
+            i == 2 for i in range(6)
+        ]
+    assert system["features"].on_error == "nan"
+
+
+def test_a_fault_at_the_start_leaves_an_older_file_as_it_was(images, tmp_path):
+    output = tmp_path / "scores.csv"
+    output.write_text("old")
+    with pytest.raises(NotFittedError):
+        score_to_file(build("pixels-kmeans"), images, output)
+    assert output.read_text() == "old"
+
+
+def test_no_images_give_a_file_without_rows(system, tmp_path):
+    score_to_file(system, [], tmp_path / "scores.csv")
+    assert (tmp_path / "scores.csv").read_text().startswith("path,anomaly_score")

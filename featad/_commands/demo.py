@@ -1,5 +1,6 @@
 """``featad demo``: the main job on generated parts, from nothing to scored images."""
 
+import shutil
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def run(args: Namespace) -> int:
     """Run the demo."""
     from featad.calibration import calibrate
     from featad.comparison import compare
-    from featad.datasets import load_folder, make_spots_and_lines
+    from featad.datasets import load_folder, make_spots_and_lines, save_split
     from featad.persistence import load, save
     from featad.registry import build
 
@@ -81,6 +82,7 @@ def run(args: Namespace) -> int:
         )
     print(f"\n{format_table(table)}\n")
     table.to_csv(folder / "comparison.csv")
+    save_split(parts, folder / "split.csv")
 
     best = table.index[0]
     normal = parts.part("train").images
@@ -115,8 +117,10 @@ def _systems(no_download):
 
 
 def _write_parts(dataset, folder):
-    """Write a generated data set in the MVTec layout."""
+    """Write a generated data set in the MVTec layout, in place of an older one."""
     from PIL import Image
+
+    shutil.rmtree(folder, ignore_errors=True)
 
     for index, (image, kind, part) in enumerate(
         zip(dataset.images, dataset.kinds, dataset.parts, strict=True)

@@ -13,9 +13,7 @@ def add_parser(commands: Any) -> None:
         "system's name, or every name.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "--names", action="store_true", help="every system's name, one a line"
-    )
+    parser.add_argument("--names", action="store_true", help="every system, one a line")
 
 
 def run(args: Namespace) -> int:
@@ -30,7 +28,9 @@ def run(args: Namespace) -> int:
 
     systems = list_systems()
     if args.names:
-        print("\n".join(system.name for system in systems))
+        width = max(len(system.name) for system in systems)
+        for system in systems:
+            print(f"{system.name:<{width}}  {system.summary} ({system.source})")
         return 0
     features = describe_features()
     print(f"{len(systems)} systems, named FEATURES-SCORER or FEATURES-stats-SCORER.")

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from featad.errors import ImageReadError, WeightsChangedError
 from featad.features.cache import FeatureCache
 from featad.features.streaming import stream_features
-from featad.images import check_sources, warn_unread
+from featad.images import check_sources, settle_unread
 
 if TYPE_CHECKING:
     from featad.features.extractor import Extractor
@@ -224,8 +224,8 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageReadError
-            If an image cannot be read and ``on_error="raise"``. What was extracted
-            before is in the cache, if there is one.
+            If an image cannot be read and ``on_error="raise"``, or none can and it is
+            "skip". What was extracted before is in the cache, if there is one.
 
         WeightsChangedError
             If the weights found are not those of ``fit``.
@@ -260,10 +260,9 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
                 unread[rows] = values
             else:
                 features[rows] = values
-        if unread:
-            warn_unread(list(unread.values()))
-            if self.on_error == "skip":
-                features = np.delete(features, list(unread), axis=0)
+        settle_unread(list(unread.values()), len(sources), self.on_error)
+        if self.on_error == "skip":
+            features = np.delete(features, list(unread), axis=0)
         return features
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
