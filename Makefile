@@ -10,7 +10,7 @@ demo: $(VENV)/demo.installed
 	$(BIN)/featad demo --output featad-demo
 
 test: $(VENV)/dev.installed
-	$(BIN)/python -m pytest --durations=10
+	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest --durations=10
 
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .

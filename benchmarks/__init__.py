@@ -1,1 +1,1 @@
-"""Speed, memory and quality, measured; one script each, ``python -m benchmarks.NAME``."""
+"""Speed, memory and quality, measured: ``python -m benchmarks.NAME``."""

@@ -36,7 +36,8 @@ def main() -> None:
             output = subprocess.run(command, check=True, capture_output=True, text=True)
             rows.append((count, float(output.stdout)))
             print(f"{count} images: {rows[-1][1]:.0f} MB", file=sys.stderr)
-    table = [[f"{n:,}", f"{peak:.0f} MB", f"{peak / rows[0][1]:.3f}"] for n, peak in rows]
+    first = rows[0][1]
+    table = [[f"{n:,}", f"{peak:.0f} MB", f"{peak / first:.3f}"] for n, peak in rows]
     text = heading("Memory of scoring", "benchmarks.memory")
     text += f"\n{args.system} (random weights, 64 pixels), 512 x 384 JPEG files.\n\n"
     text += markdown_table(["images", "peak resident memory", "ratio"], table)

@@ -30,12 +30,12 @@ def main() -> None:
         if args.only and name not in args.only:
             continue
         try:
-            dataset, cv, protocol = load()
+            dataset, cv, protocol, image_size = load()
         except featad.errors.DatasetError as error:
             print(f"{name}: skipped, {error}", file=sys.stderr)
             continue
         table = featad.compare(
-            _systems(),
+            _systems(image_size),
             dataset.images,
             dataset.labels,
             cv=cv,
@@ -48,19 +48,21 @@ def main() -> None:
     write(args.output, text + "".join(sections))
 
 
-def _systems():
+def _systems(image_size):
     """Return every system there are weights for, by the name of its table row."""
     systems = {}
+    size = {"image_size": image_size}
     for kind in SCORERS:
         systems[f"pixels-{kind}"] = featad.build(f"pixels-{kind}")
         systems[f"filters-{kind}"] = featad.build(f"filters-{kind}")
     for kind in KINDS:
         name = f"squeezenet1_1-{kind}"
-        systems[f"{name}, random weights"] = featad.build(name, weights=None)
+        systems[f"{name}, random weights"] = featad.build(name, weights=None, **size)
         if SQUEEZENET.exists():
-            systems[f"{name}, ImageNet"] = featad.build(name, weights=str(SQUEEZENET))
-        if weights_status("vgg16").cached:
-            systems[f"vgg16-{kind}, ImageNet"] = featad.build(f"vgg16-{kind}")
+            weights = str(SQUEEZENET)
+            systems[f"{name}, ImageNet"] = featad.build(name, weights=weights, **size)
+        if weights_status("vgg16").is_cached:
+            systems[f"vgg16-{kind}, ImageNet"] = featad.build(f"vgg16-{kind}", **size)
     return systems
 
 
@@ -73,7 +75,7 @@ def _own_split(folder):
         f"Its own split: {len(train)} good images to train on; {len(test)} to test on, "
         f"{defects} of them with defects."
     )
-    return dataset, [(train, test)], protocol
+    return dataset, [(train, test)], protocol, None
 
 
 def _brain_mri():
@@ -83,7 +85,7 @@ def _brain_mri():
         "without a tumour, tested on the other fifth and all "
         f"{(dataset.labels == -1).sum()} with one; means over the folds."
     )
-    return dataset, featad.OneClassKFold(5, random_state=0), protocol
+    return dataset, featad.OneClassKFold(5, random_state=0), protocol, None
 
 
 def _one_class(folder, contamination):
@@ -97,9 +99,9 @@ def _one_class(folder, contamination):
         "The 10,000 images of the test set, one against the rest: class 0 is normal. "
         f"Half of it trains, with other classes mixed in, unlabelled, as "
         f"{contamination:.0%} of the {len(train)} training images; the remaining "
-        f"{len(test):,} are the test."
+        f"{len(test):,} are the test. Networks see them at 64 pixels."
     )
-    return dataset, [(train, test)], protocol
+    return dataset, [(train, test)], protocol, 64
 
 
 DATASETS = {
@@ -113,15 +115,18 @@ DATASETS = {
 
 
 def _notes():
-    vgg16 = "" if weights_status("vgg16").cached else " VGG16's were not to be had here."
+    vgg16 = (
+        ""
+        if weights_status("vgg16").is_cached
+        else " Published VGG16 weights were not to be had on this machine."
+    )
     return (
-        "\nEvery system with the registry's defaults, nothing tuned. AUROC with its 95 % "
-        "interval (1,000 bootstrap draws of test images); AP: average precision of the "
-        "anomalies; TPR: share of anomalies found where 1 % of normal images are called "
-        "anomalous. Seconds and images per second include reading the files and the "
-        "network; systems on the same features share its time. *Random weights* are the "
-        "line that pretraining has to beat, *pixels* and *filters* (no learning at all) "
-        f"the lines that the network has to beat.{vgg16}\n"
+        "\nEvery system with the registry's defaults, nothing tuned. AUROC with its "
+        "95 % interval (1,000 bootstrap draws of test images); AP: average precision "
+        "of the anomalies; TPR: share of anomalies found where 1 % of normal images "
+        "are called anomalous. Seconds and images per second include reading the files "
+        "and the network. *Random weights* are the line that pretraining has to beat, "
+        f"*pixels* and *filters* (no learning at all) the network's.{vgg16}\n"
     )
 
 

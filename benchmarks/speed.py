@@ -57,8 +57,8 @@ def main() -> None:
     text += (
         f"\n{args.n_images} JPEG files of 1024 x 768 pixels to features at 224 pixels, "
         f"float32, {torch.get_num_threads()} threads, median of {args.rounds} rounds. "
-        "The plain loop reads with Pillow and runs torchvision's own model, 32 images a "
-        "batch, one step after the other.\n\n"
+        "The plain loop reads with Pillow and runs torchvision's own model, 32 images "
+        "a batch, one step after the other.\n\n"
     )
     header = ["network", "featad, images/s", "plain torchvision, images/s", "ratio"]
     write("speed.md", text + markdown_table(header, rows))

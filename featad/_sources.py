@@ -120,8 +120,8 @@ def describe_source(source: Source, index: int | None = None) -> str:
     name : str
         The path, or for instance ``"image 3 (ndarray of shape (8, 8, 3))"``.
     """
-    if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
+    if isinstance(source, str | os.PathLike):  # also of bytes that are no UTF-8
+        return os.fsencode(source).decode("utf-8", "backslashreplace")
     if isinstance(source, bytes):
         what = f"{len(source)} bytes"
     elif isinstance(source, Image.Image):
@@ -360,7 +360,9 @@ def _n_threads(n_jobs: int | None) -> int:
     return n_jobs if n_jobs > 0 else max(1, n_processors + 1 + n_jobs)
 
 
-def warn_unread(errors: Sequence[ImageReadError], verb: str = "Left out") -> None:
+def settle_unread(
+    errors: Sequence[ImageReadError], n_sources: int, on_error: str
+) -> None:
     """Warn once about images that could not be read, counting and naming them.
 
     Parameters
@@ -368,11 +370,22 @@ def warn_unread(errors: Sequence[ImageReadError], verb: str = "Left out") -> Non
     errors : sequence of ImageReadError
         One an image; nothing is said if there are none.
 
-    verb : str, default="Left out"
+    n_sources : int
+        How many images were to be read.
+
+    on_error : {"skip", "nan"}
         What was done about them.
+
+    Raises
+    ------
+    ImageReadError
+        If all were to be skipped: nothing would be left.
     """
     if not errors:
         return
+    if on_error == "skip" and len(errors) == n_sources:
+        raise none_read(errors)
+    verb = "Left out" if on_error == "skip" else "Filled with NaN"
     named = "; ".join(f"{error.source!s} ({error.reason})" for error in errors[:10])
     more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
     plural = "image that" if len(errors) == 1 else "images that"
@@ -380,4 +393,12 @@ def warn_unread(errors: Sequence[ImageReadError], verb: str = "Left out") -> Non
         f"{verb} {len(errors)} {plural} could not be read: {named}{more}.",
         ImageReadWarning,
         stacklevel=3,
+    )
+
+
+def none_read(errors: Sequence[ImageReadError]) -> ImageReadError:
+    """Return the error that says that none of the images could be read."""
+    first = errors[0]
+    return ImageReadError(
+        first.source, f"{first.reason}; none of the {len(errors)} images could be read"
     )

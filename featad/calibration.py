@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing, get_tags, indexable
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from featad._validation import CONVERT, check_labels, shorten
-from featad.base import BaseMetaDetector, HasMethods, Interval
+from featad.base import BaseMetaDetector, HasMethods, Interval, last_step
 
 
 class CalibratedDetector(BaseMetaDetector):
@@ -82,7 +82,10 @@ class CalibratedDetector(BaseMetaDetector):
     and are exactly valid. Here, as in [3]_, every fold is held out in turn, and new
     samples are scored by a system fitted on all samples, which is approximately valid:
     it uses every sample, and errs to the safe side as far as fitting on more samples
-    moves scores up.
+    moves scores up. It takes scores of fits on most and on all samples to be
+    comparable. Those of One-class SVM grow with the number of samples and are brought
+    to the unit of the last fit; PCA that keeps a share of the variance keeps in every
+    fold as many components as in the last fit.
 
     References
     ----------
@@ -151,7 +154,7 @@ class CalibratedDetector(BaseMetaDetector):
         labels = _calibration_labels(y, _num_samples(X))
         scores = []
         for train, test in self._folds(X, y, labels):
-            fold = self._new_estimator()
+            fold = _sized_like(estimator, self._new_estimator(), len(train))
             fold.fit(_safe_indexing(X, train), _rows(y, train))
             unit = _unit(estimator) / _unit(fold)
             scores.append(unit * fold.score_samples(_safe_indexing(X, test)))
@@ -287,8 +290,7 @@ def calibrate(
     >>> list(system.named_steps)
     ['normalizer', 'detector']
     """
-    last = system.steps[-1][1] if isinstance(system, Pipeline) else system
-    if isinstance(last, CalibratedDetector):
+    if isinstance(last_step(system), CalibratedDetector):
         raise ValueError(
             "The system is calibrated already. Set the parameters of its "
             "CalibratedDetector, or pass the system without it."
@@ -365,16 +367,27 @@ def _unit(system: Any) -> float:
     It is 1 but for One-class SVM, which weighs its kernels by coefficients whose sum,
     nu * n_samples, grows with the training set.
     """
-    while not isinstance(system, OneClassSVM):
-        if isinstance(system, Pipeline):
-            system = system.steps[-1][1]
-        elif hasattr(system, "estimator_"):
-            system = system.estimator_
-        elif hasattr(system, "best_estimator_"):
-            system = system.best_estimator_
-        else:
-            return 1.0
-    return float(system.dual_coef_.sum())
+    detector = last_step(system)
+    if hasattr(detector, "estimator_"):
+        return _unit(detector.estimator_)
+    return (
+        float(detector.dual_coef_.sum()) if isinstance(detector, OneClassSVM) else 1.0
+    )
+
+
+def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
+    """Give PCA in an unfitted system the number of components of a fitted copy.
+
+    Left to a share of the variance, each fold would choose another number, and scores
+    of different folds could not be compared.
+    """
+    if isinstance(system, Pipeline):
+        for (_, mine), (_, theirs) in zip(system.steps, fitted.steps, strict=True):
+            _sized_like(theirs, mine, n_samples)
+    components = getattr(fitted, "components_", ())
+    if len(components) and isinstance(getattr(system, "n_components", None), float):
+        system.set_params(n_components=max(1, min(len(components), n_samples - 1)))
+    return system
 
 
 def _learns_nothing(step: Any) -> bool:

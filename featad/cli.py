@@ -1,7 +1,7 @@
 """The command line: ``featad demo | fit | score | compare | list | doctor``."""
 
 import argparse
-import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -35,23 +35,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning
         try:
             return args.run(args)
-        except (FeatadError, ValueError, OSError, MemoryError) as error:
-            print(f"featad {args.command}: error: {_sentence(error)}", file=sys.stderr)
-            return 1
         except BrokenPipeError:  # the reader of our output has gone, as in `| head`
-            with contextlib.suppress(OSError):
-                sys.stdout.close()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except KeyboardInterrupt:
             print(f"featad {args.command}: interrupted", file=sys.stderr)
             return 130
+        except Exception as error:
+            if os.environ.get("FEATAD_DEBUG"):
+                raise
+            print(f"featad {args.command}: error: {_sentence(error)}", file=sys.stderr)
+            return 1
 
 
 def _parser():
     parser = argparse.ArgumentParser(
         prog="featad",
         description="Find the odd image: anomaly detection that is scikit-learn.",
-        epilog="Exit codes: 0 done, 1 the job failed, 2 wrong use.",
+        epilog="Exit codes: 0 done, 1 the job failed, 2 wrong use. FEATAD_DEBUG=1 "
+        "tells where an unexpected error came from.",
     )
     parser.add_argument("--version", action="version", version=f"featad {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -61,11 +63,17 @@ def _parser():
 
 
 def _sentence(error):
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "Out of memory: lower --batch-size, or fit on fewer images."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}"
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    if isinstance(error, (FeatadError, ValueError, OSError)):
+        return text
+    return (
+        f"{type(error).__name__}: {text} (unexpected; FEATAD_DEBUG=1 shows where it "
+        "came from)"
+    )
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

@@ -110,8 +110,10 @@ def compare(
     ------
     ValueError
         If a label is not 1 or -1, or there is no system or no fold.
+    ImageReadError, WeightsNotFoundError
+        If an image cannot be read, or weights are not to be had.
     FeatadError
-        If a system fails; the message names it, the cause is chained.
+        If a system fails otherwise; the message names it, the cause is chained.
 
     Notes
     -----

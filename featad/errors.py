@@ -2,7 +2,7 @@
 
 
 class FeatadError(Exception):
-    """Base of featad's own errors: something outside the program is not as it should be.
+    """Base of featad's own errors: something outside the program is not as it should.
 
     The command line prints its message as one sentence and exits with code 1.
     """
@@ -39,7 +39,7 @@ class DatasetError(FeatadError, ValueError):
 
 
 class WeightsNotFoundError(FeatadError, RuntimeError):
-    """Pretrained weights are neither cached, nor downloadable, nor in the file given."""
+    """Pretrained weights are neither cached, nor to be downloaded, nor in a file."""
 
 
 class WeightsChangedError(FeatadError, RuntimeError):
@@ -51,7 +51,7 @@ class ModelFileError(FeatadError, RuntimeError):
 
 
 class MissingExtraError(FeatadError, ImportError):
-    """A part of featad needs a package that is not installed; the message says which."""
+    """Something needs a package that is not installed; the message says which."""
 
 
 class ImageReadWarning(UserWarning):

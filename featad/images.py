@@ -21,8 +21,9 @@ from featad._sources import (
     list_images,
     map_images,
     natural_key,
+    none_read,
     reason_of,
-    warn_unread,
+    settle_unread,
 )
 from featad.errors import ImageReadError
 
@@ -37,7 +38,7 @@ __all__ = [
     "map_images",
     "natural_key",
     "read_image",
-    "warn_unread",
+    "settle_unread",
 ]
 
 
@@ -277,17 +278,11 @@ class ImageReader(TransformerMixin, BaseEstimator):
             rows.append(index)
         if images is None:  # with a size, "nan" still gives every row
             if self.on_error == "skip" or shape is None:
-                raise ImageReadError(
-                    errors[0].source,
-                    f"{errors[0].reason}; none of the {len(sources)} images could be "
-                    "read",
-                )
+                raise none_read(errors)
             images = np.full((len(sources), *shape), np.nan, np.float32)
         if errors and self.on_error == "skip":
             images = images[rows]
-        warn_unread(
-            errors, "Left out" if self.on_error == "skip" else "Filled with NaN"
-        )
+        settle_unread(errors, len(sources), self.on_error)
         return images.reshape(len(images), -1) if self.flatten else images
 
     @available_if(lambda self: self.flatten)

@@ -17,13 +17,18 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 import featad
 from featad.base import anomaly_threshold
-from featad.errors import MissingExtraError, ModelFileError
-from featad.images import content_hash
+from featad.calibration import CalibratedDetector
+from featad.detectors import all_detectors
+from featad.errors import MissingExtraError, ModelFileError, WeightsNotFoundError
+from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
+from featad.images import ImageReader, content_hash
+from featad.trimming import TrimmedDetector
 
 FORMAT = 1
 """Raised when a file written by one featad cannot be read by another."""
 
 _PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "joblib")
+_REPEATED = ("steps", "memory", "transform_input", "verbose")  # say nothing more
 _SAFE = ".skops"
 
 
@@ -70,13 +75,16 @@ def save(system: BaseEstimator, path: str | os.PathLike, *, X: Any = None) -> di
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    digest = None if X is None else data_digest(X)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if path.suffix == _SAFE:
             _skops().dump(system, partial)
         else:
             joblib.dump(system, partial, compress=3)
-        manifest = _manifest(system, partial, X)
+        manifest = _manifest(system, partial)
+        manifest["training_images"] = None if X is None else len(X)
+        manifest["training_data_digest"] = digest
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -143,12 +151,19 @@ def load(
         if hasattr(part, "check_weights"):
             if weights is not None:
                 part.set_params(weights=os.fspath(weights))
-            part.check_weights()
+            try:
+                part.check_weights()
+            except WeightsNotFoundError as error:
+                raise WeightsNotFoundError(
+                    f"{str(path)!r} was fitted with pretrained weights that are not "
+                    f"where they were: {error} Name their file here: "
+                    "load(path, weights=FILE), --weights FILE."
+                ) from error
     return system
 
 
 def manifest_path(path: str | os.PathLike) -> Path:
-    """Return where the manifest of a model file lies: beside it, with ``.json`` added."""
+    """Return the path of a model file's manifest: its own with ``.json`` added."""
     path = Path(path)
     return path.with_name(path.name + ".json")
 
@@ -170,7 +185,7 @@ def data_digest(X: Any) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def _manifest(system, file, X):
+def _manifest(system, file):
     return {
         "format": FORMAT,
         "featad": featad.__version__,
@@ -179,7 +194,9 @@ def _manifest(system, file, X):
         "packages": {name: version(name) for name in _PACKAGES},
         "system": type(system).__name__,
         "parameters": {
-            name: _plain(value) for name, value in sorted(system.get_params().items())
+            name: _plain(value)
+            for name, value in sorted(system.get_params().items())
+            if name.rpartition("__")[2] not in _REPEATED
         },
         "threshold": anomaly_threshold(system),
         "weights_fingerprints": [
@@ -187,8 +204,6 @@ def _manifest(system, file, X):
             for part in _parts(system)
             if hasattr(part, "weights_fingerprint_")
         ],
-        "training_images": None if X is None else len(X),
-        "training_data_digest": None if X is None else data_digest(X),
         "sha256": _sha256(file),
     }
 
@@ -199,7 +214,8 @@ def _plain(value):
         return value
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, os.PathLike) else " ".join(repr(value).split())
+    text = str(value) if isinstance(value, os.PathLike) else repr(value)
+    return " ".join(text.split())
 
 
 def _parts(estimator) -> Iterator[Any]:
@@ -228,7 +244,8 @@ def _read_manifest(path):
         return None
     try:
         manifest = json.loads(beside.read_text(encoding="utf-8"))
-        return {key: manifest[key] for key in ("format", "sha256", "packages")}
+        wanted = ("format", "sha256", "featad", "packages")
+        return {key: manifest[key] for key in wanted}
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFileError(
             f"{str(beside)!r} is not a featad manifest ({type(error).__name__}: "
@@ -249,34 +266,32 @@ def _check_manifest(path, manifest, allow_other_versions):
             f"{str(path)!r} has file format {manifest['format']}, but this featad "
             f"{featad.__version__} reads format {FORMAT}. Fit the model again."
         )
-    theirs, ours = manifest["packages"].get("scikit-learn"), version("scikit-learn")
-    if str(theirs).split(".")[:2] != ours.split(".")[:2]:
-        raise ModelFileError(_other_version(path, theirs, ours))
+    for package, theirs, ours in (
+        ("featad", manifest["featad"], featad.__version__),
+        (
+            "scikit-learn",
+            manifest["packages"].get("scikit-learn"),
+            version("scikit-learn"),
+        ),
+    ):
+        _check_version(path, package, str(theirs), ours)
 
 
-def _other_version(path, theirs, ours):
-    return (
-        f"{str(path)!r} was fitted with scikit-learn {theirs}, but {ours} is installed, "
-        "where its scores may differ. Fit the model again, install that version, or "
-        "pass allow_other_versions=True (--allow-other-versions)."
-    )
+def _check_version(path, package, theirs, ours):
+    """Refuse another minor version; patches keep their promises."""
+    if theirs.split(".")[:2] != ours.split(".")[:2]:
+        raise ModelFileError(
+            f"{str(path)!r} was fitted with {package} {theirs}, but {ours} is "
+            "installed, where its scores may differ. Fit the model again, install that "
+            "version, or pass allow_other_versions=True (--allow-other-versions)."
+        )
 
 
 def _read_model(path, allow_other_versions):
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore" if allow_other_versions else "error", InconsistentVersionWarning
-        )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InconsistentVersionWarning)
         try:
             system = _read_safe(path) if path.suffix == _SAFE else joblib.load(path)
-        except InconsistentVersionWarning as error:
-            raise ModelFileError(
-                _other_version(
-                    path,
-                    error.original_sklearn_version,
-                    error.current_sklearn_version,
-                )
-            ) from error
         except (MissingExtraError, ModelFileError):
             raise
         except Exception as error:  # unpickling damaged bytes raises anything at all
@@ -284,10 +299,17 @@ def _read_model(path, allow_other_versions):
                 f"{str(path)!r} is no model file, or is damaged "
                 f"({type(error).__name__}: {error})."
             ) from error
-    if not hasattr(system, "score_samples") and not hasattr(system, "predict"):
+    for warning in caught:
+        told = warning.message
+        if isinstance(told, InconsistentVersionWarning) and not allow_other_versions:
+            theirs, ours = told.original_sklearn_version, told.current_sklearn_version
+            _check_version(path, "scikit-learn", theirs, ours)
+        elif not isinstance(told, InconsistentVersionWarning):
+            warnings.warn(told)
+    if not hasattr(system, "score_samples"):
         raise ModelFileError(
-            f"{str(path)!r} holds a {type(system).__name__}, not a fitted detector or "
-            "pipeline."
+            f"{str(path)!r} holds a {type(system).__name__}, which has no "
+            "score_samples: it is no detector, nor a pipeline that ends in one."
         )
     return system
 
@@ -295,13 +317,35 @@ def _read_model(path, allow_other_versions):
 def _read_safe(path):
     skops = _skops()
     unknown = skops.get_untrusted_types(file=path)
-    foreign = [name for name in unknown if not name.startswith("featad.")]
+    safe = _safe_types()
+    foreign = [name for name in unknown if name not in safe]
     if foreign:
         raise ModelFileError(
-            f"{str(path)!r} holds types that are neither featad's nor known to be safe: "
-            f"{', '.join(foreign)}."
+            f"{str(path)!r} holds types that are neither featad's nor known to be "
+            f"safe: {', '.join(foreign)}."
         )
     return skops.load(path, trusted=unknown)
+
+
+def _safe_types():
+    """Return the types that a .skops file may hold beside those skops knows."""
+    own = [
+        *all_detectors().values(),
+        BackboneFeatures,
+        VGGFeatures,
+        FilterBankFeatures,
+        ImageReader,
+        CalibratedDetector,
+        TrimmedDetector,
+    ]
+    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in own}
+    return names | {"sklearn.tree._tree.Tree"}  # of isolation forests
+
+
+def check_format(path: str | os.PathLike) -> None:
+    """Raise MissingExtraError now if a model file of this ending cannot be written."""
+    if Path(path).suffix == _SAFE:
+        _skops()
 
 
 def _skops():

@@ -28,7 +28,7 @@ from featad.features import (
 from featad.images import ImageReader
 
 RECOMMENDED = "vgg16-stats-mahalanobis"
-"""What ``featad fit`` takes without ``--system``: the strongest cheap system measured."""
+"""What ``featad fit`` takes without ``--system``: the best of the cheap systems."""
 
 _STATS = "stats-"
 
@@ -179,7 +179,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
         Seeds every step that is random.
 
     **overrides : dict
-        ``step__parameter=value`` sets a parameter of a step; a plain ``parameter=value``
+        ``step__parameter=value`` sets a parameter of a step; ``parameter=value``
         (``weights=FILE``, ``cache=DIR``, ``device="cpu"``) goes to the ``features``
         step.
 

@@ -1,9 +1,11 @@
 """Scoring many images: a row for every input, and nothing scored is ever lost."""
 
+import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from sklearn.base import BaseEstimator
 
 from featad.base import anomaly_threshold, as_anomaly_score, last_step
 from featad.errors import MissingExtraError
-from featad.images import describe_source
+from featad.images import check_sources, describe_source
 
 COLUMNS = (
     "path",
@@ -84,9 +86,15 @@ def score_images(
     """
     if on_error not in ("skip", "raise"):
         raise ValueError(f"on_error must be 'skip' or 'raise', but is {on_error!r}.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, but is {batch_size}.")
     threshold = anomaly_threshold(system)  # first: an unfitted system fails here
+    system = _raising(system)
+    if len(sources):
+        sources = check_sources(sources, estimator_name="score_images")
     for start in range(0, len(sources), batch_size):
-        batch = [sources[i] for i in range(start, min(start + batch_size, len(sources)))]
+        stop = min(start + batch_size, len(sources))
+        batch = [sources[i] for i in range(start, stop)]
         names = [describe_source(source, start + i) for i, source in enumerate(batch)]
         scores, errors = _score(system, batch)
         failed = next((i for i, error in enumerate(errors) if error), None)
@@ -99,7 +107,7 @@ def score_images(
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What a scoring run came to: counts of images ``scored``, ``anomalous``, ``failed``.
+    """What a scoring run came to: images ``scored``, ``anomalous`` and ``failed``.
 
     ``first_error`` is the first failure's message, or None.
     """
@@ -162,10 +170,13 @@ def score_to_file(
     """
     scored = anomalous = failed = 0
     first_error = None
+    frames = score_images(system, sources, batch_size=batch_size, on_error=on_error)
+    _check_format(path)
+    first = next(frames, None)  # what fails at once leaves an older file as it was
+    if first is None:
+        first = _rows(system, np.nan, [], np.empty(0), [])
     with _writer(path, stream) as write:
-        for rows in score_images(
-            system, sources, batch_size=batch_size, on_error=on_error
-        ):
+        for rows in chain([first], frames):
             write(rows)
             bad = rows["error"].notna()
             scored += int((~bad).sum())
@@ -214,18 +225,34 @@ def _writer(path, stream):
         yield _csv_writer(stream)
         return
     path = Path(path)
-    if path.suffix not in FORMATS:
-        raise ValueError(
-            f"Scores are written to {', '.join(FORMATS)}, but the file is called "
-            f"{path.name!r}."
-        )
+    suffix = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".parquet":
+    if suffix == ".parquet":
         with _parquet_writer(path) as write:
             yield write
         return
     with open(path, "w", encoding="utf-8", newline="") as file:
-        yield (_csv_writer if path.suffix == ".csv" else _jsonl_writer)(file)
+        yield (_csv_writer if suffix == ".csv" else _jsonl_writer)(file)
+
+
+def _check_format(path):
+    if path is not None and Path(path).suffix.lower() not in FORMATS:
+        raise ValueError(
+            f"Scores are written to {', '.join(FORMATS)}, but the file is called "
+            f"{Path(path).name!r}."
+        )
+
+
+def _raising(system):
+    """Return the system with readers that raise: a row must not vanish or be NaN."""
+    reads = [
+        name
+        for name, value in system.get_params().items()
+        if name.rpartition("__")[2] == "on_error" and value != "raise"
+    ]
+    if not reads:
+        return system
+    return copy.deepcopy(system).set_params(**dict.fromkeys(reads, "raise"))
 
 
 def _csv_writer(file):
@@ -257,7 +284,8 @@ def _parquet_writer(path):
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtraError(
-            "A .parquet file needs pyarrow: pip install 'featad[parquet]', or write .csv."
+            "A .parquet file needs pyarrow: pip install 'featad[parquet]'; or write "
+            ".csv."
         ) from error
     number, text = pa.float64(), pa.string()
     types = (text, number, number, pa.bool_(), number, text)

@@ -80,7 +80,9 @@ def _brushed(rng: np.random.Generator, size: int, angle: float) -> np.ndarray:
     along = along - np.sin(angle) * u
     band = np.exp(-(((np.abs(across) - rng.uniform(10, 22)) / 8) ** 2))
     band = band * np.exp(-((along / rng.uniform(3, 9)) ** 2))
-    noise = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(size, size))) * band, (size,) * 2)
+    noise = np.fft.irfft2(
+        np.fft.rfft2(rng.normal(size=(size, size))) * band, (size,) * 2
+    )
     return noise / noise.std()
 
 
@@ -101,7 +103,9 @@ def _spot(
         (where[0] - centre[0]) * half[0] / radii[0],
         (where[1] - centre[1]) * half[1] / radii[1],
     )
-    ragged = 0.25 * gaussian_filter(rng.normal(size=(size, size)), size / 60) * size / 30
+    ragged = (
+        0.25 * gaussian_filter(rng.normal(size=(size, size)), size / 60) * size / 30
+    )
     return _step((1 - distance + ragged * (distance < 2)) * radii.mean() * size, 0.8)
 
 

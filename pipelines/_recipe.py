@@ -1,12 +1,22 @@
 """What the VGG recipes share: their arguments, and fit, report, save."""
 
 import argparse
+import sys
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 import featad
+import featad.errors
 from featad.metrics import auroc
+
+
+def run(main):
+    """Run a recipe's ``main``; what is wrong with files or weights ends in a line."""
+    try:
+        main()
+    except featad.errors.FeatadError as error:
+        sys.exit(f"error: {error}")
 
 
 def parse_arguments(description, argv=None):

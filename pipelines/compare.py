@@ -15,7 +15,7 @@ from sklearn.preprocessing import Normalizer
 from sklearn.svm import OneClassSVM
 
 import featad
-from pipelines._recipe import add_network, network_options
+from pipelines._recipe import add_network, network_options, run
 
 DETECTORS = {
     "one-class SVM": OneClassSVM(nu=0.05),
@@ -56,17 +56,18 @@ def main(argv=None):
         refit=False,
     )
     search.fit(dataset.images, dataset.labels)
-    print(summarise(search).to_string(index=False))
+    print(summarise(search, features).to_string(index=False))
     return search
 
 
-def summarise(search):
+def summarise(search, features):
     """Return one row per combination: features, detector, mean and spread of AUROC."""
     names = {type(detector): name for name, detector in DETECTORS.items()}
+    layers = {str(f): f.layer or "last" for f in features.values()}
     results = search.cv_results_
     table = pd.DataFrame(
         {
-            "features": [f.layer for f in results["param_features"]],
+            "features": [layers[str(f)] for f in results["param_features"]],
             "detector": [names[type(d)] for d in results["param_detector"]],
             "AUROC": results["mean_test_score"].round(4),
             "spread": results["std_test_score"].round(4),
@@ -76,4 +77,4 @@ def summarise(search):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -3,6 +3,7 @@
 import argparse
 
 import featad
+from pipelines._recipe import run
 
 
 def main(argv=None):
@@ -22,4 +23,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -5,7 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.svm import OneClassSVM
 
-from pipelines._recipe import fit_and_save, parse_arguments, vgg_features
+from pipelines._recipe import fit_and_save, parse_arguments, run, vgg_features
 
 
 def main(argv=None):
@@ -23,4 +23,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

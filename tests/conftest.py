@@ -1,4 +1,4 @@
-"""Fixtures: tiny images for all tests, real images and weights where they are present."""
+"""Fixtures: tiny images; real images and weights where they are present."""
 
 import os
 from pathlib import Path

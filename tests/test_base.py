@@ -6,12 +6,14 @@ import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from featad._validation import check_labels, check_samples
-from featad.base import BaseDetector, anomaly_scores
+from featad.base import BaseDetector, anomaly_scores, anomaly_threshold, last_step
 
 
 class MeanDistance(BaseDetector):
@@ -209,3 +211,28 @@ def test_a_missing_kind_is_refused_where_both_are_needed(y, missing):
 def test_many_wrong_labels_are_named_in_a_short_message():
     with pytest.raises(ValueError, match=r"2, 3, 4, 5, 6, \.\.\."):
         check_labels(np.arange(2, 1000))
+
+
+def test_the_threshold_of_a_system_is_that_of_its_last_step_negated():
+    system = make_pipeline(StandardScaler(), MeanDistance()).fit(TABLE)
+    assert last_step(system) is system[-1]
+    assert anomaly_threshold(system) == -system[-1].offset_
+    above = anomaly_scores(system, TABLE) > anomaly_threshold(system)
+    np.testing.assert_array_equal(above, system.predict(TABLE) == -1)
+
+
+def test_the_threshold_is_found_through_a_search():
+    search = GridSearchCV(
+        MeanDistance(), {"contamination": [0.2]}, scoring=lambda *_: 0.0
+    ).fit(TABLE)
+    assert anomaly_threshold(search) == -search.best_estimator_.offset_
+
+
+def test_a_system_without_a_threshold_is_refused_with_the_way_out():
+    with pytest.raises(TypeError, match=r"no threshold .* featad\.calibrate"):
+        anomaly_threshold(StandardScaler().fit(TABLE))
+
+
+def test_a_threshold_before_fit_is_refused():
+    with pytest.raises(NotFittedError):
+        anomaly_threshold(MeanDistance())

@@ -1,20 +1,24 @@
 """Calibrated thresholds: false alarm rate, p-values, folds, and what is fitted when."""
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from featad.base import BaseDetector
-from featad.calibration import CalibratedDetector, calibrate, split_stateless
+from featad.calibration import CalibratedDetector
 from featad.detectors import KMeansDistance, Mahalanobis, NearestNeighbours
+from featad.registry import build
+from featad.trimming import TrimmedDetector
 
 
 def normals(n, seed=0):
@@ -24,8 +28,8 @@ def normals(n, seed=0):
 class Recorder(BaseDetector):
     """Distance to zero; remembers every call of fit and score_samples of all copies."""
 
-    fits: list = []  # noqa: RUF012
-    scored: list = []  # noqa: RUF012
+    fits: list = []
+    scored: list = []
 
     def __init__(self, *, contamination=0.05):
         self.contamination = contamination
@@ -51,30 +55,6 @@ def recorder():
     return Recorder()
 
 
-class Loader(TransformerMixin, BaseEstimator):
-    """Turn names such as "0.5,1.0" into rows; counts how often each is read."""
-
-    reads: list = []  # noqa: RUF012
-
-    def fit(self, X, y=None):
-        return self
-
-    def transform(self, X):
-        type(self).reads.extend(X)
-        return np.array([[float(v) for v in name.split(",")] for name in X])
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        return tags
-
-
-@pytest.fixture
-def names():
-    Loader.reads = []
-    return [",".join(map(str, row)) for row in normals(40)]
-
-
 SYSTEMS = {
     "kmeans": KMeansDistance(random_state=0),
     "neighbours": NearestNeighbours(3),
@@ -97,13 +77,23 @@ def test_the_false_alarm_rate_on_fresh_normals_is_the_target(system):
     assert abs(alarms / n_fresh / n_trials - target) < 3.5 * deviation
 
 
+@pytest.mark.parametrize("outer", [None, TrimmedDetector])
+def test_scores_that_grow_with_the_training_set_are_brought_to_one_unit(outer):
+    system = make_pipeline(StandardScaler(), OneClassSVM())
+    system = system if outer is None else outer(system)
+    X = np.repeat(normals(50), 2, axis=0)  # twice the samples, twice the score
+    cv = ShuffleSplit(1, test_size=0.5, random_state=0)
+    detector = CalibratedDetector(system, target_fpr=0.1, cv=cv).fit(X)
+    held_out = np.median(detector.calibration_scores_)
+    assert held_out == pytest.approx(np.median(detector.score_samples(X)), rel=0.1)
+
+
 def test_p_values_of_fresh_normals_are_uniform():
     p_values = []
     for seed in range(20):
         detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1, random_state=seed)
-        p_values.extend(
-            detector.fit(normals(150, seed)).p_values(normals(20, -seed + 99))
-        )
+        detector.fit(normals(150, seed))
+        p_values.extend(detector.p_values(normals(20, 99 + seed)))
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
@@ -246,29 +236,23 @@ def test_a_splitter_calibrates_on_normals_only(recorder):
     assert len(detector.fit(normals(40), y).calibration_scores_) == 30
 
 
-@pytest.mark.parametrize(
-    ("cv", "labels"),
-    [(RepeatedKFold(n_splits=2, n_repeats=2), 1), (ShuffleSplit(1, test_size=1), -1)],
-)
-def test_a_splitter_that_repeats_or_forgets_normals_is_refused(cv, labels):
-    y = np.full(20, 1)
-    y[:18] = labels
-    detector = CalibratedDetector(KMeansDistance(2), cv=cv)
-    if labels == -1:
-        detector.set_params(cv=FirstRows(10))
-    with pytest.raises(ValueError, match="must hold out normal samples"):
-        detector.fit(normals(20), y)
-
-
 class FirstRows:
-    """Hold out the first rows only."""
-
-    def __init__(self, n):
-        self.n = n
+    """Hold out the first ten rows only."""
 
     def split(self, X, y=None):
         rows = np.arange(len(X))
-        yield rows[self.n :], rows[: self.n]
+        yield rows[10:], rows[:10]
+
+
+@pytest.mark.parametrize(
+    ("cv", "held_out"),
+    [(RepeatedKFold(n_splits=2, n_repeats=2), "5 in 10 places"), (FirstRows(), "0 in")],
+)
+def test_a_splitter_that_repeats_or_forgets_normals_is_refused(cv, held_out):
+    y = np.where(np.arange(20) < 15, -1, 1)
+    detector = CalibratedDetector(Mahalanobis(), cv=cv)
+    with pytest.raises(ValueError, match=f"of 5 it holds out {held_out}"):
+        detector.fit(normals(20), y)
 
 
 def test_scores_that_are_no_numbers_are_refused():
@@ -320,18 +304,6 @@ def test_a_seed_inside_is_not_overruled():
     assert detector.fit(normals(30)).estimator_.random_state == 7
 
 
-@pytest.mark.parametrize("kind", [list, tuple, np.array, pd.Series])
-def test_names_are_handed_on_as_they_are(names, kind):
-    X = kind(names)
-    if kind is pd.Series:
-        X.index = X.index[::-1] + 5  # rows are counted, not looked up
-    system = make_pipeline(Loader(), KMeansDistance(random_state=0))
-    detector = CalibratedDetector(system, target_fpr=0.1, random_state=0).fit(X)
-    rows = CalibratedDetector(system[1], target_fpr=0.1, random_state=0)
-    rows.fit(normals(40))
-    np.testing.assert_array_equal(detector.predict(X), rows.predict(normals(40)))
-
-
 def test_image_batches_and_frames_are_taken(images):
     detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1).fit(images)
     assert detector.n_features_in_ == 192
@@ -346,104 +318,41 @@ def test_fitted_attributes_of_the_estimator_are_not_there_before_fit():
     assert not hasattr(detector, "feature_names_in_")
 
 
-def test_input_tags_are_those_of_the_estimator():
-    detector = CalibratedDetector(Mahalanobis())
-    assert detector.__sklearn_tags__().input_tags.three_d_array
-    assert (
-        not CalibratedDetector(OneClassSVM())
-        .__sklearn_tags__()
-        .input_tags.three_d_array
-    )
-
-
-def test_calibrate_extracts_features_once_per_image(names):
-    system = calibrate(
-        make_pipeline(Loader(), PCA(2), KMeansDistance()), target_fpr=0.1
-    )
-    system.fit(names)
-    assert Loader.reads == names
-    assert list(system.named_steps) == ["loader", "detector"]
-    assert [name for name, _ in system[-1].estimator.steps] == ["pca", "kmeansdistance"]
-
-
-def test_calibrate_scores_as_the_whole_system_would(names):
-    system = make_pipeline(Loader(), KMeansDistance())
-    inside = CalibratedDetector(system, target_fpr=0.1, random_state=0).fit(names)
-    outside = calibrate(system, target_fpr=0.1, random_state=0).fit(names)
-    np.testing.assert_array_equal(
-        inside.decision_function(names), outside.decision_function(names)
-    )
-    assert Loader.reads.count(names[0]) == (1 + 4 + 1 + 1) + (1 + 1)
-
-
-def test_calibrate_leaves_the_system_alone():
-    system = make_pipeline(Normalizer(), KMeansDistance())
-    calibrated = calibrate(system, target_fpr=0.1).fit(normals(30))
-    assert calibrated[0] is not system[0]
-    assert not hasattr(system[-1], "offset_")
-
-
-def test_calibrate_hands_on_its_parameters_and_the_pipelines_own(tmp_path):
-    system = make_pipeline(Normalizer(), KMeansDistance(), memory=str(tmp_path))
-    calibrated = calibrate(system, target_fpr=0.2, cv=3, random_state=1)
-    assert calibrated.memory == str(tmp_path)
-    detector = calibrated[-1]
-    assert (detector.target_fpr, detector.cv, detector.random_state) == (0.2, 3, 1)
-
-
-def test_calibrate_takes_a_bare_detector():
-    system = calibrate(Mahalanobis(), target_fpr=0.1).fit(normals(30))
-    assert list(system.named_steps) == ["detector"]
-    assert isinstance(system[-1].estimator_, Mahalanobis)
-
-
 @pytest.mark.parametrize(
-    "wrap", [lambda d: d, lambda d: make_pipeline(Normalizer(), d)]
+    ("estimator", "expected"), [(Mahalanobis(), True), (OneClassSVM(), False)]
 )
-def test_calibrating_twice_is_refused(wrap):
-    with pytest.raises(ValueError, match="calibrated already"):
-        calibrate(wrap(CalibratedDetector(KMeansDistance())))
+def test_input_tags_are_those_of_the_estimator(estimator, expected):
+    tags = CalibratedDetector(estimator).__sklearn_tags__()
+    assert tags.input_tags.three_d_array == expected
 
 
-def test_a_calibrated_system_can_be_cloned_and_searched():
-    system = calibrate(make_pipeline(Normalizer(), KMeansDistance()), target_fpr=0.1)
-    changed = clone(system).set_params(detector__estimator__n_clusters=3)
-    assert changed.fit(normals(30))[-1].estimator_.n_clusters == 3
+class RecordingDistance(KMeansDistance):
+    """Notes how many columns each fit saw."""
+
+    seen: ClassVar[list] = []
+
+    def _fit(self, X):
+        self.seen.append(X.shape[1])
+        super()._fit(X)
 
 
-def test_a_system_splits_after_its_last_leading_stateless_step():
-    system = make_pipeline(
-        "passthrough",
-        Normalizer(),
-        "passthrough",
-        Normalizer(),
-        PCA(),
-        Normalizer(),
-        KMeansDistance(),
-    )
-    head, tail = split_stateless(system)
-    assert [step for _, step in head.steps] == [step for _, step in system.steps[:4]]
-    assert [step for _, step in tail.steps] == [step for _, step in system.steps[4:]]
+def test_a_share_of_the_variance_keeps_as_many_components_in_every_fold():
+    X = np.random.default_rng(0).normal(size=(60, 40))
+    RecordingDistance.seen.clear()
+    system = make_pipeline(PCA(0.9, whiten=True), RecordingDistance(random_state=0))
+    CalibratedDetector(system, target_fpr=0.1, random_state=0).fit(X)
+    assert len(set(RecordingDistance.seen)) == 1
 
 
-def test_a_tail_of_one_step_is_the_step_itself():
-    detector = KMeansDistance()
-    head, tail = split_stateless(make_pipeline(Normalizer(), detector))
-    assert isinstance(head, Pipeline)
-    assert tail is detector
-
-
-@pytest.mark.parametrize(
-    "system",
-    [
-        KMeansDistance(),
-        make_pipeline(KMeansDistance()),
-        make_pipeline(PCA(), Normalizer(), KMeansDistance()),
-        make_pipeline("passthrough", PCA(), KMeansDistance()),
-        make_pipeline("passthrough", KMeansDistance()),
-    ],
-)
-def test_a_system_without_leading_stateless_steps_stays_whole(system):
-    head, tail = split_stateless(system)
-    assert head is None
-    assert tail is system
+@pytest.mark.parametrize("name", ["pixels-ocsvm", "pixels-kmeans", "pixels-knn"])
+def test_named_systems_keep_their_false_alarm_rate(name):
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(30, 64)) * np.linspace(1, 0.1, 30)[:, None]
+    rates = []
+    for seed in range(8):
+        latent = np.random.default_rng(seed).normal(size=(1120, 30))
+        X = latent @ mixing
+        system = clone(build(name)[1:])
+        detector = CalibratedDetector(system, target_fpr=0.1, random_state=seed)
+        rates.append((detector.fit(X[:120]).predict(X[120:]) == -1).mean())
+    assert 0.05 < np.mean(rates) < 0.14

@@ -1,6 +1,9 @@
 """The command line does the main job, and answers bad input in one sentence."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -9,6 +12,7 @@ from PIL import Image
 
 from featad.cli import main
 from featad.datasets import make_spots_and_lines
+from featad.persistence import load
 from featad.registry import list_systems
 
 FIT = ["--system", "pixels-kmeans"]
@@ -164,7 +168,12 @@ def test_compare_warns_of_test_images_that_were_trained_on(parts, tmp_path, caps
 
 def test_list_names_every_system(capsys):
     assert main(["list", "--names"]) == 0
-    assert capsys.readouterr().out.split() == [s.name for s in list_systems()]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [s.name for s in list_systems()]
+    assert all(
+        line.endswith(f"({s.source})")
+        for line, s in zip(lines, list_systems(), strict=True)
+    )
 
 
 def test_list_tells_summary_and_source(capsys):
@@ -237,7 +246,7 @@ def _prepare(case, folder):
         ("missing folder", "data"),
         ("empty folder", "no images"),
         ("no images", "no images"),
-        ("one image", "takes 2 or more"),
+        ("one image", "takes 4 or more"),
         ("all broken", "None of the 4 images can be read"),
         ("labels 0/1", "-1"),
     ],
@@ -296,8 +305,8 @@ def test_weights_are_chosen_by_architecture():
 
     choices = ["other.pth", "squeezenet1_1=random", "vgg16=v.pth"]
     assert _weights_of("squeezenet1_1", choices) is None
-    assert _weights_of("vgg16", choices) == "v.pth"
-    assert _weights_of("resnet18", choices) == "other.pth"
+    assert _weights_of("vgg16", choices) == os.path.abspath("v.pth")
+    assert _weights_of("resnet18", choices) == os.path.abspath("other.pth")
     assert _weights_of("resnet18", []) == "default"
 
 
@@ -319,3 +328,72 @@ def test_demo_does_the_whole_job(tmp_path, capsys):
     assert (output / "model.joblib.json").exists()
     for picture in ("scores.png", "roc.png", "strangest.png"):
         assert np.ptp(np.asarray(Image.open(output / picture).convert("L"))) > 100
+
+
+def test_an_older_score_file_survives_a_model_that_cannot_score(
+    model, parts, tmp_path, capsys
+):
+    output = tmp_path / "scores.csv"
+    output.write_text("old")
+    arguments = ["score", str(tmp_path / "none.joblib"), str(parts), "-o", str(output)]
+    assert main(arguments) == 1
+    cached = [*arguments[:1], str(model), *arguments[2:], "--cache", str(tmp_path)]
+    assert main(cached) == 1
+    assert "have no cache" in _error(capsys)
+    assert output.read_text() == "old"
+
+
+def test_a_name_that_is_no_utf_8_is_a_row(model, parts, tmp_path, capsys):
+    source = next((parts / "train" / "good").iterdir())
+    folder = os.fsencode(tmp_path / "bytes")
+    os.mkdir(folder)
+    shutil.copy(os.fsencode(source), os.path.join(folder, b"a\xff.png"))
+    output = tmp_path / "scores.csv"
+    assert main(["score", str(model), os.fsdecode(folder), "-o", str(output)]) == 0
+    assert pd.read_csv(output)["path"][0].endswith(r"a\xff.png")
+
+
+def test_a_folder_with_tests_below_is_not_all_normal(parts, tmp_path, capsys):
+    shutil.copytree(parts, tmp_path / "outer" / "parts")
+    data = str(tmp_path / "outer")
+    assert main(["fit", *FIT, "--data", data, "-o", str(tmp_path / "m.joblib")]) == 1
+    assert "no folder of normal images alone" in _error(capsys)
+
+
+def test_weights_of_an_architecture_that_is_not_there_are_refused(
+    parts, tmp_path, capsys
+):
+    arguments = ["fit", *FIT, "--data", str(parts), "-o", str(tmp_path / "m.joblib")]
+    assert main([*arguments, "--weights", "squeezenet=w.pth"]) == 1
+    assert "names the architecture 'squeezenet'" in _error(capsys)
+
+
+def test_options_that_hold_for_the_machine_alone_leave_the_model(
+    parts, tmp_path, capsys
+):
+    model = tmp_path / "m.joblib"
+    arguments = ["fit", "--system", "squeezenet1_1-knn", "--data", str(parts)]
+    arguments += ["--weights", "random", "--set", "image_size=32"]
+    arguments += ["--cache", str(tmp_path / "cache"), "--device", "cpu"]
+    assert main([*arguments, "-o", str(model), "--target-fpr", "0.1"]) == 0
+    features = load(model)["features"]
+    assert (features.cache, features.device) == (None, "auto")
+
+
+def test_a_closed_pipe_ends_quietly(model, parts):
+    command = [sys.executable, "-m", "featad", "score", str(model)]
+    command += [str(parts / "train")] * 40 + ["--batch-size", "8"]
+    scoring = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    scoring.stdout.readline()
+    scoring.stdout.close()
+    assert scoring.wait(timeout=60) == 0
+    assert b"roken pipe" not in scoring.stderr.read()
+
+
+def test_an_unexpected_error_is_one_sentence(parts, tmp_path, capsys, monkeypatch):
+    arguments = ["fit", *FIT, "--data", str(parts), "-o", str(tmp_path / "m.joblib")]
+    assert main([*arguments, "--set", "reduce=abc"]) == 1
+    assert "FEATAD_DEBUG=1" in _error(capsys)
+    monkeypatch.setenv("FEATAD_DEBUG", "1")
+    with pytest.raises(AttributeError):
+        main([*arguments, "--set", "reduce=abc"])

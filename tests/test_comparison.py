@@ -236,7 +236,8 @@ def test_paths_come_in_any_sequence(kind, image_folder):
     system = make_pipeline(ImageReader(flatten=True), Mahalanobis())
     y = pd.Series([1, 1, 1, 1, -1, -1])
     table = compare({"a": system}, kind(paths), y, cv=2, n_bootstrap=5)
-    assert table.loc["a", "auroc"] >= 0
+    expected = compare({"a": system}, list(paths), list(y), cv=2, n_bootstrap=5)
+    assert table.loc["a", "auroc"] == expected.loc["a", "auroc"]
 
 
 def test_an_image_batch_is_taken(images):
@@ -252,13 +253,12 @@ def test_a_failing_system_is_named(X, y):
     assert "n_clusters" in str(info.value.__cause__)
 
 
-def test_a_broken_image_is_named_with_the_system(image_folder):
+def test_a_broken_image_is_named(image_folder):
     paths = sorted(image_folder.iterdir())
     paths[2].write_bytes(b"")
     system = make_pipeline(ImageReader(flatten=True), Mahalanobis())
-    with pytest.raises(FeatadError, match=r"'a' failed in ImageReader.*2\.png") as info:
+    with pytest.raises(ImageReadError, match=r"2\.png"):
         compare({"a": system}, paths, [1, 1, 1, 1, -1, -1], cv=2)
-    assert isinstance(info.value.__cause__, ImageReadError)
 
 
 @pytest.mark.filterwarnings("ignore::featad.errors.ImageReadWarning")

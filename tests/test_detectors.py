@@ -17,7 +17,7 @@ from featad.detectors import (
 )
 
 RNG = np.random.default_rng(0)
-SHAPES = pytest.mark.parametrize("shape", [(30, 80), (80, 30), (30, 30), (40, 1)])
+SHAPES = pytest.mark.parametrize("shape", [(30, 80), (80, 30), (30, 30), (40, 2)])
 
 
 def samples(shape, n_new=20):
@@ -169,11 +169,23 @@ def test_pca_reconstruction_is_the_squared_residual(shape, n_components):
     )
 
 
-def test_more_components_than_there_are_leave_no_residual():
-    X, new = samples((30, 4))
+@pytest.mark.parametrize("n_components", [3, 99, 0.999999])
+def test_the_weakest_component_is_never_kept(n_components):
+    X, new = samples((30, 3))
+    pca = PCA().fit(X)
+    detector = PCAReconstruction(n_components).fit(X)
+    np.testing.assert_allclose(
+        anomaly_scores(detector, new), pca.transform(new)[:, 2] ** 2
+    )
+
+
+def test_a_change_of_a_feature_that_was_constant_is_lost_in_reconstruction():
+    X, _ = samples((30, 4))
+    X[:, 1] = 0.1
+    new = X[:1].copy()
+    new[0, 1] += 2
     detector = PCAReconstruction(99).fit(X)
-    assert detector.components_.shape == (4, 4)
-    np.testing.assert_allclose(anomaly_scores(detector, new), 0, atol=1e-10)
+    np.testing.assert_allclose(anomaly_scores(detector, new), 4)
 
 
 def test_pca_of_one_sample_measures_the_distance_to_it():

@@ -1,15 +1,24 @@
 """Options that several commands share, and what they mean."""
 
+from __future__ import annotations
+
 import argparse
 import ast
 import errno
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from featad.errors import DatasetError, ImageReadError
+
+if TYPE_CHECKING:  # importing these takes seconds, which `--help` need not
+    from sklearn.pipeline import Pipeline
+
+    from featad.datasets import ImageDataset
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +69,7 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--cache", metavar="DIR", help="keep features here, for the next run"
     )
-    group.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    group.add_argument("--seed", type=seed, default=0, help="(default: %(default)s)")
 
 
 def system_name(text: str) -> str:
@@ -74,7 +83,9 @@ def system_name(text: str) -> str:
     return text
 
 
-def build_system(name: str, args: argparse.Namespace, *, verbose: bool = False):
+def build_system(
+    name: str, args: argparse.Namespace, *, verbose: bool = False
+) -> Pipeline:
     """Return the named system with the options of `add_system` applied."""
     from featad.registry import build
 
@@ -92,14 +103,34 @@ def build_system(name: str, args: argparse.Namespace, *, verbose: bool = False):
     return build(name, random_state=args.seed, **overrides)
 
 
-def load_data(args: argparse.Namespace):
-    """Return the data set of `add_data`, refused where nothing in it can be read."""
+def check_weights_names(args: argparse.Namespace, names: list[str]) -> None:
+    """Refuse ``--weights ARCH=FILE`` for an architecture that no system has."""
+    archs = {name.partition("-")[0] for name in names}
+    for choice in args.weights:
+        arch = _arch_of(choice)
+        if arch and arch not in archs:
+            raise ValueError(
+                f"--weights {choice} names the architecture {arch!r}, but the systems "
+                f"stand on {', '.join(sorted(archs))}."
+            )
+
+
+def forget_machine(system: Pipeline) -> None:
+    """Undo what holds for the fit on this machine alone: bar, cache and device."""
+    usual = {"verbose": False, "cache": None, "device": "auto"}
+    features = system["features"]
+    takes = features.get_params()
+    features.set_params(**{k: v for k, v in usual.items() if k in takes})
+
+
+def load_data(args: argparse.Namespace) -> ImageDataset:
+    """Return the data set of `add_data`."""
     from featad.datasets import load_folder
 
     return load_folder(args.data, normal=args.normal, anomaly=args.anomaly)
 
 
-def readable(dataset):
+def readable(dataset: ImageDataset) -> tuple[ImageDataset, list[ImageReadError]]:
     """Return the data set without the images that cannot be read, and their errors.
 
     Reads every image once; meant for after a failure, to leave out what caused it.
@@ -115,11 +146,15 @@ def readable(dataset):
             kept[index] = False
             errors.append(result)
     if not kept.any():
-        raise DatasetError(f"None of the {len(dataset)} images can be read: {errors[0]}")
+        raise DatasetError(
+            f"None of the {len(dataset)} images can be read: {errors[0]}"
+        )
     return dataset.select(kept), errors
 
 
-def without_unreadable(dataset, on_error: str, job):
+def without_unreadable(
+    dataset: ImageDataset, on_error: str, job: Callable[[ImageDataset], Any]
+) -> tuple[Any, ImageDataset]:
     """Return ``(job(dataset), dataset)``, once more without what cannot be read."""
     try:
         return job(dataset), dataset
@@ -137,8 +172,42 @@ def check_writable(path: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if Path(path).is_dir():
         raise IsADirectoryError(errno.EISDIR, "The output is a folder", str(path))
-    with tempfile.NamedTemporaryFile(dir=folder):
-        pass
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
+def positive_int(text: str) -> int:
+    """Return a number from 1, for argparse."""
+    return _number(int, text, lambda value: value >= 1, "a whole number from 1")
+
+
+def fold_count(text: str) -> int:
+    """Return a number of folds, for argparse."""
+    return _number(int, text, lambda value: value >= 2, "a whole number from 2")
+
+
+def seed(text: str) -> int:
+    """Return a seed, for argparse."""
+    limit = 2**32
+    return _number(int, text, lambda v: 0 <= v < limit, "a number from 0 to 2^32 - 1")
+
+
+def rate(text: str) -> float:
+    """Return a share between 0 and 1, for argparse."""
+    return _number(float, text, lambda value: 0 < value < 1, "between 0 and 1")
+
+
+def _number(kind, text, fits, expected):
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not fits(value):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return value
 
 
 def progress_bar(total: int, what: str, unit: str = "image") -> tqdm:
@@ -157,6 +226,10 @@ def _read_small(read):
 
 def _assignment(text):
     key, equals, value = text.partition("=")
+    if key.rpartition("__")[2] in ("random_state", "on_error", "verbose"):
+        raise argparse.ArgumentTypeError(
+            f"{key} has an option of its own (--seed, --on-error), or none"
+        )
     if not (key and equals):
         raise argparse.ArgumentTypeError(
             f"expected STEP__PARAM=VALUE, such as detector__nu=0.1, got {text!r}"
@@ -171,10 +244,17 @@ def _weights_of(arch, choices):
     """Return the ``weights`` parameter of an architecture; the last choice wins."""
     chosen = "default"
     for choice in choices:
-        name, equals, value = choice.partition("=")
-        if equals and "/" not in name and not Path(choice).exists():
-            if name == arch:
-                chosen = value
-        else:
-            chosen = choice
-    return None if chosen == "random" else chosen
+        name = _arch_of(choice)
+        if name in (None, arch):
+            chosen = choice if name is None else choice.partition("=")[2]
+    if chosen in ("random", "default"):
+        return None if chosen == "random" else chosen
+    return str(Path(chosen).expanduser().absolute())
+
+
+def _arch_of(choice):
+    """Return the ARCH of ``ARCH=FILE``, or None."""
+    name, equals, _ = choice.partition("=")
+    return (
+        name if equals and name.isidentifier() and not Path(choice).exists() else None
+    )

@@ -1,18 +1,21 @@
 """``featad compare``: systems side by side on one data set."""
 
+from argparse import ArgumentTypeError, Namespace
+from typing import Any
+
 import numpy as np
 
 from featad._commands import _options as options
 from featad.errors import DatasetError
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "compare",
         help="compare systems on a data set with known anomalies",
         description="Fit systems on the normal training images and compare their "
-        "scores of the test images: AUROC with a bootstrap confidence interval, average "
+        "scores of the test images: AUROC with a bootstrap interval, average "
         "precision, best F1, true positives at 1 % false positives, seconds to fit and "
         "images scored a second. Data without a test part of its own is "
         "cross-validated: trained on normal images, tested on both.",
@@ -28,17 +31,29 @@ def add_parser(commands) -> None:
         help="names from `featad list`, separated by commas",
     )
     parser.add_argument(
-        "--cv", type=int, default=5, help="folds where there is no test part (5)"
+        "--cv",
+        type=options.fold_count,
+        default=5,
+        help="folds where there is no test part (5)",
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="write the table to a .csv file as well"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the table to a .csv file as well, and the list "
+        "of images to FILE.split.csv",
     )
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Compare and print the table."""
+    from featad.datasets import save_split
+
+    options.check_weights_names(args, args.systems)
     dataset = options.load_data(args)
     if args.output:
+        if not args.output.lower().endswith(".csv"):
+            raise ValueError(f"The table is written as .csv, not {args.output!r}.")
         options.check_writable(args.output)
     table, dataset = options.without_unreadable(
         dataset, args.on_error, lambda readable: _compare(readable, args)
@@ -46,11 +61,12 @@ def run(args) -> int:
     print(format_table(table))
     if args.output:
         table.to_csv(args.output)
-        options.say(f"wrote {args.output}")
+        split = save_split(dataset, f"{args.output}.split.csv")
+        options.say(f"wrote {args.output} and {split}")
     return 0
 
 
-def format_table(table) -> str:
+def format_table(table: Any) -> str:
     """Return a comparison as text in columns, the best system first."""
     text = table[[]].copy()
     text["AUROC (95 % interval)"] = [
@@ -111,4 +127,8 @@ def _warn_of_overlap(dataset, train, test):
 
 
 def _system_names(text):
-    return [options.system_name(name.strip()) for name in text.split(",")]
+    names = [options.system_name(name.strip()) for name in text.split(",")]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ArgumentTypeError(f"{twice} is named twice")
+    return names

@@ -1,6 +1,9 @@
 """``featad demo``: the main job on generated parts, from nothing to scored images."""
 
+import shutil
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,14 +29,15 @@ _NO_WEIGHTS = (
 _BASELINE = ("pixels-pca",)
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "demo",
         help="the whole job on generated parts: compare, fit, save, score, draw",
-        description="Generate images of textured parts, some with dark spots and lines; "
-        "compare several systems on them; fit the best one, calibrated; save it; score "
-        "a folder of new parts; draw the scores. Everything is written to one folder.",
+        description="Generate images of textured parts, some with dark spots and "
+        "lines; compare several systems on them; fit the best one, calibrated; save "
+        "it; score a folder of new parts; draw the scores. Everything goes to one "
+        "folder.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
@@ -48,11 +52,11 @@ def add_parser(commands) -> None:
     )
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Run the demo."""
     from featad.calibration import calibrate
-    from featad.datasets import load_folder, make_spots_and_lines
     from featad.comparison import compare
+    from featad.datasets import load_folder, make_spots_and_lines, save_split
     from featad.persistence import load, save
     from featad.registry import build
 
@@ -78,12 +82,16 @@ def run(args) -> int:
         )
     print(f"\n{format_table(table)}\n")
     table.to_csv(folder / "comparison.csv")
+    save_split(parts, folder / "split.csv")
 
     best = table.index[0]
     normal = parts.part("train").images
     model = folder / "model.joblib"
-    save(calibrate(build(best), random_state=0).fit(normal), model, X=normal)
-    print(f"Fitted and calibrated the best of them, {best}: {model}")
+    system = calibrate(build(best), target_fpr=0.05, random_state=0)
+    save(system.fit(normal), model, X=normal)
+    print(
+        f"Fitted the best of them, {best}, with a target of 5 % false alarms: {model}"
+    )
 
     _write_parts(make_spots_and_lines(0, 60, random_state=1), folder / "incoming")
     _score_incoming(load(model), best, folder)
@@ -95,7 +103,7 @@ def _systems(no_download):
     from featad.weights import find_weights, weights_status
 
     try:
-        if no_download and not weights_status("vgg16").cached:
+        if no_download and not weights_status("vgg16").is_cached:
             raise WeightsNotFoundError("not in the cache, and --no-download was given")
         find_weights("vgg16", "default")
     except WeightsNotFoundError:
@@ -109,8 +117,10 @@ def _systems(no_download):
 
 
 def _write_parts(dataset, folder):
-    """Write a generated data set in the MVTec layout."""
+    """Write a generated data set in the MVTec layout, in place of an older one."""
     from PIL import Image
+
+    shutil.rmtree(folder, ignore_errors=True)
 
     for index, (image, kind, part) in enumerate(
         zip(dataset.images, dataset.kinds, dataset.parts, strict=True)
@@ -125,7 +135,6 @@ def _score_incoming(system, name, folder):
     from featad.metrics import auroc
     from featad.report.pictures import plot_histogram, plot_most_anomalous, plot_roc
     from featad.scoring import score_to_file
-
 
     paths = list_images(folder / "incoming")
     y = np.array([1 if path.parent.name == "good" else -1 for path in paths])

@@ -4,6 +4,9 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import urllib.request
+from argparse import Namespace
+from typing import Any
 
 _CORE = (
     "torch",
@@ -23,18 +26,23 @@ _EXTRAS = {
 }
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "doctor",
         help="say what this machine has, what is missing, and how to get it",
         description="Print versions, devices, which pretrained weights are at hand and "
-        "which optional packages are missing. Touches no network.",
+        "which optional packages are missing.",
     )
     parser.set_defaults(run=run)
+    parser.add_argument(
+        "--network",
+        action="store_true",
+        help="also try whether the published weights can be downloaded from here",
+    )
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Print the findings; 1 if featad cannot work here."""
     from featad import __version__
 
@@ -50,7 +58,7 @@ def run(args) -> int:
     if not fine:
         return 1
     _say_devices()
-    _say_weights()
+    _say_weights(args.network)
     return 0
 
 
@@ -91,16 +99,28 @@ def _say_devices():
     print(f"  auto takes    {resolve_device('auto')}")
 
 
-def _say_weights():
+def _say_weights(try_network):
     from featad.features import BACKBONES
     from featad.weights import weights_status
 
-    print("\npublished weights (the default; any other file: --weights FILE)")
-    for arch in BACKBONES:
-        status = weights_status(arch)
-        if status.cached:
-            print(f"  {arch:<20}{status.path}")
-        else:
-            print(f"  {arch:<20}not here; downloaded when asked for, or by hand from")
-            print(f"  {'':<20}{status.url}")
-            print(f"  {'':<20}to {status.path}")
+    statuses = [weights_status(arch) for arch in BACKBONES]
+    print(f"\npublished weights, in {statuses[0].path.parent}")
+    for status in statuses:
+        size = "" if status.size is None else f" ({status.size / 2**20:.0f} MB)"
+        place = "here" if status.is_cached else f"not here: {status.url}"
+        print(f"  {status.arch:<20}{place}{size}")
+    if try_network:
+        print(f"  {_reachable(statuses[0].url)}")
+    print(
+        "  What is not here is downloaded when it is asked for. Without a network, put "
+        "the file\n  into that folder, or name it: --weights FILE."
+    )
+
+
+def _reachable(url):
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=5):
+            return "They can be downloaded from here."
+    except OSError as error:
+        return f"They cannot be downloaded from here ({error})."

@@ -1,6 +1,9 @@
 """``featad fit``: a folder of normal images to a calibrated model file."""
 
+import sys
 import time
+from argparse import Namespace
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +11,7 @@ from featad._commands import _options as options
 from featad.errors import DatasetError
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "fit",
@@ -31,43 +34,50 @@ def add_parser(commands) -> None:
     )
     parser.add_argument(
         "--target-fpr",
-        type=float,
+        type=options.rate,
         default=0.01,
         help="share of normal images that may be called anomalous (default: 0.01)",
     )
     parser.add_argument(
-        "--cv", type=int, default=5, help="folds of the calibration (default: 5)"
+        "--cv",
+        type=options.fold_count,
+        default=5,
+        help="folds of the calibration (default: 5)",
     )
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Fit and write."""
     from featad.calibration import calibrate
     from featad.datasets import save_split
-    from featad.persistence import manifest_path, save
+    from featad.persistence import check_format, manifest_path, save
     from featad.registry import RECOMMENDED
 
     name = args.system or RECOMMENDED
+    options.check_weights_names(args, [name])
     dataset = _training_images(options.load_data(args))
     system = calibrate(
-        options.build_system(name, args, verbose=True),
+        options.build_system(name, args, verbose=sys.stderr.isatty()),
         target_fpr=args.target_fpr,
         cv=args.cv,
         random_state=args.seed,
     )
     options.check_writable(args.output)
+    check_format(args.output)
     start = time.perf_counter()
     system, dataset = options.without_unreadable(
         dataset, args.on_error, lambda readable: system.fit(readable.images)
     )
     seconds = time.perf_counter() - start
+    options.forget_machine(system)
     manifest = save(system, args.output, X=dataset.images)
     split = f"{args.output}.split.csv"
     save_split(dataset, split)
     print(f"Fitted {name} on {len(dataset)} normal images in {seconds:.1f} s.")
+    rate = max(args.target_fpr, 1 / (1 + len(dataset)))
     print(
-        f"Threshold {manifest['threshold']:.6g}: about {args.target_fpr:.2%} of normal "
-        "images will be called anomalous."
+        f"Threshold {manifest['threshold']:.6g}: about {rate:.2%} of normal images "
+        "will be called anomalous."
     )
     print(f"Wrote {args.output}, {manifest_path(args.output)} and {split}.")
     return 0
@@ -76,9 +86,9 @@ def run(args) -> int:
 def _training_images(dataset):
     train = dataset.part("train") if dataset.has_split else dataset
     normal = train.select(np.flatnonzero(train.labels == 1))
-    if len(normal) < 2:
+    if len(normal) < 4:
         raise DatasetError(
             f"{dataset.name} has {len(normal)} normal images to train on, but fitting "
-            "with a calibrated threshold takes 2 or more (100 for a target of 0.01)."
+            "with a calibrated threshold takes 4 or more (99 for a target of 0.01)."
         )
     return normal

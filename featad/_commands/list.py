@@ -1,7 +1,10 @@
 """``featad list``: the named systems."""
 
+from argparse import Namespace
+from typing import Any
 
-def add_parser(commands) -> None:
+
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "list",
@@ -10,12 +13,10 @@ def add_parser(commands) -> None:
         "system's name, or every name.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "--names", action="store_true", help="every system's name, one a line"
-    )
+    parser.add_argument("--names", action="store_true", help="every system, one a line")
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     """Print the systems."""
     from featad.registry import (
         RECOMMENDED,
@@ -27,7 +28,9 @@ def run(args) -> int:
 
     systems = list_systems()
     if args.names:
-        print("\n".join(system.name for system in systems))
+        width = max(len(system.name) for system in systems)
+        for system in systems:
+            print(f"{system.name:<{width}}  {system.summary} ({system.source})")
         return 0
     features = describe_features()
     print(f"{len(systems)} systems, named FEATURES-SCORER or FEATURES-stats-SCORER.")

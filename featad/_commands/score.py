@@ -1,12 +1,15 @@
 """``featad score``: images to a table of anomaly scores."""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from featad._commands import _options as options
+from featad.errors import DatasetError
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "score",
@@ -34,7 +37,13 @@ def add_parser(commands) -> None:
         help="images that cannot be read: say so in their row and go on, or stop "
         "(default: %(default)s)",
     )
-    parser.add_argument("--batch-size", type=int, default=64, help="(default: 64)")
+    parser.add_argument(
+        "--batch-size", type=options.positive_int, default=64, help="(default: 64)"
+    )
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 (default: auto)")
+    parser.add_argument(
+        "--cache", metavar="DIR", help="keep features here, for the next run"
+    )
     parser.add_argument(
         "--weights", metavar="FILE", help="where the pretrained weights lie here"
     )
@@ -45,22 +54,36 @@ def add_parser(commands) -> None:
     )
 
 
-def run(args) -> int:
+def _on_this_machine(system, **choices):
+    """Return the system with the features step's parameters that were chosen."""
+    names = system.get_params()
+    given = {f"features__{k}": v for k, v in choices.items() if v is not None}
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise ValueError(f"This model's features have no {unknown[0].split('__')[1]}.")
+    return system.set_params(**given)
+
+
+def run(args: Namespace) -> int:
     """Score and write."""
     from featad.images import list_images
     from featad.persistence import load
     from featad.scoring import score_to_file
 
-    if args.batch_size < 1:
-        raise ValueError(f"--batch-size must be 1 or more, but is {args.batch_size}.")
     system = load(
         args.model,
         weights=args.weights,
         allow_other_versions=args.allow_other_versions,
     )
+    if args.device or args.cache:
+        system = _on_this_machine(system, device=args.device, cache=args.cache)
     paths = []
     for given in map(Path, args.images):
-        paths += list_images(given) if given.is_dir() else [given]
+        try:
+            paths += list_images(given) if given.is_dir() else [given]
+        except DatasetError as error:  # its row will say that it cannot be read
+            options.say(f"warning: {error}")
+            paths.append(given)
     with options.progress_bar(len(paths), "scoring") as bar:
         summary = score_to_file(
             system,

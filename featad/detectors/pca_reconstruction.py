@@ -14,8 +14,8 @@ class PCAReconstruction(BaseDetector):
     Parameters
     ----------
     n_components : int or float in (0, 1), default=0.97
-        Number of components, at most ``min(n_samples, n_features)``, or the share of
-        the variance they must explain.
+        Number of components, or the share of the variance they must explain. At most
+        ``n_features - 1`` are kept: with all of them nothing is ever lost.
 
     contamination : float in (0, 0.5], default=0.05
         Fraction of the training samples placed beyond the threshold.
@@ -44,8 +44,8 @@ class PCAReconstruction(BaseDetector):
     -----
     The strangeness is the squared length of the residual ``x - rebuilt(x)``, in the
     squared unit of ``X``: the squared distance to the mean less the squared length of
-    the projection. Components without variance are not kept, so that of one sample, or
-    of equal ones, the distance to the mean remains.
+    the projection. Components without variance are not kept either, so that of one
+    sample, or of equal ones, the distance to the mean remains.
 
     References
     ----------
@@ -81,7 +81,10 @@ class PCAReconstruction(BaseDetector):
         with np.errstate(invalid="ignore"):  # 0 / 0 where all samples are equal
             pca = PCA(n_components, svd_solver=solver).fit(X)
         self.mean_ = pca.mean_
-        self.components_ = pca.components_[pca.explained_variance_ > 0]
+        variances = pca.explained_variance_
+        noise = np.finfo(X.dtype).eps * max(X.shape) * variances[0]
+        kept = pca.components_[variances > noise]
+        self.components_ = kept[: X.shape[1] - 1]
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
         X = X.reshape(len(X), -1) - self.mean_

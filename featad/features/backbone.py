@@ -1,7 +1,5 @@
 """Images described by the layers of a frozen network."""
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from functools import partial
@@ -17,12 +15,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from featad.errors import ImageReadError, WeightsChangedError
 from featad.features.cache import FeatureCache
 from featad.features.streaming import stream_features
-from featad.images import check_sources, warn_unread
+from featad.images import check_sources, settle_unread
 
 if TYPE_CHECKING:
     from featad.features.extractor import Extractor
 
-_FORMAT = 1  # raised when the same parameters come to give other features
 _POOLING = ("mean", "std", "max")
 
 
@@ -227,8 +224,8 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageReadError
-            If an image cannot be read and ``on_error="raise"``. What was extracted
-            before is in the cache, if there is one.
+            If an image cannot be read and ``on_error="raise"``, or none can and it is
+            "skip". What was extracted before is in the cache, if there is one.
 
         WeightsChangedError
             If the weights found are not those of ``fit``.
@@ -263,10 +260,9 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
                 unread[rows] = values
             else:
                 features[rows] = values
-        if unread:
-            warn_unread(list(unread.values()))
-            if self.on_error == "skip":
-                features = np.delete(features, list(unread), axis=0)
+        settle_unread(list(unread.values()), len(sources), self.on_error)
+        if self.on_error == "skip":
+            features = np.delete(features, list(unread), axis=0)
         return features
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -320,35 +316,27 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         self, extractor: "Extractor", pixels: np.ndarray
     ) -> Callable[[], np.ndarray]:
         """Start the network on float32 (n, height, width, 3): every image passes."""
-        return extractor.launch(pixels, self._statistics(), self.precision)
-
-    def _preset(self):
-        from featad.weights import preset  # torch: slow to import
-
-        return preset(self.arch)
+        return extractor.launch(pixels, _as_tuple(self.pooling), self.precision)
 
     def _reading(self):
         """Return how images are read, as arguments of `read_image`."""
-        usual = self._preset()
-        size = self._size(usual.crop_size)
+        from featad.weights import preset  # torch: slow to import
+
+        usual = preset(self.arch)
+        size = tuple(int(n) for n in self._size(usual.crop_size))
         reading = {"size": size, "interpolation": usual.interpolation}
         if self.crop:
             reading["crop_from"] = usual.resize_size * max(size) // usual.crop_size
-        return reading | {"max_value": self.max_value}
+        if self.max_value is not None:
+            reading["max_value"] = float(self.max_value)
+        return reading
 
     def _size(self, usual):
         size = usual if self.image_size is None else self.image_size
-        return (int(size),) * 2 if isinstance(size, Integral) else tuple(size)
-
-    def _statistics(self):
-        return (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
-
-    def _layers(self):
-        one = self.layer is None or isinstance(self.layer, str)
-        return (self.layer,) if one else tuple(self.layer)
+        return (size, size) if isinstance(size, Integral) else tuple(size)
 
     def _columns(self, extractor):
-        return extractor.columns(self._reading()["size"], self._statistics())
+        return extractor.columns(self._reading()["size"], _as_tuple(self.pooling))
 
     def _find_extractor(self) -> "Extractor":
         from featad._torch import autocast, resolve_device  # torch: slow to import
@@ -358,7 +346,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         device = resolve_device(self.device)
         autocast(device, self.precision)  # refuses what the device cannot do
         found = find_weights(self.arch, self.weights, self.random_state)
-        return load_extractor(found, self._layers(), device)
+        return load_extractor(found, _as_tuple(self.layer), device)
 
     def _checked_extractor(self) -> "Extractor":
         extractor = self._find_extractor()
@@ -373,25 +361,16 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         return extractor
 
     def _fingerprint(self, extractor):
-        decisive = {
-            "format": _FORMAT,
-            "arch": self.arch,
-            "weights": extractor.fingerprint,
-            "nodes": list(extractor.nodes.values()),
-            "pooling": self._statistics(),
-            "reading": self._reading(),
-            "channels": [self._preset().mean, self._preset().std],
-            "precision": self.precision,
-        }
-        text = json.dumps(decisive, sort_keys=True, default=float)  # numpy's numbers
-        return hashlib.sha256(text.encode()).hexdigest()
+        pooling = _as_tuple(self.pooling)
+        return extractor.identify(self._reading(), pooling, self.precision)
 
     def _check_parameters(self):
         from featad.weights import check_arch  # torch: slow to import
 
         self._validate_params()
         check_arch(self.arch)
-        layers, statistics, size = self._layers(), self._statistics(), self._size(1)
+        layers, statistics = _as_tuple(self.layer), _as_tuple(self.pooling)
+        size = self._size(1)
         if not layers or len(set(layers)) < len(layers):
             self._refuse("layer", "one name or several different ones")
         if not statistics or not set(statistics) <= set(_POOLING):
@@ -405,9 +384,6 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
             f"{getattr(self, parameter)!r}."
         )
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
@@ -416,3 +392,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         tags.requires_fit = False
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _as_tuple(value: Any) -> tuple:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)

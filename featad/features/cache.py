@@ -3,10 +3,11 @@
 import hashlib
 import os
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
-from filelock import BaseFileLock, FileLock
+from filelock import FileLock
 
 from featad.errors import FeatadError
 
@@ -54,18 +55,18 @@ class FeatureCache:
         self._folder = Path(folder).expanduser() / fingerprint[:16]
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with self.lock():
+            with self.locked():
                 pass
         except OSError as error:
             raise self._refusal(error) from error
 
-    def lock(self) -> BaseFileLock:
-        """Return a lock that one process, and in it one thread, holds at a time.
+    def locked(self) -> AbstractContextManager:
+        """Return a context that one thread of one process is in at a time.
 
-        Look again under it, compute what is still missing, store: then nothing is
-        computed twice.
+        Look again in it, compute what is still missing, store: then nothing is computed
+        twice.
         """
-        return FileLock(self._folder / "lock", poll_interval=0.01)
+        return FileLock(self._folder / "lock").acquire(poll_interval=0.01)
 
     def get(self, key: str) -> np.ndarray | None:
         """Return an image's features, float32 (width,); None if absent or damaged."""

@@ -1,9 +1,12 @@
 """A frozen network cut off after the layers that are asked for, and run on a device."""
 
+import hashlib
+import json
 import operator
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +22,7 @@ from featad._torch import autocast
 from featad.features.layers import check_layer, vgg_nodes
 from featad.weights import Weights, preset, read_network
 
+_FORMAT = 1  # raised when the same parameters come to give other features
 _POOL = {  # over the last axis
     "mean": lambda x: x.mean(-1),
     "std": lambda x: x.std(-1, correction=0),
@@ -136,6 +140,33 @@ class Extractor:
                 n_channels = shape[-1]
             columns += [(f"{layer}_{name}", n_channels) for name in pooling]
         return tuple(columns)
+
+    def identify(
+        self, reading: Mapping[str, Any], pooling: Sequence[str], precision: str
+    ) -> str:
+        """Return a digest of everything that decides the features of an image.
+
+        Parameters
+        ----------
+        reading : mapping
+            Arguments of `read_image`, as JSON can hold them.
+
+        pooling, precision
+            As for `launch`.
+        """
+        channels = preset(self.arch)
+        decisive = {
+            "format": _FORMAT,
+            "arch": self.arch,
+            "weights": self.fingerprint,
+            "nodes": list(self.nodes.values()),
+            "pooling": list(pooling),
+            "reading": dict(reading),
+            "channels": [channels.mean, channels.std],
+            "precision": precision,
+        }
+        text = json.dumps(decisive, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def launch(
         self, pixels: np.ndarray, pooling: Sequence[str], precision: str

@@ -12,7 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from featad.errors import ImageReadError
-from featad.images import check_sources, map_images, read_image, warn_unread
+from featad.images import check_sources, map_images, read_image, settle_unread
 
 _POOLING = {"mean": np.mean, "std": np.std, "max": np.max}
 _CHANNELS = {"L": ("",), "RGB": ("red_", "green_", "blue_")}
@@ -165,16 +165,8 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
                 raise row
             else:
                 errors.append(row)
-        if not rows and self.on_error == "skip":
-            raise ImageReadError(
-                errors[0].source,
-                f"{errors[0].reason}; none of the {len(sources)} images could be read",
-            )
-        if self.on_error == "skip":
-            warn_unread(errors, "Left out")
-            return features[rows]
-        warn_unread(errors, "Filled with NaN")
-        return features
+        settle_unread(errors, len(sources), self.on_error)
+        return features[rows] if self.on_error == "skip" else features
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the column names, for instance ``"scale2_line_dark_max"``.

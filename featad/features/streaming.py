@@ -12,7 +12,13 @@ from tqdm import tqdm
 
 from featad.errors import ImageReadError
 from featad.features.cache import FeatureCache
-from featad.images import content_hash, describe_source, map_images, read_image
+from featad.images import (
+    content_hash,
+    describe_source,
+    map_images,
+    read_image,
+    reason_of,
+)
 
 Launch = Callable[[np.ndarray], Callable[[], np.ndarray]]
 """Starts a batch of pixels; what it returns waits for the features."""
@@ -122,8 +128,7 @@ def _contents(source):
     try:
         return Path(source).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ImageReadError(describe_source(source), reason) from error
+        raise ImageReadError(describe_source(source), reason_of(error)) from error
 
 
 def _run(batch, launch, cache, running):
@@ -135,7 +140,7 @@ def _run(batch, launch, cache, running):
             rows, collect = running.popleft()
             yield rows, collect()
         return
-    with cache.lock():  # whoever waited here may find the work done
+    with cache.locked():  # whoever waited here may find the work done
         for image in batch:
             image.known = cache.get(image.key)
         missing = [image for image in batch if image.known is None]

@@ -4,7 +4,7 @@ import os
 
 from sklearn.utils._param_validation import StrOptions
 
-from featad.features.backbone import BackboneFeatures
+from featad.features.backbone import BackboneFeatures, _as_tuple
 from featad.features.layers import VGG_ARCHS, vgg_nodes
 
 
@@ -151,5 +151,5 @@ class VGGFeatures(BackboneFeatures):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         known = vgg_nodes(self.arch)
-        if not set(self._layers()) <= set(known):
+        if not set(_as_tuple(self.layer)) <= set(known):
             self._refuse("layer", f"one or several of {', '.join(known)}")

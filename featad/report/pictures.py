@@ -51,10 +51,15 @@ def plot_histogram(
     edges = np.histogram_bin_edges(np.append(scores, threshold), bins=40)
     for label, name, colour in ((1, "normal", _NORMAL), (-1, "anomalous", _ANOMALOUS)):
         chosen = scores[y == label]
-        axes.hist(chosen, edges, color=colour, alpha=0.7, label=f"{name} ({len(chosen)})")
-    axes.axvline(threshold, color=_INK, linestyle="--", linewidth=1.2, label="threshold")
+        axes.hist(
+            chosen, edges, color=colour, alpha=0.7, label=f"{name} ({len(chosen)})"
+        )
+    axes.axvline(
+        threshold, color=_INK, linestyle="--", linewidth=1.2, label="threshold"
+    )
     axes.set_xlabel("anomaly score")
     axes.set_ylabel("images")
+    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     return _save(figure, path)
 

@@ -1,0 +1,366 @@
+"""Data sets from folders and CSV files, and the record of what a run used."""
+
+import csv
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from featad.errors import DatasetError, ImageReadError
+from featad.images import content_hash, list_images
+
+_PAIRS = (
+    ("normal", "anomaly"),
+    ("normal", "anomalous"),
+    ("normal", "abnormal"),
+    ("good", "bad"),
+    ("good", "defect"),
+    ("good", "defective"),
+    ("ok", "nok"),
+    ("ok", "ng"),
+    ("no", "yes"),
+)
+_LABELS = {"1": 1, "1.0": 1, "-1": -1, "-1.0": -1}
+_LABELS |= {name: 1 for pair in _PAIRS for name in pair[:1] if name != "no"}
+_LABELS |= {name: -1 for pair in _PAIRS for name in pair[1:] if name != "yes"}
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """Images with what is known about them; one entry each in every field.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+
+    images : list of Path, or ndarray of shape (n_samples, height, width[, 3])
+        The images, as every system takes them.
+
+    labels : int64 ndarray of shape (n_samples,)
+        1 normal, -1 anomalous.
+
+    parts : ndarray of str, shape (n_samples,)
+        ``"train"`` or ``"test"``; ``""`` where the data set has no split of its own.
+
+    kinds : ndarray of str, shape (n_samples,)
+        Such as ``"good"``, ``"crack"``.
+
+    masks : list, or None
+        For each image the path of its mask, a bool ndarray of shape (height, width),
+        or None; None if the data set has no masks.
+
+    Examples
+    --------
+    >>> from featad import make_spots_and_lines
+    >>> parts = make_spots_and_lines(4, 2, size=32)
+    >>> len(parts), len(parts.part("train")), parts.labels.tolist()
+    (6, 4, [1, 1, 1, 1, 1, -1])
+    """
+
+    name: str
+    images: Any
+    labels: np.ndarray
+    parts: np.ndarray
+    kinds: np.ndarray
+    masks: list | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def has_split(self) -> bool:
+        """Whether the data set says which images train and which test."""
+        return bool((self.parts != "").any())
+
+    def part(self, name: str) -> "ImageDataset":
+        """Return the images of one part, ``"train"`` or ``"test"``."""
+        chosen = np.flatnonzero(self.parts == name)
+        if len(chosen) == 0:
+            known = ", ".join(sorted(set(self.parts.tolist()) - {""})) or "no parts"
+            raise DatasetError(f"{self.name} has no part {name!r}; it has {known}.")
+        return self.select(chosen)
+
+    def select(self, which: ArrayLike) -> "ImageDataset":
+        """Return some of the images, chosen by indices or by a bool mask."""
+        which = np.arange(len(self))[np.asarray(which)]
+        images = self.images
+        return dataclasses.replace(
+            self,
+            images=images[which]
+            if isinstance(images, np.ndarray)
+            else [images[i] for i in which],
+            labels=self.labels[which],
+            parts=self.parts[which],
+            kinds=self.kinds[which],
+            masks=None if self.masks is None else [self.masks[i] for i in which],
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with the columns path, sha256, label, part and kind.
+
+        Images in memory have a path such as ``image-00012``, their place.
+        """
+        in_memory = isinstance(self.images, np.ndarray)
+        return pd.DataFrame(
+            {
+                "path": [
+                    f"image-{i:05}" if in_memory else str(Path(image).resolve())
+                    for i, image in enumerate(self.images)
+                ],
+                "sha256": [_hash(image) for image in self.images],
+                "label": self.labels,
+                "part": self.parts,
+                "kind": self.kinds,
+            }
+        )
+
+
+def load_folder(
+    path: str | os.PathLike, *, normal: str | None = None, anomaly: str | None = None
+) -> ImageDataset:
+    """Find the images of a data set, and what its folders say about them.
+
+    Parameters
+    ----------
+    path : path-like
+        One of
+
+        - a folder with ``train/good``, ``test/good``, ``test/<kind>`` and, maybe,
+          ``ground_truth/<kind>`` (the layout of MVTec AD);
+        - a folder with two folders, of normal and of anomalous images;
+        - any other folder: all its images, also below, are normal;
+        - a CSV file with the columns ``path`` (relative to the file) and ``label`` (1
+          or normal, -1 or anomalous), and, if wanted, ``split`` or ``part`` (train or
+          test), ``mask``, ``kind`` and ``sha256``, to which the files are held.
+
+    normal, anomaly : str, default=None
+        Names of the two folders. None knows the usual pairs: normal and anomaly, good
+        and bad, ok and nok, no and yes, and a few more.
+
+    Returns
+    -------
+    dataset : ImageDataset
+        ``images`` are paths; none is opened.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or file is missing, holds no images, or is not of these forms.
+
+    References
+    ----------
+    .. [1] Bergmann et al., "MVTec AD", CVPR 2019: the first layout.
+
+    Examples
+    --------
+    >>> from featad import load_folder
+    >>> load_folder("no such folder")
+    Traceback (most recent call last):
+    featad.errors.DatasetError: There is no folder 'no such folder'.
+    """
+    path = Path(path)
+    if path.is_file():
+        return _load_manifest(path)
+    if (normal is None) != (anomaly is None):
+        raise DatasetError("Name both folders, normal=... and anomaly=..., or neither.")
+    if normal is not None:
+        return _load_two(path, normal, anomaly)
+    if (path / "train").is_dir() and (path / "test").is_dir():
+        return _load_mvtec(path)
+    folders = {p.name.lower(): p.name for p in path.glob("*/")} if path.is_dir() else {}
+    for pair in _PAIRS:
+        if all(name in folders for name in pair):
+            return _load_two(path, *(folders[name] for name in pair))
+    images = list_images(path)
+    _refuse_mixture(path, images)
+    return _dataset(path.name, images, "good", "")
+
+
+def save_split(dataset: ImageDataset, path: str | os.PathLike) -> Path:
+    """Record which images a run used, so that it can be repeated.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        What was used.
+
+    path : path-like
+        The CSV file to write: path, sha256, label, part. `load_folder` reads it, and
+        refuses it once an image has changed.
+
+    Returns
+    -------
+    path : Path
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame = dataset.to_frame()[["path", "sha256", "label", "part"]]
+    frame.to_csv(path, index=False, lineterminator="\n")
+    return path
+
+
+def _dataset(name, images, kind, part):
+    """Return images of one kind and one part, or of one each if they are lists."""
+    kinds = np.array([kind] * len(images) if isinstance(kind, str) else kind)
+    parts = np.array([part] * len(images) if isinstance(part, str) else part)
+    labels = np.where(kinds == "good", 1, -1).astype(np.int64)
+    return ImageDataset(name, list(images), labels, parts, kinds)
+
+
+def _refuse_mixture(path, images):
+    """Refuse to call all images normal where folders below say that they are not."""
+    below = [image.relative_to(path).parts[:-1] for image in images]
+    names = {part.lower() for parts in below for part in parts}
+    telling = sorted(names & {"test", "ground_truth", "bad", "defect", "anomaly"})
+    if "good" in names and len({parts[:1] for parts in below}) > 1:
+        telling.append("good beside other folders")
+    if telling:
+        raise DatasetError(
+            f"{str(path)!r} is no folder of normal images alone: below it is "
+            f"{telling[0]}. Give the folder of normal images, the folder that holds "
+            "train and test, or the names of two folders (normal, anomaly)."
+        )
+
+
+def _load_two(path, normal, anomaly):
+    images, kinds = [], []
+    for name, kind in ((normal, "good"), (anomaly, anomaly)):
+        found = list_images(path / name)
+        images += found
+        kinds += [kind] * len(found)
+    return _dataset(path.name, images, kinds, "")
+
+
+def _load_mvtec(path):
+    if not (path / "train" / "good").is_dir():
+        raise DatasetError(
+            f"{str(path)!r} has train and test, but no train/good with normal images."
+        )
+    images = list_images(path / "train" / "good")
+    kinds, parts = ["good"] * len(images), ["train"] * len(images)
+    masks = [None] * len(images)
+    for image in list_images(path / "test"):
+        kind = image.relative_to(path / "test").parts[0]
+        if image.parent == path / "test":
+            raise DatasetError(
+                f"{str(image)!r} lies in test itself; it should lie in test/good or in "
+                "a folder named after its defect."
+            )
+        images.append(image)
+        kinds.append(kind)
+        parts.append("test")
+        masks.append(_mask_of(image, path / "ground_truth" / kind))
+    found = _dataset(path.name, images, kinds, parts)
+    if all(mask is None for mask in masks):
+        return found
+    return dataclasses.replace(found, masks=masks)
+
+
+def _mask_of(image, folder):
+    for stem in (f"{image.stem}_mask", image.stem):
+        for suffix in (".png", image.suffix, ".bmp", ".tif"):
+            if (folder / f"{stem}{suffix}").is_file():
+                return folder / f"{stem}{suffix}"
+    return None
+
+
+def _load_manifest(path):
+    rows = _read_rows(path)
+    if not all(row["path"] for row in rows):
+        raise DatasetError(f"{str(path)!r} has rows with an empty path.")
+    images = [path.parent / row["path"] for row in rows]
+    labels = _manifest_labels(path, [row["label"] for row in rows])
+    parts = [_part(path, row) for row in rows]
+    if any(parts) and not all(parts):
+        raise DatasetError(
+            f"{parts.count('')} of the {len(rows)} rows of {str(path)!r} have no "
+            "split; fill all of them (train or test) or none."
+        )
+    _check_files(path, images, [row.get("sha256", "") for row in rows])
+    usual = ["good" if label == 1 else "anomaly" for label in labels]
+    kinds = [row.get("kind") or kind for row, kind in zip(rows, usual, strict=True)]
+    masks = [path.parent / row["mask"] if row.get("mask") else None for row in rows]
+    return ImageDataset(
+        name=path.name,
+        images=images,
+        labels=labels,
+        parts=np.array(parts),
+        kinds=np.array(kinds),
+        masks=masks if any(masks) else None,
+    )
+
+
+def _read_rows(path) -> Sequence[dict[str, str]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = [str(name).strip() for name in reader.fieldnames or []]
+            reader.fieldnames = columns
+            rows = [
+                {k: (v or "").strip() for k, v in row.items() if k} for row in reader
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"Cannot read {str(path)!r} as CSV: {error}.") from error
+    missing = [name for name in ("path", "label") if name not in columns]
+    if missing:
+        raise DatasetError(
+            f"{str(path)!r} has no column {missing[0]!r}; a manifest has the columns "
+            "path,label[,split][,mask]."
+        )
+    if not rows:
+        raise DatasetError(f"{str(path)!r} lists no images.")
+    return rows
+
+
+def _manifest_labels(path, texts):
+    names = [text.lower() for text in texts]
+    if set(names) <= {"0", "1", "0.0", "1.0"} and set(names) & {"0", "0.0"}:
+        raise DatasetError(
+            f"{str(path)!r} has labels 0 and 1. Labels are 1 (normal) and -1 "
+            "(anomalous): replace 1 by -1 and then 0 by 1 if 1 means anomalous."
+        )
+    unknown = [text for text in texts if text.lower() not in _LABELS]
+    if unknown:
+        raise DatasetError(
+            f"{str(path)!r} has the label {unknown[0]!r}; labels are 1 (or normal, "
+            "good, ok) and -1 (or anomalous, anomaly, bad, defect, nok)."
+        )
+    return np.array([_LABELS[name] for name in names], dtype=np.int64)
+
+
+def _part(path, row):
+    part = (row.get("split") or row.get("part") or "").lower()
+    if part not in ("train", "test", ""):
+        raise DatasetError(
+            f"{str(path)!r} has the split {part!r}; it should be train, test or empty."
+        )
+    return part
+
+
+def _check_files(path, images, hashes):
+    missing = [image for image in images if not image.is_file()]
+    if missing:
+        raise DatasetError(
+            f"{len(missing)} of the {len(images)} images that {str(path)!r} lists are "
+            f"missing; first: {str(missing[0])!r}."
+        )
+    for image, expected in zip(images, hashes, strict=True):
+        if expected and _hash(image) != expected:
+            raise DatasetError(
+                f"{str(image)!r} is not the image that {str(path)!r} recorded: its "
+                "sha256 is another."
+            )
+
+
+def _hash(image):
+    try:
+        return content_hash(image)
+    except ImageReadError:  # it will fail again, by name, where it is read
+        return ""

@@ -1,0 +1,117 @@
+"""IDX files, the format of MNIST and Fashion-MNIST, gzipped or not."""
+
+import gzip
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from featad.errors import DatasetError
+
+_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def read_idx(path: str | os.PathLike) -> np.ndarray:
+    """Read an IDX file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; whether it is gzipped is seen from its first bytes.
+
+    Returns
+    -------
+    array : ndarray
+        Of the shape and type that the file's header states, in native byte order.
+
+    Raises
+    ------
+    DatasetError
+        If the file is missing, is no IDX file, or is shorter or longer than its header
+        says.
+
+    References
+    ----------
+    .. [1] LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998:
+       the file format.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"Cannot read {str(path)!r}: {error}.") from error
+    n_axes = data[3] if len(data) >= 4 else 0
+    if data[:2] != b"\0\0" or len(data) < 4 + 4 * n_axes or data[2] not in _TYPES:
+        raise DatasetError(
+            f"{str(path)!r} is no IDX file: it begins with {data[:4]!r}."
+        )
+    shape = tuple(np.frombuffer(data, ">u4", n_axes, offset=4).tolist())
+    dtype = np.dtype(_TYPES[data[2]])
+    found = len(data) - 4 - 4 * n_axes
+    expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if found != expected:
+        raise DatasetError(
+            f"{str(path)!r} is damaged: its header promises an array of shape {shape}, "
+            f"{expected} bytes, but {found} follow."
+        )
+    values = np.frombuffer(data, dtype, offset=4 + 4 * n_axes).reshape(shape)
+    return values.astype(dtype.newbyteorder("="))
+
+
+def load_idx(
+    folder: str | os.PathLike, part: str = "train"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read images and labels of an MNIST-like data set.
+
+    Parameters
+    ----------
+    folder : path-like
+        Holds ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and
+        ``t10k-...``, with or without ``.gz``. Of a part of the training set, a name
+        may begin with more: ``train5k-images-idx3-ubyte.gz``.
+
+    part : {"train", "test"}, default="train"
+        Which half.
+
+    Returns
+    -------
+    images : uint8 ndarray of shape (n_samples, height, width)
+
+    labels : uint8 ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    DatasetError
+        If a file is missing or damaged, there are several that fit, or images and
+        labels are not of one number.
+    """
+    prefixes = {"train": "train", "test": "t10k"}
+    if part not in prefixes:
+        raise ValueError(f"part must be 'train' or 'test', but is {part!r}.")
+    folder = Path(folder)
+    images = read_idx(_find(folder, prefixes[part], "images-idx3-ubyte"))
+    labels = read_idx(_find(folder, prefixes[part], "labels-idx1-ubyte"))
+    if len(images) != len(labels):
+        raise DatasetError(
+            f"{str(folder)!r} has {len(images)} {part} images, but {len(labels)} "
+            "labels."
+        )
+    return images, labels
+
+
+def _find(folder, prefix, kind):
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {str(folder)!r}.")
+    for name in (f"{prefix}-{kind}", f"{prefix}-{kind}.gz"):
+        if (folder / name).exists():
+            return folder / name
+    near = [p for p in sorted(folder.glob(f"{prefix}*-{kind}*")) if p.is_file()]
+    if len(near) != 1:
+        found = f"{len(near)} that might be meant" if near else "none like it"
+        raise DatasetError(
+            f"There is no {prefix}-{kind}[.gz] in {str(folder)!r}, and {found}."
+        )
+    return near[0]

@@ -1,0 +1,235 @@
+import copy
+import re
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from sklearn.covariance import LedoitWolf
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import normalize
+
+from featad.features import (
+    BACKBONES,
+    BackboneFeatures,
+    VGGFeatures,
+    default_layers,
+    extractor,
+    layer_names,
+)
+from featad.features.layers import VGG_ARCHS, vgg_nodes
+from featad.weights import find_weights, load_network
+
+CPU = torch.device("cpu")
+CHEAP = ("squeezenet1_1", "resnet18", "mobilenet_v3_large", "efficientnet_b0")
+
+
+@pytest.fixture(autouse=True)
+def few_loaded_networks():
+    yield
+    extractor._cache.clear()
+
+
+def hooked(network, x, *names):
+    """Return copies of what modules of an untouched network put out."""
+    seen = {}
+
+    def keep(name, module, inputs, output):
+        seen[name] = output.clone()
+
+    for name in names:
+        module = network.get_submodule(name)
+        module.register_forward_hook(lambda *args, name=name: keep(name, *args))
+    with torch.inference_mode():
+        network(x)
+    return seen
+
+
+def photos(n=2, seed=0, size=(50, 40)):
+    rng = np.random.default_rng(seed)
+    return [
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+        for _ in range(n)
+    ]
+
+
+@pytest.mark.parametrize("arch", VGG_ARCHS)
+def test_vgg_features_equal_torchvisions_forward_pass(arch, monkeypatch):
+    network, fingerprint = load_network(arch, None)
+    monkeypatch.setattr(
+        extractor, "read_network", lambda _: (copy.deepcopy(network), fingerprint)
+    )
+    nodes = vgg_nodes(arch)
+    last = list(nodes)[-1]
+    layers = ("fc7", "fc6", "conv1_1", last)
+    prepare = torchvision.models.get_model_weights(arch).DEFAULT.transforms(
+        crop_size=32, resize_size=36
+    )
+    x = torch.stack([prepare(photo) for photo in photos()])
+    # a hook on a ReLU sees its output, on a network that works in place as well
+    seen = hooked(network, x, *[nodes[name] for name in layers])
+    expected = [seen[nodes[name]] for name in layers]
+    expected = torch.cat([v if v.ndim == 2 else v.mean((2, 3)) for v in expected], 1)
+
+    features = VGGFeatures(arch, layer=layers, weights=None, image_size=32, crop=True)
+    np.testing.assert_allclose(
+        features.transform(photos()), expected, rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_vgg16_equals_torchvisions_forward_pass_at_its_own_size():
+    network, _ = load_network("vgg16", None)
+    prepare = torchvision.models.VGG16_Weights.DEFAULT.transforms()
+    images = photos(size=(300, 400))
+    x = torch.stack([prepare(image) for image in images])
+    expected = hooked(network, x, "classifier.4")["classifier.4"]
+    features = VGGFeatures(weights=None, crop=True).fit_transform(images)
+    assert features.shape == (2, 4096)
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.data
+def test_pretrained_features_equal_torchvisions_forward_pass(real_weights):
+    network = torchvision.models.squeezenet1_1()
+    network.load_state_dict(torch.load(real_weights, weights_only=True))
+    prepare = torchvision.models.SqueezeNet1_1_Weights.DEFAULT.transforms()
+    images = photos(size=(300, 260))
+    x = torch.stack([prepare(image) for image in images])
+    expected = hooked(network.eval(), x, "features.9")["features.9"].mean((2, 3))
+    features = BackboneFeatures(
+        "squeezenet1_1", weights=real_weights, layer="features.9", crop=True
+    )
+    np.testing.assert_allclose(
+        features.transform(images), expected, rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("arch", "layer"),
+    [
+        ("resnet18", "layer1.0.bn2"),
+        ("vgg11", "features.0"),
+        ("densenet121", "features.norm5"),
+        ("efficientnet_b0", "features.2.1.stochastic_depth"),
+    ],
+)
+def test_later_work_in_place_leaves_a_layer_alone(arch, layer):
+    network, _ = load_network(arch, None)
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    expected = hooked(network, x, layer)[layer]
+    loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
+    with torch.inference_mode():
+        assert torch.equal(loaded._cut(x)[layer], expected)
+
+
+@pytest.mark.parametrize("arch", CHEAP)
+def test_by_default_a_layer_is_what_enters_the_classifying_one(arch):
+    network, _ = load_network(arch, None)
+    kind = torch.nn.Conv2d if arch.startswith("squeeze") else torch.nn.Linear
+    classify = [m for m in network.modules() if type(m) is kind][-1]
+    seen = []
+    classify.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
+    x = torch.rand(1, 3, 64, 64)
+    loaded = extractor.load_extractor(find_weights(arch, None), (None,), CPU)
+    with torch.inference_mode():
+        network(x)
+        (output,) = loaded._cut(x).values()
+    assert torch.equal(output, seen[0])
+
+
+def test_tokens_of_a_transformer_are_pooled():
+    network, _ = load_network("vit_b_32", None)
+    prepare = torchvision.models.ViT_B_32_Weights.DEFAULT.transforms()
+    image = photos(1, size=(240, 260))
+    expected = hooked(network, prepare(image[0])[None], "encoder.ln")["encoder.ln"]
+    features = BackboneFeatures(
+        "vit_b_32", layer="encoder.ln", weights=None, crop=True
+    ).transform(image)
+    np.testing.assert_allclose(features, expected.mean(1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arch", "layer"),
+    [("swin_t", "features.1"), ("convnext_tiny", "features.1.0.block.3")],
+)
+def test_maps_with_channels_last_are_pooled_over_positions(arch, layer):
+    network, _ = load_network(arch, None)
+    x = torch.rand(1, 3, 64, 64)
+    expected = hooked(network, x, layer)[layer].mean((1, 2))
+    loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
+    pixels = x * loaded._std + loaded._mean
+    pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+    features = loaded.launch(pixels, ("mean",), "float32")()
+    np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
+    assert loaded.columns((64, 64), ("mean",)) == ((f"{layer}_mean", len(features[0])),)
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [
+        arch if arch in CHEAP else pytest.param(arch, marks=pytest.mark.slow)
+        for arch in BACKBONES
+    ],
+)
+def test_default_layers_give_finite_features(images, arch):
+    last, middle = default_layers(arch)
+    for layer, pooling in ((last, "mean"), (middle, ("mean", "std", "max"))):
+        features = BackboneFeatures(
+            arch, layer=layer, pooling=pooling, weights=None, image_size=64
+        )
+        columns = features.fit_transform(images[:2])
+        assert np.isfinite(columns).all()
+        assert (columns.std(axis=0) > 0).any()
+
+
+def test_middle_layers_have_a_sixteenth_of_the_size():
+    for arch in CHEAP:
+        layer = default_layers(arch)[1]
+        loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
+        shape = loaded._measure((256, 256))[layer]
+        assert 14 <= shape[-1] <= 16, arch
+
+
+def test_a_network_without_default_layers_is_refused():
+    with pytest.raises(ValueError, match="layer_names"):
+        default_layers("vit_b_16")
+
+
+@pytest.mark.parametrize("arch", VGG_ARCHS)
+def test_names_of_the_paper_are_relus_in_torchvision(arch):
+    with torch.device("meta"):
+        network = torchvision.models.get_model(arch)
+    nodes = vgg_nodes(arch)
+    relus = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.ReLU)
+    ]
+    assert sorted(nodes.values()) == sorted(relus)
+    assert len(nodes) == int(re.search(r"\d+", arch).group()) - 1
+
+
+def test_layer_names_hold_nodes_and_blocks():
+    names = layer_names("resnet18")
+    assert {"layer1", "layer1.0", "layer1.0.conv1", "flatten", "fc"} <= set(names)
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_mid_layer_statistics_find_defects_of_magnetic_tiles(real_data, real_weights):
+    folder = real_data / "magnetic_tile"
+    train = sorted((folder / "train" / "good").iterdir())
+    test = sorted((folder / "test").glob("*/*"))
+    features = BackboneFeatures(
+        "squeezenet1_1",
+        weights=real_weights,
+        layer="features.9",
+        pooling=("mean", "std", "max"),
+    )
+    normal, tested = (normalize(features.transform(part)) for part in (train, test))
+    distance = LedoitWolf().fit(normal).mahalanobis(tested)
+    anomalous = [path.parent.name != "good" for path in test]
+    assert roc_auc_score(anomalous, distance) == pytest.approx(0.981, abs=0.002)

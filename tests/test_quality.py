@@ -1,0 +1,103 @@
+"""What the systems reach on real images; each figure beside the line it must beat."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import IsolationForest
+from sklearn.model_selection import GridSearchCV
+from sklearn.svm import OneClassSVM
+
+import featad
+
+pytestmark = [pytest.mark.data, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def tiles(real_data):
+    dataset = featad.load_folder(real_data / "magnetic_tile")
+    train = np.flatnonzero(dataset.parts == "train")
+    return dataset, [(train, np.flatnonzero(dataset.parts == "test"))]
+
+
+@pytest.fixture(scope="module")
+def tile_table(tiles, real_weights):
+    dataset, cv = tiles
+    name = "squeezenet1_1-stats-mahalanobis"
+    systems = {
+        "ImageNet": featad.build(name, weights=real_weights),
+        "random": featad.build(name, weights=None),
+        "one-class SVM": featad.build("squeezenet1_1-ocsvm", weights=real_weights),
+    }
+    return featad.compare(systems, dataset.images, dataset.labels, cv=cv)
+
+
+def test_statistics_of_a_middle_layer_reach_0975_on_magnetic_tiles(tile_table):
+    assert tile_table.loc["ImageNet", "auroc"] >= 0.975
+
+
+def test_pretrained_features_beat_random_ones_by_far(tile_table):
+    assert tile_table.loc["ImageNet", "auroc"] > tile_table.loc["random", "auroc"] + 0.2
+
+
+def test_statistics_beat_the_last_layer_with_a_one_class_svm(tile_table):
+    table = tile_table["auroc"]
+    assert table["ImageNet"] > table["one-class SVM"]
+
+
+def test_a_table_system_reaches_097_on_contaminated_mnist(real_data):
+    images, labels = featad.load_idx(real_data / "mnist", "test")
+    digits = featad.one_vs_rest(
+        images, labels, normal=0, contamination=0.05, random_state=0
+    )
+    train, test = (np.flatnonzero(digits.parts == part) for part in ("train", "test"))
+    systems = {
+        name: featad.build(name)
+        for name in ("pixels-pca", "pixels-kmeans", "pixels-knn")
+    }
+    table = featad.compare(systems, digits.images, digits.labels, cv=[(train, test)])
+    assert table["auroc"].max() >= 0.97
+
+
+def test_grid_search_ranks_as_compare_does_from_one_cache(
+    tiles, real_weights, tmp_path
+):
+    dataset, _ = tiles
+    normal = np.flatnonzero(dataset.parts == "train")[:90]
+    defects = np.flatnonzero(dataset.labels == -1)[::8]
+    few = dataset.select(np.concatenate([normal, defects]))
+    detectors = [
+        OneClassSVM(nu=0.05),
+        featad.KMeansDistance(random_state=0),
+        IsolationForest(n_estimators=200, random_state=0),
+    ]
+    system = featad.build(
+        "squeezenet1_1-ocsvm", weights=real_weights, cache=tmp_path, image_size=96
+    )
+    features = [
+        system["features"],
+        featad.build(
+            "squeezenet1_1-stats-knn",
+            weights=real_weights,
+            cache=tmp_path,
+            image_size=96,
+        )["features"],
+    ]
+    cv = featad.OneClassKFold(3, random_state=0)
+    search = GridSearchCV(
+        system,
+        {"features": features, "detector": detectors},
+        scoring=featad.anomaly_roc_auc,
+        cv=cv,
+        n_jobs=2,
+        refit=False,
+    ).fit(few.images, few.labels)
+
+    entries = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "lock"]
+    assert len(entries) == 2 * len(few)  # two layers; one entry an image, each
+    systems = {
+        str(i): clone(system).set_params(**parameters)
+        for i, parameters in enumerate(search.cv_results_["params"])
+    }
+    table = featad.compare(systems, few.images, few.labels, cv=cv)
+    ours = search.cv_results_["mean_test_score"]
+    np.testing.assert_allclose(ours, table.loc[list(systems), "auroc"], atol=1e-3)
