@@ -1,10 +1,10 @@
 """Named systems: ``<features>-<scorer>`` to a scikit-learn Pipeline."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import OneClassSVM
 
+from featad import detectors
 from featad.detectors import (
     KMeansDistance,
     Mahalanobis,
@@ -31,6 +32,7 @@ RECOMMENDED = "vgg16-stats-mahalanobis"
 """What ``featad fit`` takes without ``--system``: the best of the cheap systems."""
 
 _STATS = "stats-"
+_IMAGES = "images"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Scorer:
 
     Attributes
     ----------
-    detector : estimator
-        The unfitted last step.
+    make : callable
+        Returns the unfitted last step.
 
     summary : str
         One line on what "strange" means here.
@@ -55,7 +57,7 @@ class Scorer:
         Parameters worth trying, for ``GridSearchCV``.
     """
 
-    detector: Any
+    make: Callable[[], Any]
     summary: str
     source: str
     whiten: bool = False
@@ -64,40 +66,40 @@ class Scorer:
 
 SCORERS: dict[str, Scorer] = {
     "ocsvm": Scorer(
-        OneClassSVM(nu=0.05),
+        lambda: OneClassSVM(nu=0.05),
         "outside the boundary of a one-class SVM",
         "Schölkopf et al. 2001",
         whiten=True,
         grid={"detector__nu": [0.01, 0.05, 0.2], "detector__gamma": ["scale", 0.01]},
     ),
     "kmeans": Scorer(
-        KMeansDistance(n_clusters=8),
+        lambda: KMeansDistance(n_clusters=8),
         "far from every k-means centre",
         "MacQueen 1967",
         whiten=True,
         grid={"detector__n_clusters": [1, 4, 8, 16]},
     ),
     "iforest": Scorer(
-        IsolationForest(n_estimators=200),
+        lambda: IsolationForest(n_estimators=200),
         "isolated by few random splits",
         "Liu et al. 2008",
         whiten=True,
         grid={"detector__max_samples": [64, 256], "detector__max_features": [0.5, 1.0]},
     ),
     "lof": Scorer(
-        LocalOutlierFactor(n_neighbors=20, novelty=True),
+        lambda: LocalOutlierFactor(n_neighbors=20, novelty=True),
         "in a sparser place than its neighbours",
         "Breunig et al. 2000",
         grid={"detector__n_neighbors": [5, 20, 50]},
     ),
     "mahalanobis": Scorer(
-        Mahalanobis(),
+        Mahalanobis,
         "far from the mean, in units of the shrunk covariance",
         "Ledoit and Wolf 2004; Rippel et al. 2021",
         grid={"reduce": ["passthrough", PCA(0.97), PCA(0.997)]},
     ),
     "knn": Scorer(
-        NearestNeighbours(n_neighbors=1),
+        lambda: NearestNeighbours(n_neighbors=1),
         "far from its nearest normal neighbour",
         "Ramaswamy et al. 2000; Bergman et al. 2020",
         whiten=True,
@@ -107,7 +109,7 @@ SCORERS: dict[str, Scorer] = {
         },
     ),
     "pca": Scorer(
-        PCAReconstruction(n_components=0.97),
+        lambda: PCAReconstruction(n_components=0.97),
         "badly rebuilt from the principal components",
         "Shyu et al. 2003",
         grid={"detector__n_components": [0.8, 0.9, 0.97]},
@@ -115,6 +117,53 @@ SCORERS: dict[str, Scorer] = {
 }
 
 STATS_SCORERS = ("mahalanobis", "knn")
+
+LEARNED: dict[str, Scorer] = {
+    "autoencoder": Scorer(
+        lambda: detectors.AutoEncoder(),  # by name: importing torch takes seconds
+        "badly rebuilt by an autoencoder",
+        "Hinton and Salakhutdinov 2006",
+        grid={"detector__latent_dim": [8, 16, 32], "detector__noise": [0.0, 0.1, 0.3]},
+    ),
+    "unet": Scorer(
+        lambda: detectors.UNetAutoEncoder(),
+        "changed by a U-Net that was taught to repair images",
+        "Ronneberger et al. 2015",
+        grid={"detector__corruption": ["noise", "mixed"]},
+    ),
+    "improved": Scorer(
+        lambda: detectors.ImprovedAutoEncoder(),
+        "badly rebuilt, and far from the mean code",
+        "Cheng et al. 2021",
+        grid={"detector__weight": [0.0, 0.1, 1.0], "detector__trim": [0.0, 0.1]},
+    ),
+    "inpainting": Scorer(
+        lambda: detectors.Inpainting(),
+        "badly guessed from its surroundings",
+        "Nguyen et al. 2021",
+        grid={"detector__hole": [0.2, 0.3]},
+    ),
+    "vae": Scorer(
+        lambda: detectors.VAE(),
+        "badly rebuilt by a variational autoencoder, or unlikely",
+        "Kingma and Welling 2014; An and Cho 2015",
+        grid={"detector__latent_dim": [8, 16, 32], "detector__beta": [0.5, 1.0]},
+    ),
+    "restoration": Scorer(
+        lambda: detectors.VAERestoration(),
+        "moved far on its way to what a variational autoencoder thinks likely",
+        "Chen et al. 2020",
+        grid={"detector__tv_weight": [None, 0.1, 0.4]},
+    ),
+    "perceptual": Scorer(
+        lambda: detectors.PerceptualAutoEncoder(),
+        "badly rebuilt in the eyes of a frozen network",
+        "Shvetsova et al. 2021",
+        grid={"detector__latent_dim": [16, 32, 64]},
+    ),
+}
+"""Detectors that train networks on the images, and map where they are odd."""
+
 _PLAIN_FEATURES = {
     "pixels": "grey pixels at 32 x 32: the trivial baseline",
     "filters": "a fixed bank of texture filters: needs no pretrained weights",
@@ -144,9 +193,9 @@ def list_systems() -> list[SystemInfo]:
     ['MacQueen 1967']
     """
     systems = []
-    for features in [*BACKBONES, *_PLAIN_FEATURES]:
+    for features in [*BACKBONES, *_PLAIN_FEATURES, _IMAGES]:
         for prefix in ("", _STATS):
-            for kind, scorer in SCORERS.items():
+            for kind, scorer in (SCORERS | LEARNED).items():
                 name = f"{features}-{prefix}{kind}"
                 if _is_system(features, prefix + kind):
                     systems.append(SystemInfo(name, scorer.summary, scorer.source))
@@ -159,7 +208,10 @@ def describe_features() -> dict[str, str]:
         arch: f"frozen {arch}; stats-: mean, std and max of {default_layers(arch)[1]}"
         for arch in BACKBONES
     }
-    return networks | _PLAIN_FEATURES
+    images = {
+        _IMAGES: "the images themselves at 64 x 64, for detectors that learn them"
+    }
+    return networks | _PLAIN_FEATURES | images
 
 
 def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipeline:
@@ -173,7 +225,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     name : str
         ``<features>-<scorer>``, as ``featad list`` prints them: ``"vgg16-ocsvm"`` takes
         the last fully connected layer, ``"vgg16-stats-mahalanobis"`` the mean, standard
-        deviation and maximum of a middle layer.
+        deviation and maximum of a middle layer, ``"images-vae"`` the images.
 
     random_state : int or None, default=0
         Seeds every step that is random.
@@ -207,7 +259,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
             ("features", _features(features, stats=kind.startswith(_STATS))),
             ("normalize", _normalizer(features)),
             ("reduce", PCA(0.97, whiten=True) if scorer.whiten else "passthrough"),
-            ("detector", clone(scorer.detector)),
+            ("detector", scorer.make()),
         ]
     )
     own = system["features"].get_params()
@@ -250,6 +302,8 @@ def default_grid(name: str) -> dict[str, list]:
 
 
 def _is_system(features, kind):
+    if features == _IMAGES:
+        return kind in LEARNED
     if kind.startswith(_STATS):
         return features in BACKBONES and kind[len(_STATS) :] in STATS_SCORERS
     return (features in BACKBONES or features in _PLAIN_FEATURES) and kind in SCORERS
@@ -258,7 +312,7 @@ def _is_system(features, kind):
 def _parse(name):
     features, _, kind = name.partition("-")
     if _is_system(features, kind):
-        return features, kind, SCORERS[kind.removeprefix(_STATS)]
+        return features, kind, (SCORERS | LEARNED)[kind.removeprefix(_STATS)]
     near = get_close_matches(name, [system.name for system in list_systems()], n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "see `featad list`."
     raise ValueError(f"There is no system {name!r}: {hint}")
@@ -269,6 +323,8 @@ def _features(features, *, stats):
         return ImageReader(size=32, mode="L", flatten=True)
     if features == "filters":
         return FilterBankFeatures()
+    if features == _IMAGES:
+        return ImageReader(size=64)
     last, middle = default_layers(features)
     network = VGGFeatures if features.startswith("vgg") else BackboneFeatures
     if stats:
@@ -277,7 +333,7 @@ def _features(features, *, stats):
 
 
 def _normalizer(features):
-    if features == "pixels":
+    if features in ("pixels", _IMAGES):
         return "passthrough"
     # filter responses have units of their own; network activations share one
     return StandardScaler() if features == "filters" else Normalizer()

@@ -89,29 +89,29 @@ def build_system(
     """Return the named system with the options of `add_system` applied."""
     from featad.registry import build
 
-    arch = name.partition("-")[0]
-    overrides = dict(args.set)
-    takes = build(name)["features"].get_params()
-    options = {
-        "weights": _weights_of(arch, args.weights),
-        "device": args.device,
-        "cache": args.cache,
-        "verbose": verbose,
-    }
-    # pixels and filters need no weights and no device
-    overrides |= {key: value for key, value in options.items() if key in takes}
-    return build(name, random_state=args.seed, **overrides)
+    takes = build(name).get_params()
+    options = {"device": args.device, "cache": args.cache, "verbose": verbose}
+    overrides = {}
+    for step in ("features", "detector"):  # pixels need no weights, tables no device
+        arch = takes.get(f"{step}__arch")
+        chosen = options | {"weights": _weights_of(arch, args.weights)}
+        overrides |= {f"{step}__{key}": value for key, value in chosen.items()}
+    overrides = {key: value for key, value in overrides.items() if key in takes}
+    return build(name, random_state=args.seed, **(overrides | dict(args.set)))
 
 
 def check_weights_names(args: argparse.Namespace, names: list[str]) -> None:
     """Refuse ``--weights ARCH=FILE`` for an architecture that no system has."""
-    archs = {name.partition("-")[0] for name in names}
+    from featad.registry import build
+
+    systems = [build(name).get_params() for name in names]
+    archs = {s[k] for s in systems for k in s if k.endswith("__arch")}
     for choice in args.weights:
         arch = _arch_of(choice)
         if arch and arch not in archs:
             raise ValueError(
                 f"--weights {choice} names the architecture {arch!r}, but the systems "
-                f"stand on {', '.join(sorted(archs))}."
+                f"stand on {', '.join(sorted(archs)) or 'none'}."
             )
 
 

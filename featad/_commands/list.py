@@ -19,6 +19,7 @@ def add_parser(commands: Any) -> None:
 def run(args: Namespace) -> int:
     """Print the systems."""
     from featad.registry import (
+        LEARNED,
         RECOMMENDED,
         SCORERS,
         STATS_SCORERS,
@@ -40,10 +41,11 @@ def run(args: Namespace) -> int:
     for name, summary in features.items():
         print(f"  {name:<{width}}  {summary}")
     print("\nSCORER: strange is what lies ...")
-    for name, scorer in SCORERS.items():
+    for name, scorer in (SCORERS | LEARNED).items():
         print(f"  {name:<{width}}  {scorer.summary} ({scorer.source})")
     print(
         f"\nstats- goes with {' and '.join(STATS_SCORERS)}: mean, std and max of a "
-        "middle layer of a network\ninstead of its last fully connected layer."
+        "middle layer of a network\ninstead of its last fully connected layer. images- "
+        f"goes with {', '.join(LEARNED)}."
     )
     return 0

@@ -1,0 +1,178 @@
+"""Learned detectors beside their untrained selves, PCA and the nearest neighbour.
+
+Images go in at 64 pixels, MNIST and Fashion-MNIST at their own 28. Every detector has
+its defaults; one seed. Where there are masks, maps are judged pixel by pixel.
+"""
+
+import argparse
+import sys
+import time
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+import featad
+from benchmarks._report import DATA, SQUEEZENET, heading, markdown_table, write
+from featad.images import read_image
+from featad.metrics import auroc, bootstrap_interval
+from featad.pixel_metrics import aupro, pixel_auroc
+from featad.registry import LEARNED
+
+SIZE = 64
+
+
+def main() -> None:
+    """Run one data set after the other; each writes ``results/learned_NAME.md``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", help="names of data sets", default=())
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    for name, load in DATASETS.items():
+        if args.only and name not in args.only:
+            continue
+        try:
+            train, test, y, masks, protocol = load()
+        except featad.errors.DatasetError as error:
+            print(f"{name}: skipped, {error}", file=sys.stderr)
+            continue
+        rows = []
+        for label, detector in _detectors():
+            rows.append(_row(label, detector, train, test, y, masks))
+            print(name, *rows[-1], file=sys.stderr)
+        write(f"learned_{name}.md", _text(name, protocol, rows, args.threads))
+
+
+def _detectors():
+    yield "PCA-32 reconstruction", featad.PCAReconstruction(32)
+    yield "nearest neighbour", featad.NearestNeighbours()
+    for kind, scorer in LEARNED.items():
+        detector = scorer.make().set_params(random_state=0)
+        if kind == "perceptual":
+            if not SQUEEZENET.exists():
+                continue
+            detector.set_params(
+                arch="squeezenet1_1", weights=str(SQUEEZENET), layer="features.4"
+            )
+        yield kind, detector
+
+
+def _row(name, detector, train, test, y, masks):
+    start = time.perf_counter()
+    detector.fit(train)
+    fitted = time.perf_counter()
+    scores = featad.anomaly_scores(detector, test)
+    seconds = time.perf_counter() - fitted
+    low, high = bootstrap_interval(auroc, y, scores)
+    row = [name, f"{auroc(y, scores):.3f}", f"{low:.3f} to {high:.3f}"]
+    untrained = "-"
+    if "max_epochs" in detector.get_params():
+        fresh = clone(detector).set_params(max_epochs=0)
+        untrained = f"{auroc(y, featad.anomaly_scores(fresh.fit(train), test)):.3f}"
+    row.append(untrained)
+    if masks is not None:
+        maps = hasattr(detector, "anomaly_map") and detector.anomaly_map(test)
+        figures = ["-", "-"]
+        if maps is not False:
+            figures = [f"{pixel_auroc(masks, maps):.3f}", f"{aupro(masks, maps):.3f}"]
+        row += figures
+    return [*row, f"{fitted - start:.0f}", f"{len(test) / seconds:.0f}"]
+
+
+def _text(name, protocol, rows, threads):
+    header = ["detector", "AUROC", "95 % interval", "untrained"]
+    if len(rows[0]) > 6:
+        header += ["pixel AUROC", "AUPRO"]
+    header += ["fit s", "images/s"]
+    text = heading(f"Learned detectors: {name}", "benchmarks.learned")
+    return f"{text}\n{protocol} {threads} thread(s).\n\n{markdown_table(header, rows)}"
+
+
+def _digits(n_test=2000):
+    images, labels = featad.load_idx(DATA / "mnist", "test")
+    order = np.random.default_rng(0).permutation(len(images))
+    return images[order] / np.float32(255), labels[order], n_test
+
+
+def _digit_8():
+    images, labels, n_test = _digits()
+    eights = np.flatnonzero(labels == 8)
+    train = eights[: len(eights) // 2]
+    test = np.setdiff1d(np.arange(len(images)), train)[:n_test]
+    y = np.where(labels[test] == 8, 1, -1)
+    protocol = (
+        f"MNIST's test set: trained on half of its eights ({len(train)}), tested on "
+        f"{len(test)} of the other images, drawn at random."
+    )
+    return images[train], images[test], y, None, protocol
+
+
+def _nine_digits():
+    images, labels = featad.load_idx(DATA / "mnist", "train")
+    train = images[labels != 0] / np.float32(255)
+    test, test_labels, n_test = _digits()
+    y = np.where(test_labels[:n_test] != 0, 1, -1)
+    protocol = (
+        f"MNIST, one digit anomalous: trained on {len(train)} images of 1 to 9, tested "
+        f"on {n_test} of the test set, zeros being anomalous."
+    )
+    return train, test[:n_test], y, None, protocol
+
+
+def _fashion():
+    images, labels = featad.load_idx(DATA / "fashion_mnist", "train")
+    train = images[labels == 0][:500] / np.float32(255)
+    test, kinds = featad.load_idx(DATA / "fashion_mnist", "test")
+    chosen = np.random.default_rng(0).permutation(len(test))[:2000]
+    y = np.where(kinds[chosen] == 0, 1, -1)
+    protocol = (
+        "Fashion-MNIST, one kind normal: trained on 500 T-shirts, tested on 2,000 of "
+        "the test set."
+    )
+    return train, test[chosen] / np.float32(255), y, None, protocol
+
+
+def _inspection(folder):
+    dataset = featad.load_folder(DATA / folder)
+    train, test = dataset.part("train"), dataset.part("test")
+    read = featad.ImageReader(size=SIZE).fit_transform
+    masks = [
+        np.zeros((SIZE, SIZE), dtype=bool)
+        if mask is None
+        else read_image(mask, mode="L", size=SIZE)[..., 0] > 0.5
+        for mask in test.masks
+    ]
+    protocol = (
+        f"Its own split: {len(train)} good images to train on, {len(test)} to test on, "
+        f"{(test.labels == -1).sum()} of them with defects."
+    )
+    return read(train.images), read(test.images), test.labels, masks, protocol
+
+
+def _brain_mri():
+    dataset = featad.load_folder(DATA / "brain_mri", normal="no", anomaly="yes")
+    normal = np.random.default_rng(0).permutation(np.flatnonzero(dataset.labels == 1))
+    train, rest = normal[:70], normal[70:]
+    test = np.concatenate([rest, np.flatnonzero(dataset.labels == -1)])
+    images = featad.ImageReader(size=SIZE, mode="L").fit_transform(dataset.images)
+    protocol = (
+        f"Trained on {len(train)} slices without a tumour, tested on the other "
+        f"{len(rest)} and the {len(test) - len(rest)} with one."
+    )
+    return images[train], images[test], dataset.labels[test], None, protocol
+
+
+DATASETS = {
+    "digit_8": _digit_8,
+    "nine_digits": _nine_digits,
+    "fashion": _fashion,
+    "hazelnut": lambda: _inspection("mvtec_reduced/hazelnut"),
+    "transistor": lambda: _inspection("mvtec_reduced/transistor"),
+    "brain_mri": _brain_mri,
+    "magnetic_tile": lambda: _inspection("magnetic_tile"),
+}
+
+
+if __name__ == "__main__":
+    main()

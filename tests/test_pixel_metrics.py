@@ -1,0 +1,74 @@
+"""AUROC and per-region overlap of anomaly maps."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import label
+
+from featad.pixel_metrics import aupro, pixel_auroc
+
+RNG = np.random.default_rng(0)
+
+
+def _masks():
+    masks = np.zeros((3, 16, 16), dtype=bool)
+    masks[0, 2:5, 2:5] = masks[0, 9:15, 8:15] = True
+    masks[1, 4:6, 3:12] = True
+    return masks
+
+
+def test_a_perfect_map_scores_one():
+    masks = _masks()
+    assert pixel_auroc(masks, masks.astype(float)) == 1
+    assert aupro(masks, masks.astype(float)) == pytest.approx(1)
+
+
+def test_an_inverted_map_scores_zero():
+    masks = _masks()
+    assert pixel_auroc(masks, 1 - masks.astype(float)) == 0
+    assert aupro(masks, 1 - masks.astype(float)) == pytest.approx(0)
+
+
+def test_a_random_map_is_at_chance():
+    masks = np.zeros((40, 32, 32), dtype=bool)
+    masks[:, 5:15, 5:15] = True
+    maps = RNG.random(masks.shape)
+    assert pixel_auroc(masks, maps) == pytest.approx(0.5, abs=0.02)
+    assert aupro(masks, maps) == pytest.approx(0.15, abs=0.02)
+
+
+def test_a_constant_map_is_at_chance():
+    assert aupro(_masks(), np.zeros((3, 16, 16)), max_fpr=1) == pytest.approx(0.5)
+
+
+def test_small_regions_count_as_much_as_large_ones():
+    masks = _masks()[:1]
+    only_small = np.zeros((1, 16, 16))
+    only_small[0, 2:5, 2:5] = 1
+    only_large = masks.astype(float) - only_small
+    low = aupro(masks, only_small)
+    assert low == pytest.approx(aupro(masks, only_large))
+
+
+def test_the_overlap_equals_its_definition():
+    masks, maps = _masks(), RNG.random((3, 16, 16)).round(2) + 0.5 * _masks()
+    thresholds = np.unique(maps)[::-1]
+    fpr, pro = [0.0], [0.0]
+    for threshold in thresholds:
+        shares = []
+        for mask, one in zip(masks, maps, strict=True):
+            regions, n_regions = label(mask, np.ones((3, 3)))
+            for region in range(1, n_regions + 1):
+                shares.append((one[regions == region] >= threshold).mean())
+        fpr.append((maps[~masks] >= threshold).mean())
+        pro.append(np.mean(shares))
+    grid = np.linspace(0, 0.3, 20_001)
+    expected = np.interp(grid, fpr, pro).mean()
+    assert aupro(masks, maps) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("metric", [pixel_auroc, aupro])
+def test_what_does_not_fit_is_refused(metric):
+    with pytest.raises(ValueError, match="shape of its mask"):
+        metric(_masks(), np.zeros((3, 8, 8)))
+    with pytest.raises(ValueError, match="Some pixels must be anomalous"):
+        metric(np.zeros((2, 4, 4)), np.zeros((2, 4, 4)))
