@@ -99,7 +99,8 @@ def _digit_8():
     images, labels, n_test = _digits()
     eights = np.flatnonzero(labels == 8)
     train = eights[: len(eights) // 2]
-    test = np.setdiff1d(np.arange(len(images)), train)[:n_test]
+    others = np.setdiff1d(np.arange(len(images)), train)
+    test = np.random.default_rng(1).permutation(others)[:n_test]
     y = np.where(labels[test] == 8, 1, -1)
     protocol = (
         f"MNIST's test set: trained on half of its eights ({len(train)}), tested on "

@@ -29,13 +29,11 @@ _HOMES = {
     "detectors": [
         "AutoEncoder",
         "ImprovedAutoEncoder",
-        "Inpainting",
         "KMeansDistance",
         "Mahalanobis",
         "NearestNeighbours",
         "PCAReconstruction",
         "PerceptualAutoEncoder",
-        "UNetAutoEncoder",
         "VAE",
         "VAERestoration",
     ],

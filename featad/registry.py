@@ -125,23 +125,11 @@ LEARNED: dict[str, Scorer] = {
         "Hinton and Salakhutdinov 2006",
         grid={"detector__latent_dim": [8, 16, 32], "detector__noise": [0.0, 0.1, 0.3]},
     ),
-    "unet": Scorer(
-        lambda: detectors.UNetAutoEncoder(),
-        "changed by a U-Net that was taught to repair images",
-        "Ronneberger et al. 2015",
-        grid={"detector__corruption": ["noise", "mixed"]},
-    ),
     "improved": Scorer(
         lambda: detectors.ImprovedAutoEncoder(),
         "badly rebuilt, and far from the mean code",
         "Cheng et al. 2021",
         grid={"detector__weight": [0.0, 0.1, 1.0], "detector__trim": [0.0, 0.1]},
-    ),
-    "inpainting": Scorer(
-        lambda: detectors.Inpainting(),
-        "badly guessed from its surroundings",
-        "Nguyen et al. 2021",
-        grid={"detector__hole": [0.2, 0.3]},
     ),
     "vae": Scorer(
         lambda: detectors.VAE(),

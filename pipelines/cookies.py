@@ -38,7 +38,8 @@ def main(argv=None):
         "auto_encoder": featad.AutoEncoder(**options),
         "u_net": featad.UNetAutoEncoder(corruption="mixed", **options),
     }
-    names = [f"{kind}-{Path(p).stem}" for kind, p in zip(dataset.kinds, dataset.images)]
+    places = zip(dataset.parts, dataset.kinds, dataset.images, strict=True)
+    names = [f"{part}-{kind}-{Path(path).stem}" for part, kind, path in places]
     table = pd.DataFrame(
         {"name": names, "label": dataset.labels, "part": dataset.parts}
     )

@@ -31,6 +31,18 @@ def real_weights() -> Path:
 
 
 @pytest.fixture(scope="session")
+def eights(real_data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return 500 eights to train on, 2,000 digits to test, their labels (8: normal)."""
+    from featad.datasets import load_idx
+
+    train, train_digits = load_idx(real_data / "mnist", "train")
+    test, digits = load_idx(real_data / "mnist", "test")
+    chosen = np.random.default_rng(0).permutation(len(test))[:2000]
+    y = np.where(digits[chosen] == 8, 1, -1)
+    return train[train_digits == 8] / np.float32(255), test[chosen] / np.float32(255), y
+
+
+@pytest.fixture(scope="session")
 def images() -> np.ndarray:
     """Return 24 smooth random images, float32 (24, 8, 8, 3) in [0, 1]."""
     rng = np.random.default_rng(0)

@@ -34,8 +34,6 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "AutoEncoder": {**_TINY_NETWORK, "latent_dim": 2},
     "VAE": {**_TINY_NETWORK, "latent_dim": 2},
     "ImprovedAutoEncoder": {**_TINY_NETWORK, "latent_dim": 2, "warmup_epochs": 1},
-    "Inpainting": {**_TINY_NETWORK, "max_epochs": 10},
-    "UNetAutoEncoder": {**_TINY_NETWORK, "max_epochs": 10},
     "PerceptualAutoEncoder": {
         **_TINY_NETWORK,
         "max_epochs": 30,

@@ -38,11 +38,18 @@ def model(system, tmp_path, images):
 
 @pytest.mark.parametrize("suffix", [".joblib", ".skops"])
 @pytest.mark.parametrize(
-    "name", ["pixels-ocsvm", "filters-iforest", "pixels-mahalanobis"]
+    ("name", "options"),
+    [
+        ("pixels-ocsvm", {}),
+        ("filters-iforest", {}),
+        ("pixels-mahalanobis", {}),
+        ("images-vae", {"size": 16, "detector__max_epochs": 1}),
+    ],
 )
-def test_scores_survive_to_the_last_bit(name, suffix, images, tmp_path):
+def test_scores_survive_to_the_last_bit(name, options, suffix, images, tmp_path):
     pytest.importorskip("skops") if suffix == ".skops" else None
-    system = calibrate(build(name), target_fpr=0.1, random_state=0).fit(images)
+    system = calibrate(build(name, **options), target_fpr=0.1, cv=2, random_state=0)
+    system.fit(images)
     path = tmp_path / f"model{suffix}"
     save(system, path)
     again = load(path)
