@@ -1,7 +1,8 @@
 """Learned detectors beside their untrained selves, PCA and the nearest neighbour.
 
 Images go in at 64 pixels, MNIST and Fashion-MNIST at their own 28. Every detector has
-its defaults; one seed. Where there are masks, maps are judged pixel by pixel.
+its defaults, but for small batches and more epochs where there are few images; one
+seed. Where there are masks, maps are judged pixel by pixel.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from featad.pixel_metrics import aupro, pixel_auroc
 from featad.registry import LEARNED
 
 SIZE = 64
+FEW = {"batch_size": 8, "max_epochs": 100}  # for sets too small to fill many batches
 
 
 def main() -> None:
@@ -38,17 +40,20 @@ def main() -> None:
             print(f"{name}: skipped, {error}", file=sys.stderr)
             continue
         rows = []
-        for label, detector in _detectors():
+        options = FEW if len(train) < 200 else {}
+        if options:
+            protocol += f" {options}, as there are so few."
+        for label, detector in _detectors(options):
             rows.append(_row(label, detector, train, test, y, masks))
             print(name, *rows[-1], file=sys.stderr)
         write(f"learned_{name}.md", _text(name, protocol, rows, args.threads))
 
 
-def _detectors():
+def _detectors(options):
     yield "PCA-32 reconstruction", featad.PCAReconstruction(32)
     yield "nearest neighbour", featad.NearestNeighbours()
     for kind, scorer in LEARNED.items():
-        detector = scorer.make().set_params(random_state=0)
+        detector = scorer.make().set_params(random_state=0, **options)
         if kind == "perceptual":
             if not SQUEEZENET.exists():
                 continue
