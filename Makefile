@@ -20,6 +20,7 @@ bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.learned
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info featad-demo

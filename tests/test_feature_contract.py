@@ -6,8 +6,6 @@ from ast import literal_eval
 from inspect import getdoc, signature
 
 import pytest
-from sklearn.base import clone
-from sklearn.utils import estimator_checks
 
 from featad.features import BackboneFeatures, VGGFeatures
 
@@ -21,39 +19,6 @@ def small(**parameters):
         "image_size": 32,
     }
     return BackboneFeatures(**(defaults | parameters))
-
-
-ESTIMATORS = [
-    small(image_size=20),
-    VGGFeatures("vgg11", layer="conv4_2", weights=None, image_size=20),
-]
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        "check_estimator_cloneable",
-        "check_estimator_tags_renamed",
-        "check_valid_tag_types",
-        "check_estimator_repr",
-        "check_no_attributes_set_in_init",
-        "check_do_not_raise_errors_in_init_or_set_params",
-        "check_mixin_order",
-        "check_parameters_default_constructible",
-        "check_get_params_invariance",
-        "check_set_params",
-        "check_complex_data",
-        "check_estimators_empty_data_messages",
-        "check_estimator_sparse_tag",
-        "check_estimator_sparse_array",
-        "check_estimator_sparse_matrix",
-        "check_fit1d",
-    ],
-)
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
-def test_scikit_learn_check(estimator, check):
-    check = getattr(estimator_checks, check)
-    check(type(estimator).__name__, clone(estimator))
 
 
 @pytest.mark.parametrize("cls", [BackboneFeatures, VGGFeatures])

@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import estimator_checks, get_tags
+from sklearn.utils import get_tags
 
 from featad.base import anomaly_scores
 from featad.datasets import make_spots_and_lines
@@ -21,26 +21,6 @@ from featad.detectors import Mahalanobis
 from featad.errors import ImageReadError, ImageReadWarning
 from featad.features import FilterBankFeatures
 from featad.metrics import auroc
-
-CHECKS = [
-    "check_estimator_cloneable",
-    "check_estimator_tags_renamed",
-    "check_valid_tag_types",
-    "check_estimator_repr",
-    "check_no_attributes_set_in_init",
-    "check_do_not_raise_errors_in_init_or_set_params",
-    "check_mixin_order",
-    "check_parameters_default_constructible",
-    "check_get_params_invariance",
-    "check_set_params",
-    "check_complex_data",
-    "check_estimators_empty_data_messages",
-    "check_estimator_sparse_tag",
-    "check_estimator_sparse_array",
-    "check_estimator_sparse_matrix",
-    "check_fit1d",
-    "check_param_validation",
-]
 
 
 @pytest.fixture
@@ -68,13 +48,6 @@ def maxima(image):
         name.removeprefix("scale2_").removesuffix("_max"): value
         for name, value in zip(bank.get_feature_names_out(), row, strict=True)
     }
-
-
-@pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_scikit_learn_contract(check):
-    estimator = FilterBankFeatures(size=8, scales=(1.0,))
-    getattr(estimator_checks, check)("FilterBankFeatures", estimator)
 
 
 def test_tags_tell_what_it_takes():

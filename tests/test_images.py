@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import estimator_checks
 
 from featad.detectors import KMeansDistance
 from featad.errors import DatasetError, ImageReadError, ImageReadWarning
@@ -355,29 +354,3 @@ def test_the_reader_has_column_names_for_pandas(images):
     reader = ImageReader(size=2, mode="L", flatten=True).set_output(transform="pandas")
     frame = reader.fit_transform(images)
     assert list(frame.columns) == list(reader.get_feature_names_out())
-
-
-IMAGE_CHECKS = [
-    "check_estimator_cloneable",
-    "check_estimator_tags_renamed",
-    "check_valid_tag_types",
-    "check_estimator_repr",
-    "check_no_attributes_set_in_init",
-    "check_do_not_raise_errors_in_init_or_set_params",
-    "check_mixin_order",
-    "check_parameters_default_constructible",
-    "check_get_params_invariance",
-    "check_set_params",
-    "check_complex_data",
-    "check_estimators_empty_data_messages",
-    "check_estimator_sparse_tag",
-    "check_estimator_sparse_array",
-    "check_estimator_sparse_matrix",
-    "check_fit1d",
-    "check_param_validation",
-]
-
-
-@pytest.mark.parametrize("name", IMAGE_CHECKS)
-def test_the_reader_passes_scikit_learns_checks_for_image_transformers(name):
-    getattr(estimator_checks, name)("ImageReader", ImageReader())
