@@ -141,7 +141,10 @@ LEARNED: dict[str, Scorer] = {
         lambda: detectors.VAERestoration(),
         "moved far on its way to what a variational autoencoder thinks likely",
         "Chen et al. 2020",
-        grid={"detector__tv_weight": [None, 0.1, 0.4]},
+        grid={
+            "detector__tv_weight": [None, 0.1, 0.4],
+            "detector__n_components": [1, 6],
+        },
     ),
     "perceptual": Scorer(
         lambda: detectors.PerceptualAutoEncoder(),

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.distributions import Normal, kl_divergence
 
 from featad.base import anomaly_scores
 from featad.detectors import PCAReconstruction, VAERestoration
-from featad.detectors.vae_restoration import _variation
+from featad.detectors.vae_restoration import _bound, _Mixture, _variation
 from featad.losses import total_variation
 from featad.metrics import auroc
 
@@ -169,3 +170,50 @@ def test_it_finds_other_digits_among_eights(eights):
         auroc(y, anomaly_scores(one, X)) for one in (trained, untrained, pca)
     )
     assert found > max(0.9, before + 0.1, line)
+
+
+def test_the_divergence_from_a_mixture_of_one_is_torchs():
+    torch.manual_seed(0)
+    prior = _Mixture(1, 3)
+    prior.log_variances.data.normal_()
+    mean, log_variance = torch.randn(2, 5, 3)
+    code = Normal(mean, torch.exp(0.5 * log_variance))
+    single = Normal(prior.means[0], torch.exp(0.5 * prior.log_variances[0]))
+    expected = kl_divergence(code, single).sum(dim=1)
+    torch.testing.assert_close(prior(mean, log_variance), expected)
+
+
+def test_the_divergence_from_a_mixture_is_bounded_from_above_and_close():
+    torch.manual_seed(0)
+    prior = _Mixture(4, 2)
+    prior.means.data *= 3
+    mean, log_variance = torch.randn(20, 2), torch.full((20, 2), -2.0)
+    code = Normal(mean, torch.exp(0.5 * log_variance))
+    z = code.sample((20000,))
+    near = Normal(prior.means, 1.0).log_prob(z[:, :, None]).sum(dim=-1)
+    mixture = torch.logsumexp(near, dim=-1) - np.log(4)
+    sampled = (code.log_prob(z).sum(dim=-1) - mixture).mean(dim=0)
+    bound = prior(mean, log_variance)
+    assert (bound > sampled - 0.05).all()
+    assert (bound - sampled).mean() < 0.2 * sampled.mean()
+
+
+def test_codes_at_the_means_of_a_mixture_cost_no_more_than_to_name_the_component():
+    prior = _Mixture(2, 3)
+    prior.means.data = torch.tensor([[4.0] * 3, [-4.0] * 3])
+    divergence = prior(prior.means, torch.zeros(2, 3))
+    torch.testing.assert_close(divergence, torch.full((2,), np.log(2)).float())
+
+
+def test_restoration_under_a_mixture_never_gets_worse():
+    detector = build(n_components=3).fit(bars(80, 0))
+    x, u = restore(detector, bars(12, 1))
+    nets, variance = detector.networks_, detector.statistics_["variance"]
+    with torch.no_grad():
+        before, after = (
+            error + 2 * variance * kl + 0.05 * _variation(x - z)
+            for z in (x, u)
+            for error, kl in [_bound(nets, z)]
+        )
+    assert (after <= before).all()
+    assert (after < before).any()
