@@ -29,11 +29,13 @@ _HOMES = {
     "detectors": [
         "AutoEncoder",
         "ImprovedAutoEncoder",
+        "Inpainting",
         "KMeansDistance",
         "Mahalanobis",
         "NearestNeighbours",
         "PCAReconstruction",
         "PerceptualAutoEncoder",
+        "UNetAutoEncoder",
         "VAE",
         "VAERestoration",
     ],

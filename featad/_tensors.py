@@ -93,6 +93,42 @@ def to_device(value: Any, device: torch.device) -> Any:
     )
 
 
+def spatial_size(x: Tensor) -> tuple[int, ...]:
+    """Return (height, width) of a batch of images, (n_features,) of a table."""
+    return tuple(x.shape[2:] if x.ndim == 4 else x.shape[1:])
+
+
+def random_boxes(x: Tensor, sides: tuple[float, float], rng: torch.Generator) -> Tensor:
+    """Return one random box of each image, or run of features of each row.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, channels, height, width) or (n, n_features)
+
+    sides : tuple of float
+        Shortest and longest side, as shares of the image's; at least one pixel.
+
+    rng : torch.Generator
+        On the device of ``x``.
+
+    Returns
+    -------
+    inside : Tensor of shape (n, 1, height, width) or (n, n_features), bool
+    """
+    n, size = len(x), spatial_size(x)
+    low, high = sides
+    inside = torch.ones(n, *size, dtype=torch.bool, device=x.device)
+    for axis, length in enumerate(size):
+        side, start = torch.rand(2, n, 1, generator=rng, device=x.device)
+        side = (length * (low + (high - low) * side)).round().clamp(1, length)
+        start = (start * (length - side + 1)).floor()
+        place = torch.arange(length, device=x.device)
+        along = (place >= start) & (place < start + side)  # (n, length)
+        shape = [length if k == axis else 1 for k in range(len(size))]
+        inside &= along.view(n, *shape)
+    return inside[:, None] if x.ndim == 4 else inside
+
+
 def pack_networks(
     nets: dict[str, nn.Module], frozen: Sequence[str]
 ) -> dict[str, dict[str, np.ndarray] | str]:

@@ -131,6 +131,18 @@ LEARNED: dict[str, Scorer] = {
         "Cheng et al. 2021",
         grid={"detector__weight": [0.0, 0.1, 1.0], "detector__trim": [0.0, 0.1]},
     ),
+    "unet": Scorer(
+        lambda: detectors.UNetAutoEncoder(),
+        "rebuilt otherwise from under strong noise by a U-Net",
+        "Ronneberger et al. 2015; Vincent et al. 2008",
+        grid={"detector__noise": [1.0, 2.0], "detector__skips": ["none", "all"]},
+    ),
+    "inpainting": Scorer(
+        lambda: detectors.Inpainting(),
+        "not to be guessed from what lies around it",
+        "Nguyen et al. 2021",
+        grid={"detector__hole": [0.2, 0.3, 0.5]},
+    ),
     "vae": Scorer(
         lambda: detectors.VAE(),
         "badly rebuilt by a variational autoencoder, or unlikely",

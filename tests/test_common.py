@@ -42,6 +42,14 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
         "layer": "features.1",
         "weights": None,
     },
+    "UNetAutoEncoder": {
+        **_TINY_NETWORK,
+        "depth": 2,
+        "max_epochs": 20,
+        "lr": 0.01,
+        "noise": 0.5,
+    },
+    "Inpainting": {**_TINY_NETWORK, "max_epochs": 20, "lr": 0.01},
     "VAERestoration": {**_TINY_NETWORK, "latent_dim": 2, "n_steps": 5},
 }
 

@@ -1,0 +1,192 @@
+"""Strange is what a U-Net, taught to undo strong noise, rebuilds otherwise."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+
+from featad._tensors import random_boxes
+from featad.descent import same_noise
+from featad.losses import RECONSTRUCTION, error_map, reduce_map, relative_score
+from featad.networks import unet
+from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+
+_IMAGE_NOISE, _TABLE_NOISE = 2.0, 0.5
+
+
+class UNetAutoEncoder(TorchDetector):
+    """Score an image by how a U-Net rebuilds it from under strong noise.
+
+    Parameters
+    ----------
+    skips : {"none", "inner", "all"}, default="inner"
+        Which levels hand their features past the bottleneck: none, the innermost one,
+        or all. See the warning under Notes.
+
+    corruption : {"none", "noise", "boxes", "patches", "mixed"}, default="noise"
+        What is done to the inputs in training, while the target stays clean: nothing,
+        normal noise, one box set to a single value, one box pasted from another
+        sample, or noise and then, by chance, a value, a patch or neither. Noise is
+        added when scoring, too.
+
+    noise : float or None, default=None
+        Standard deviation of the noise, in the inputs' unit: images in [0, 1], tables
+        standardised. None: 2 for images, so that little but what all images share can
+        be made out, and 0.5 for tables.
+
+    n_draws : int, default=4
+        Draws of noise when scoring; the reconstruction is the mean of theirs.
+
+    box : float in (0, 1], default=0.5
+        Longest side of a box, as a share of the image's; the shortest is a quarter of
+        it.
+
+    loss : {"mse", "l1", "ssim", "ms-ssim"}, default="mse"
+        The error that is minimised, and that scores. The last two need images.
+
+    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
+        How the errors of the pixels, or features, become the sample's: the mean of all,
+        of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
+        in [0, 1] divided by the mean square (``"l1"``: mean) of their own pixels.
+
+    width : int, default=8
+        Channels at full size; they double at every halving. A dense layer has 8 times
+        as many units.
+
+    depth : int, default=3
+        Halvings of an image, or hidden layers before the innermost.
+
+    Notes
+    -----
+    Warning: a U-Net with ``skips="all"`` can learn to copy. Its skip at full size needs
+    no bottleneck, so ``corruption="none"`` ends near the identity, which rebuilds
+    anomalies as well as anything else: the error is then low everywhere and says
+    little. Few skips alone are no narrow bottleneck either, as the innermost features
+    hold more numbers than a small image has pixels. Under strong noise, which hides
+    the anomalies too, the identity is a bad answer whatever the skips.
+
+    Tables: boxes are runs of neighbouring features.
+
+    Differs from the paper, which segments: the output is the image itself.
+
+    References
+    ----------
+    .. [1] Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical
+       image segmentation", MICCAI 2015.
+    .. [2] Vincent et al., "Extracting and composing robust features with denoising
+       autoencoders", ICML 2008: corrupted inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import UNetAutoEncoder
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> detector = UNetAutoEncoder(random_state=0).fit(X)
+    >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "skips": [StrOptions({"none", "inner", "all"})],
+        "corruption": [StrOptions({"none", "noise", "boxes", "patches", "mixed"})],
+        "noise": [Interval(Real, 0, None, closed="left"), None],
+        "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "box": [Interval(Real, 0, 1, closed="right")],
+        "loss": [StrOptions(set(RECONSTRUCTION))],
+        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        skips="inner",
+        *,
+        corruption="noise",
+        noise=None,
+        n_draws=4,
+        box=0.5,
+        loss="mse",
+        score_by="relative",
+        width=8,
+        depth=3,
+        batch_size=16,
+        lr=2e-3,
+        max_epochs=30,
+        **options,
+    ):
+        super().__init__(batch_size=batch_size, lr=lr, max_epochs=max_epochs, **options)
+        self.skips = skips
+        self.corruption = corruption
+        self.noise = noise
+        self.n_draws = n_draws
+        self.box = box
+        self.loss = loss
+        self.score_by = score_by
+        self.width = width
+        self.depth = depth
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        if len(shape) == 1 and "ssim" in self.loss:
+            raise ValueError(
+                f"UNetAutoEncoder(loss={self.loss!r}) needs images, got a table."
+            )
+        size = {"width": self.width, "depth": self.depth}
+        return {"unet": unet(shape, skips=self.skips, norm="layer", **size)}
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        rebuilt = nets["unet"](self._corrupted(x, t.rng))
+        yield ("unet",), RECONSTRUCTION[self.loss](rebuilt, x)
+
+    def _corrupted(self, x, rng):
+        """Return damaged copies of the samples, each damaged by itself."""
+        damaged = x
+        if self.corruption in ("noise", "mixed"):
+            noise = torch.randn(x.shape, generator=rng, device=x.device)
+            damaged = x + self._sigma(x) * noise
+        if self.corruption in ("none", "noise"):
+            return damaged
+        one_each = (len(x), *[1] * (x.ndim - 1))
+        box = random_boxes(x, (0.25 * self.box, self.box), rng)
+        level = torch.rand(one_each, generator=rng, device=x.device)
+        chance = torch.rand(one_each, generator=rng, device=x.device)
+        bounds = {"boxes": (1, 1), "patches": (0, 1), "mixed": (1 / 3, 2 / 3)}
+        erased, pasted = bounds[self.corruption]
+        patch = self._displaced(x.roll(1, dims=0), rng)
+        damaged = torch.where(box & (chance < erased), level, damaged)
+        return torch.where(box & (chance >= erased) & (chance < pasted), patch, damaged)
+
+    def _displaced(self, x, rng):
+        dims = tuple(range(2 if x.ndim == 4 else 1, x.ndim))
+        shifts = [
+            int(torch.randint(x.shape[d], (), generator=rng, device=x.device))
+            for d in dims
+        ]
+        return x.roll(shifts, dims)
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        error = self._map_of(nets, x, t)
+        if self.score_by == "relative" and self._in_unit_range:
+            return relative_score(self.loss, error, x)
+        how = "mean" if self.score_by == "relative" else self.score_by
+        return reduce_map(error, how)
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return error_map(self.loss, self._rebuilt(nets, x, t.rng), x)
+
+    def _rebuilt(self, nets, x, rng):
+        """Return what the network makes of the samples under the noise it knows."""
+        if self.corruption not in ("noise", "mixed"):
+            return nets["unet"](x)
+        total = 0.0
+        for _ in range(self.n_draws):
+            noise = same_noise(len(x), x.shape[1:], rng)
+            total = total + nets["unet"](x + self._sigma(x) * noise)
+        return total / self.n_draws
+
+    def _sigma(self, x):
+        if self.noise is not None:
+            return self.noise
+        return _IMAGE_NOISE if x.ndim == 4 else _TABLE_NOISE
