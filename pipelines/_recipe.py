@@ -1,7 +1,10 @@
-"""What the VGG recipes share: their arguments, and fit, report, save."""
+"""What the recipes share: arguments, where data lie, a split, and fit, report, save."""
 
 import argparse
+import dataclasses
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -17,6 +20,32 @@ def run(main):
         main()
     except featad.errors.FeatadError as error:
         sys.exit(f"error: {error}")
+
+
+def data_folder(name):
+    """Return the folder of a data set of ``data/README.md``."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("FEATAD_DATA", beside)) / name
+    if not folder.is_dir():
+        raise featad.errors.DatasetError(
+            f"There is no folder {str(folder)!r}. data/README.md says where to get it; "
+            "put it there, set FEATAD_DATA to the folder that holds it, or give --data."
+        )
+    return folder
+
+
+def with_parts(dataset, *, random_state=0):
+    """Return a data set whose images train or test: its own split, or a drawn one.
+
+    Drawn, 70 % of the normal images train; the others and all anomalies test.
+    """
+    if dataset.has_split:
+        return dataset
+    normal = np.flatnonzero(dataset.labels == 1)
+    normal = np.random.default_rng(random_state).permutation(normal)
+    parts = np.full(len(dataset), "test", dtype="<U5")
+    parts[normal[: round(0.7 * len(normal))]] = "train"
+    return dataclasses.replace(dataset, parts=parts)
 
 
 def parse_arguments(description, argv=None):

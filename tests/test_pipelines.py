@@ -1,15 +1,20 @@
 """The recipes run as written, on tiny images with random weights."""
 
+import gzip
 import importlib
+import json
 import shutil
+import struct
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 import featad
 from featad.datasets import make_spots_and_lines
+from pipelines._recipe import run
 
 FOLDER = Path(__file__).resolve().parents[1] / "pipelines"
 RECIPES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
@@ -78,3 +83,72 @@ def test_compare_sets_three_detectors_on_two_layers_side_by_side(
     printed = capsys.readouterr().out
     for name in ("one-class SVM", "k-means distance", "isolation forest"):
         assert printed.count(name) == 2
+
+
+@pytest.fixture
+def clothes(tmp_path):
+    """Return a folder of IDX files: ten kinds, each a bar of its own height."""
+    rng = np.random.default_rng(0)
+    for name, n in (("train", 8), ("t10k", 4)):
+        labels = np.repeat(np.arange(10, dtype=np.uint8), n)
+        images = rng.integers(0, 60, (len(labels), 12, 12), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[: label + 1] += 150
+        for array, kind in ((images, "images-idx3"), (labels, "labels-idx1")):
+            head = bytes([0, 0, 8, array.ndim])
+            head += struct.pack(f">{array.ndim}I", *array.shape)
+            path = tmp_path / f"{name}-{kind}-ubyte.gz"
+            path.write_bytes(gzip.compress(head + array.tobytes()))
+    return tmp_path
+
+
+def test_fashion_one_class_tells_seen_kinds_from_an_unseen_one(clothes, capsys):
+    table = _recipe("fashion_one_class")(["--data", str(clothes), "--max-epochs", "1"])
+    assert list(table.columns) == ["seen kinds", "unseen kind 8"]
+    assert len(table) == 4
+    assert table.loc["logistic regression, labels", "seen kinds"] > 0.9
+    assert "unseen kind 8" in capsys.readouterr().out
+
+
+def test_cookies_writes_scores_overlays_configuration_and_split(parts, tmp_path):
+    options = ["--size", "16", "--max-epochs", "1", "-o", str(tmp_path)]
+    _recipe("cookies")(["--data", str(parts), *options])
+    table = pd.read_csv(tmp_path / "scores.csv")
+    assert len(table) == 24
+    assert table.name.is_unique
+    assert {"auto_encoder", "u_net", "k_means"} <= set(table.columns)
+    assert json.loads((tmp_path / "config.json").read_text())["versions"]["featad"]
+    assert len(pd.read_csv(tmp_path / "split.csv")) == 24
+    pictures = sorted((tmp_path / "overlays" / "u_net").glob("*.png"))
+    assert [path.stem for path in pictures] == sorted(table.name)
+    reds = [(np.asarray(Image.open(p)) == (255, 0, 0)).all(axis=2) for p in pictures]
+    assert 0 < np.mean(reds) < 0.5
+
+
+def test_k_means_of_cookies_sees_the_pooled_bottleneck():
+    images = np.random.default_rng(0).random((5, 16, 16, 1), dtype=np.float32)
+    detector = featad.UNetAutoEncoder(max_epochs=0, width=4, depth=2, random_state=0)
+    unet = detector.fit(images).networks_["unet"]
+    features = importlib.import_module("pipelines.cookies").bottleneck(unet, images)
+    assert features.shape == (5, 16 * 2 * 2)
+
+
+def test_brain_mri_draws_the_strangest_slices_with_their_maps(parts, tmp_path, capsys):
+    data = _two_folders(parts, tmp_path / "data")
+    (data / "good").rename(data / "no")
+    (data / "bad").rename(data / "yes")
+    options = ["--size", "16", "--max-epochs", "1", "--n-pictures", "3"]
+    arguments = ["--data", str(data), *options, "-o", str(tmp_path / "out")]
+    scores = _recipe("brain_mri")(arguments)
+    assert {"VAE restoration", "untrained", "PCA reconstruction"} <= set(scores)
+    assert capsys.readouterr().out.count("AUROC") == 4
+    with Image.open(tmp_path / "out" / "strangest.png") as sheet:
+        assert sheet.size == (3 * 16 * 2, 2 * 16 * 2)
+
+
+@pytest.mark.parametrize("name", ["cookies", "fashion_one_class", "brain_mri"])
+def test_a_recipe_without_data_says_where_to_get_it(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATAD_DATA", str(tmp_path / "none"))
+    arguments = [] if name == "fashion_one_class" else ["-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match="data/README.md says where to get it"):
+        run(lambda: _recipe(name)(arguments))
