@@ -56,8 +56,10 @@ def _systems(image_size):
         systems[f"pixels-{kind}"] = featad.build(f"pixels-{kind}")
         systems[f"filters-{kind}"] = featad.build(f"filters-{kind}")
     for kind in KINDS:
-        name = f"squeezenet1_1-{kind}"
-        systems[f"{name}, random weights"] = featad.build(name, weights=None, **size)
+        systems[f"mini-{kind}"] = featad.build(f"mini-{kind}", **size)
+        for name in (f"mini-{kind}", f"squeezenet1_1-{kind}"):
+            system = featad.build(name, weights=None, **size)
+            systems[f"{name}, random weights"] = system
         if SQUEEZENET.exists():
             weights = str(SQUEEZENET)
             systems[f"{name}, ImageNet"] = featad.build(name, weights=weights, **size)

@@ -1,7 +1,8 @@
-"""Images per second of featad's features beside a plain torchvision loop.
+"""Images per second of featad's features: beside a plain torchvision loop, and alone.
 
-Both sides read the same JPEG files, resize them the same way, run the same network in
-float32, and take turns in one run; the ratio is of the medians.
+Beside the loop both sides read the same JPEG files, resize them the same way and run
+the same network in float32. Alone, each network gets arrays of its own size, so that
+nothing is read or resized. All take turns in one run; ratios are of the medians.
 """
 
 import argparse
@@ -14,18 +15,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.models import get_model
 from torchvision.transforms import functional as F
 
 import featad
 from benchmarks._report import heading, markdown_table, write
-from featad.weights import preset
+from featad.weights import load_network, preset
 
 
 def main() -> None:
     """Measure and write ``results/speed.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--archs", nargs="+", default=["vgg16", "squeezenet1_1"])
+    parser.add_argument(
+        "--archs", nargs="+", default=["vgg16", "vgg_mini", "squeezenet1_1"]
+    )
     parser.add_argument("--n-images", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
@@ -34,34 +36,44 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = _write_images(Path(folder), args.n_images)
         for arch in args.archs:
-            ours, theirs = _featad(arch), _plain_loop(arch)
-            seconds = {ours: [], theirs: []}
-            for run in seconds:
-                run(paths[:32])  # warm up: load the network, start the threads
-            for _ in range(args.rounds):
-                for run, times in seconds.items():
-                    start = time.perf_counter()
-                    run(paths)
-                    times.append(time.perf_counter() - start)
-            rate = {r: len(paths) / statistics.median(t) for r, t in seconds.items()}
-            rows.append(
-                [
-                    arch,
-                    f"{rate[ours]:.1f}",
-                    f"{rate[theirs]:.1f}",
-                    f"{rate[ours] / rate[theirs]:.2f}",
-                ]
-            )
-            print(*rows[-1], file=sys.stderr)
+            runs = {"featad": _featad(arch), "loop": _plain_loop(arch)}
+            ours, theirs = _rates(runs, paths, args.rounds).values()
+            row = [arch, f"{ours:.1f}", f"{theirs:.1f}", f"{ours / theirs:.2f}"]
+            rows.append(row)
+            print(*row, file=sys.stderr)
+    arrays = np.random.default_rng(0).random((args.n_images, 224, 224, 3), np.float32)
+    rates = _rates({a: _featad(a) for a in args.archs}, arrays, args.rounds)
+    slowest = min(rates.values())
+    alone = [[a, f"{r:.1f}", f"{r / slowest:.1f}"] for a, r in rates.items()]
     text = heading("Speed of features", "benchmarks.speed")
     text += (
         f"\n{args.n_images} JPEG files of 1024 x 768 pixels to features at 224 pixels, "
         f"float32, {torch.get_num_threads()} threads, median of {args.rounds} rounds. "
-        "The plain loop reads with Pillow and runs torchvision's own model, 32 images "
-        "a batch, one step after the other.\n\n"
+        "The plain loop reads with Pillow and runs the same model, 32 images a batch, "
+        "one step after the other.\n\n"
     )
     header = ["network", "featad, images/s", "plain torchvision, images/s", "ratio"]
-    write("speed.md", text + markdown_table(header, rows))
+    text += markdown_table(header, rows)
+    text += (
+        f"\nThe networks alone, {args.n_images} arrays of 224 x 224 pixels, 32 a "
+        "batch, to the default layer (fc7 of a VGG), float32, median of "
+        f"{args.rounds} rounds in one run:\n\n"
+    )
+    header = ["network", "images/s", "times the slowest"]
+    write("speed.md", text + markdown_table(header, alone))
+
+
+def _rates(runs, images, n_rounds):
+    """Return images per second of each run, by name; they take turns."""
+    seconds = {name: [] for name in runs}
+    for run in runs.values():
+        run(images[:32])  # warm up: load the network, start the threads
+    for _ in range(n_rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run(images)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: len(images) / statistics.median(t) for name, t in seconds.items()}
 
 
 def _write_images(folder, n_images):
@@ -80,7 +92,7 @@ def _featad(arch):
 
 
 def _plain_loop(arch):
-    network = get_model(arch, weights=None).eval()
+    network = load_network(arch, None)[0]
     settings = preset(arch)
 
     @torch.inference_mode()

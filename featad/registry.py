@@ -28,7 +28,7 @@ from featad.features import (
 )
 from featad.images import ImageReader
 
-RECOMMENDED = "vgg16-stats-mahalanobis"
+RECOMMENDED = "mini-stats-mahalanobis"
 """What ``featad fit`` takes without ``--system``: the best of the cheap systems."""
 
 _STATS = "stats-"
@@ -167,6 +167,7 @@ LEARNED: dict[str, Scorer] = {
 }
 """Detectors that train networks on the images, and map where they are odd."""
 
+_NETWORKS = {"mini" if arch == "vgg_mini" else arch: arch for arch in BACKBONES}
 _PLAIN_FEATURES = {
     "pixels": "grey pixels at 32 x 32: the trivial baseline",
     "filters": "a fixed bank of texture filters: needs no pretrained weights",
@@ -196,7 +197,7 @@ def list_systems() -> list[SystemInfo]:
     ['MacQueen 1967']
     """
     systems = []
-    for features in [*BACKBONES, *_PLAIN_FEATURES, _IMAGES]:
+    for features in [*_NETWORKS, *_PLAIN_FEATURES, _IMAGES]:
         for prefix in ("", _STATS):
             for kind, scorer in (SCORERS | LEARNED).items():
                 name = f"{features}-{prefix}{kind}"
@@ -208,9 +209,10 @@ def list_systems() -> list[SystemInfo]:
 def describe_features() -> dict[str, str]:
     """Return what each name before the first hyphen stands for."""
     networks = {
-        arch: f"frozen {arch}; stats-: mean, std and max of {default_layers(arch)[1]}"
-        for arch in BACKBONES
+        name: f"frozen {arch}; stats-: mean, std and max of {default_layers(arch)[1]}"
+        for name, arch in _NETWORKS.items()
     }
+    networks["mini"] += "; its weights ship with featad"
     images = {
         _IMAGES: "the images themselves at 64 x 64, for detectors that learn them"
     }
@@ -308,8 +310,8 @@ def _is_system(features, kind):
     if features == _IMAGES:
         return kind in LEARNED
     if kind.startswith(_STATS):
-        return features in BACKBONES and kind[len(_STATS) :] in STATS_SCORERS
-    return (features in BACKBONES or features in _PLAIN_FEATURES) and kind in SCORERS
+        return features in _NETWORKS and kind[len(_STATS) :] in STATS_SCORERS
+    return (features in _NETWORKS or features in _PLAIN_FEATURES) and kind in SCORERS
 
 
 def _parse(name):
@@ -328,11 +330,12 @@ def _features(features, *, stats):
         return FilterBankFeatures()
     if features == _IMAGES:
         return ImageReader(size=64)
-    last, middle = default_layers(features)
-    network = VGGFeatures if features.startswith("vgg") else BackboneFeatures
+    arch = _NETWORKS[features]
+    last, middle = default_layers(arch)
+    network = VGGFeatures if arch.startswith("vgg") else BackboneFeatures
     if stats:
-        return network(features, layer=middle, pooling=("mean", "std", "max"))
-    return network(features, layer=last)
+        return network(arch, layer=middle, pooling=("mean", "std", "max"))
+    return network(arch, layer=last)
 
 
 def _normalizer(features):

@@ -1,4 +1,4 @@
-"""Pretrained weights: in torch's own cache, downloaded there, or from a file."""
+"""Pretrained weights: featad's own, in torch's cache, downloaded, or from a file."""
 
 import hashlib
 import os
@@ -9,10 +9,15 @@ from pathlib import Path
 
 import torch
 import torchvision
+from safetensors.torch import load_file
 from torch import nn
 
+from featad import vgg_mini
 from featad._download import download, has_named_hash
-from featad.errors import MissingExtraError, WeightsNotFoundError
+from featad.errors import WeightsNotFoundError
+
+PACKAGED = "vgg_mini"
+"""The network whose weights ship with featad."""
 
 _verified: set["Weights"] = set()  # published files whose hash was checked
 
@@ -55,7 +60,7 @@ class Weights:
     arch : str
         Name of the network.
 
-    kind : {"published", "file", "random"}
+    kind : {"published", "packaged", "file", "random"}
 
     path : Path or None
         The file, unless they are random.
@@ -76,8 +81,11 @@ class WeightsStatus:
 
     Attributes
     ----------
-    arch, url : str
-        The network, and the address of its published weights.
+    arch : str
+        The network.
+
+    url : str or None
+        The address of its published weights; None if they ship with featad.
 
     path : Path
         Where the file belongs.
@@ -90,27 +98,27 @@ class WeightsStatus:
     """
 
     arch: str
-    url: str
+    url: str | None
     path: Path
     is_cached: bool
     size: int | None
 
 
 def check_arch(arch: str) -> None:
-    """Refuse a name that is none of torchvision's classification networks.
+    """Refuse a name that is none of the networks that turn images into features.
 
     Raises
     ------
     ValueError
         With the names that come close.
     """
-    known = torchvision.models.list_models(module=torchvision.models)
+    known = [PACKAGED, *torchvision.models.list_models(module=torchvision.models)]
     if arch not in known:
         near = get_close_matches(str(arch), known, n=3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
         raise ValueError(
-            "arch should be the name of one of torchvision's classification networks, "
-            f"got {arch!r}{hint}"
+            f"arch should be {PACKAGED!r} or the name of one of torchvision's "
+            f"classification networks, got {arch!r}{hint}"
         )
 
 
@@ -120,7 +128,7 @@ def preset(arch: str) -> Preset:
     Parameters
     ----------
     arch : str
-        Name of a torchvision classification network.
+        ``"vgg_mini"``, or the name of a torchvision classification network.
 
     Returns
     -------
@@ -133,6 +141,9 @@ def preset(arch: str) -> Preset:
     >>> preset("vgg16").crop_size
     224
     """
+    if arch == PACKAGED:
+        mean, std, size = vgg_mini.MEAN, vgg_mini.STD, vgg_mini.SIZE
+        return Preset(size, size, vgg_mini.MIN_SIZE, mean, std, "bilinear")
     published = _published(arch)
     transforms = published.transforms()
     return Preset(
@@ -156,12 +167,15 @@ def weights_status(arch: str) -> WeightsStatus:
     Parameters
     ----------
     arch : str
-        Name of a torchvision classification network.
+        ``"vgg_mini"``, or the name of a torchvision classification network.
 
     Returns
     -------
     status : WeightsStatus
     """
+    if arch == PACKAGED:
+        path = vgg_mini.WEIGHTS
+        return WeightsStatus(arch, None, path, True, path.stat().st_size)
     path = _published_path(arch)
     megabytes = _published(arch).meta.get("_file_size")
     size = None if megabytes is None else round(megabytes * 2**20)
@@ -181,12 +195,12 @@ def find_weights(
     Parameters
     ----------
     arch : str
-        Name of a torchvision classification network.
+        ``"vgg_mini"``, or the name of a torchvision classification network.
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, in torch's own cache
-        (``TORCH_HOME/hub/checkpoints``); a .pth, .pt or .safetensors file; None for
-        random weights.
+        (``TORCH_HOME/hub/checkpoints``), or vgg_mini's, which ship with featad; a .pth,
+        .pt or .safetensors file; None for random weights.
 
     random_state : int or None, default=None
         Seeds random weights. None stands for 0: they have to be found again.
@@ -204,7 +218,9 @@ def find_weights(
     check_arch(arch)
     if weights is None:
         return Weights(arch, "random", None, (random_state or 0,))
-    if weights == "default":
+    if weights == "default" and arch == PACKAGED:
+        path, kind = vgg_mini.WEIGHTS, "packaged"
+    elif weights == "default":
         path = _published_path(arch)
         kind = "published"
         if not path.is_file():
@@ -320,17 +336,17 @@ def _build(arch, seed):
         options = {"image_size": preset(arch).min_size}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # the CPU's alone
+        if arch == PACKAGED:
+            return vgg_mini.VGGMini()
         return torchvision.models.get_model(arch, weights=None, **options)
 
 
 def _read_state(path):
     try:
         if path.suffix == ".safetensors":
-            state = _load_safetensors(path)
+            state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except MissingExtraError:
-        raise
     except Exception as error:  # unpickling damaged bytes raises anything at all
         reason = (str(error).strip() or "no reason given").splitlines()[0][:120]
         raise WeightsNotFoundError(
@@ -349,16 +365,6 @@ def _read_state(path):
         for name, value in state.items()
         if not _AUXILIARY.match(name)
     }
-
-
-def _load_safetensors(path):
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise MissingExtraError(
-            "A .safetensors file needs safetensors: pip install 'featad[safe]'."
-        ) from error
-    return load_file(path)
 
 
 def _check_state(state, expected, found):

@@ -27,12 +27,26 @@ def tile_table(tiles, real_weights):
         "ImageNet": featad.build(name, weights=real_weights),
         "random": featad.build(name, weights=None),
         "one-class SVM": featad.build("squeezenet1_1-ocsvm", weights=real_weights),
+        "vgg_mini": featad.build("mini-stats-mahalanobis"),
+        "random vgg_mini": featad.build("mini-stats-mahalanobis", weights=None),
+        "fc7": featad.build("mini-mahalanobis"),
     }
     return featad.compare(systems, dataset.images, dataset.labels, cv=cv)
 
 
 def test_statistics_of_a_middle_layer_reach_0975_on_magnetic_tiles(tile_table):
     assert tile_table.loc["ImageNet", "auroc"] >= 0.975
+
+
+def test_vgg_mini_reaches_097_on_magnetic_tiles_and_random_weights_do_not(tile_table):
+    table = tile_table["auroc"]
+    assert table["vgg_mini"] >= 0.97
+    assert table["vgg_mini"] > table["random vgg_mini"] + 0.2
+
+
+def test_fc7_of_vgg_mini_stands_in_for_its_statistics(tile_table):
+    table = tile_table["auroc"]
+    assert table["fc7"] == pytest.approx(table["vgg_mini"], abs=0.01)
 
 
 def test_pretrained_features_beat_random_ones_by_far(tile_table):

@@ -12,11 +12,16 @@ from featad.registry import (
     describe_features,
     list_systems,
 )
+from featad.weights import weights_status
 
 NAMES = [system.name for system in list_systems()]
-SMALL = {"squeezenet1_1": {"weights": None, "image_size": 32}, "filters": {"size": 32}}
+SMALL = {
+    "mini": {"image_size": 32},
+    "squeezenet1_1": {"weights": None, "image_size": 32},
+    "filters": {"size": 32},
+}
 # one system of each kind of features, scored for real; the rest are only built
-SCORED = [n for n in NAMES if n.split("-")[0] in ("pixels", "filters", "squeezenet1_1")]
+SCORED = [n for n in NAMES if n.split("-")[0] in ("pixels", *SMALL)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,9 +97,14 @@ def test_a_wrong_name_is_helped(wrong, hint):
 
 
 def test_stats_systems_take_three_statistics_of_a_middle_layer():
-    features = build(RECOMMENDED)["features"]
+    features = build("vgg16-stats-mahalanobis")["features"]
     assert features.layer == "conv4_3"
     assert features.pooling == ("mean", "std", "max")
+
+
+def test_the_recommended_system_needs_no_download():
+    features = build(RECOMMENDED)["features"]
+    assert weights_status(features.arch).url is None
 
 
 def test_every_kind_of_features_is_described():

@@ -10,23 +10,10 @@ import pandas as pd
 
 from featad._commands import _options as options
 from featad._commands.compare import format_table
-from featad.errors import MissingExtraError, WeightsNotFoundError
+from featad.errors import MissingExtraError
 
-_VGG16 = (
-    "vgg16-stats-mahalanobis",
-    "vgg16-stats-knn",
-    "vgg16-ocsvm",
-    "vgg16-kmeans",
-    "vgg16-iforest",
-)
-_NO_WEIGHTS = (
-    "filters-mahalanobis",
-    "filters-knn",
-    "filters-ocsvm",
-    "filters-kmeans",
-    "filters-iforest",
-)
-_BASELINE = ("pixels-pca",)
+_SCORERS = ("stats-mahalanobis", "stats-knn", "ocsvm", "kmeans", "iforest")
+_BASELINES = ("filters-mahalanobis", "pixels-pca")
 
 
 def add_parser(commands: Any) -> None:
@@ -37,7 +24,8 @@ def add_parser(commands: Any) -> None:
         description="Generate images of textured parts, some with dark spots and "
         "lines; compare several systems on them; fit the best one, calibrated; save "
         "it; score a folder of new parts; draw the scores. Everything goes to one "
-        "folder.",
+        "folder. Nothing is downloaded: vgg_mini's weights ship with featad, and "
+        "VGG16's are used where they are already in torch's cache.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
@@ -45,11 +33,6 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--n-train", type=int, default=150, help="(default: 150)")
     parser.add_argument("--n-test", type=int, default=100, help="(default: 100)")
-    parser.add_argument(
-        "--no-download",
-        action="store_true",
-        help="use published VGG16 weights only if they are already here",
-    )
 
 
 def run(args: Namespace) -> int:
@@ -69,7 +52,9 @@ def run(args: Namespace) -> int:
     parts = load_folder(folder / "parts")
     print(f"Wrote {len(parts)} generated parts to {folder / 'parts'}.")
 
-    names = (*_systems(args.no_download), *_BASELINE)
+    networks = _networks()
+    names = [f"{network}-{scorer}" for network in networks for scorer in _SCORERS]
+    names += _BASELINES
     train = np.flatnonzero(parts.parts == "train")
     test = np.flatnonzero(parts.parts == "test")
     with options.progress_bar(len(names), "comparing", "system") as bar:
@@ -98,22 +83,16 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _systems(no_download):
-    """Return the systems whose weights can be had; say so where VGG16's cannot."""
-    from featad.weights import find_weights, weights_status
+def _networks():
+    """Return the networks whose weights are here, and say which."""
+    from featad.weights import weights_status
 
-    try:
-        if no_download and not weights_status("vgg16").is_cached:
-            raise WeightsNotFoundError("not in the cache, and --no-download was given")
-        find_weights("vgg16", "default")
-    except WeightsNotFoundError:
-        print(
-            "Published VGG16 weights are not to be had here (see `featad doctor`): "
-            "comparing systems that need no pretrained weights."
-        )
-        return _NO_WEIGHTS
-    print("Using published VGG16 weights.")
-    return _VGG16
+    print("Using vgg_mini, pretrained on generated images only; it ships with featad.")
+    if weights_status("vgg16").is_cached:
+        print("Using VGG16 as well: its published weights are here.")
+        return ("mini", "vgg16")
+    print("Published VGG16 weights are not here (see `featad doctor`): left out.")
+    return ("mini",)
 
 
 def _write_parts(dataset, folder):

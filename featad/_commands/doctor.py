@@ -16,13 +16,13 @@ _CORE = (
     "numpy",
     "pandas",
     "pillow",
+    "safetensors",
     "tqdm",
 )
 _EXTRAS = {
     "matplotlib": ("report", "pictures"),
     "pyarrow": ("parquet", ".parquet score files"),
     "skops": ("safe", ".skops model files that run no code"),
-    "safetensors": ("safe", ".safetensors weight files"),
 }
 
 
@@ -104,6 +104,11 @@ def _say_weights(try_network):
     from featad.weights import weights_status
 
     statuses = [weights_status(arch) for arch in BACKBONES]
+    shipped = [status for status in statuses if status.url is None]
+    statuses = [status for status in statuses if status.url is not None]
+    print("\nweights that ship with featad")
+    for status in shipped:
+        print(f"  {status.arch:<20}here ({status.size / 2**20:.0f} MB)")
     print(f"\npublished weights, in {statuses[0].path.parent}")
     for status in statuses:
         size = "" if status.size is None else f" ({status.size / 2**20:.0f} MB)"

@@ -24,7 +24,7 @@ _POOLING = ("mean", "std", "max")
 
 
 class BackboneFeatures(TransformerMixin, BaseEstimator):
-    """Describe each image by layers of a frozen torchvision network.
+    """Describe each image by layers of a frozen network.
 
     Nothing is learned: ``fit`` checks its input and finds the weights; ``transform``
     works without it. Images are decoded in threads while the network runs, batch by
@@ -34,7 +34,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     arch : str, default="vgg16"
-        Name of a torchvision classification network.
+        Name of a torchvision classification network, or ``"vgg_mini"``.
 
     layer : str, tuple of str or None, default=None
         What to take: a name from :func:`layer_names`, such as ``"features.9"`` or
@@ -48,8 +48,8 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, downloaded once to torch's
-        own cache; a .pth, .pt or .safetensors file; None for random weights, a stand-in
-        for tests.
+        own cache (vgg_mini's ship with featad); a .pth, .pt or .safetensors file; None
+        for random weights, a stand-in for tests.
 
     image_size : int, tuple of (height, width) or None, default=None
         Pixels that enter the network; None takes the size of the weights' preset,

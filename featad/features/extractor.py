@@ -20,14 +20,10 @@ from torchvision.ops import Permute
 
 from featad._torch import autocast
 from featad.features.layers import check_layer, vgg_nodes
+from featad.vgg_mini import POOLING
 from featad.weights import Weights, preset, read_network
 
 _FORMAT = 1  # raised when the same parameters come to give other features
-_POOL = {  # over the last axis
-    "mean": lambda x: x.mean(-1),
-    "std": lambda x: x.std(-1, correction=0),
-    "max": lambda x: x.amax(-1),
-}
 _OUT_OF_PLACE = {
     operator.iadd: operator.add,
     operator.isub: operator.sub,
@@ -218,7 +214,7 @@ class Extractor:
             if values.ndim == 3 or node in self._channels_last:
                 values = values.movedim(-1, 1)
             values = values.flatten(2)  # (n, channels, positions)
-            blocks += [_POOL[name](values) for name in pooling]
+            blocks += [POOLING[name](values) for name in pooling]
         return torch.cat(blocks, dim=1)
 
     def _to_device(self, x):

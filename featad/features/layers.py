@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-BACKBONES: dict[str, str] = {
+BACKBONES: dict[str, str | tuple[str, ...]] = {
+    "vgg_mini": ("conv3_2", "conv4_1"),
     "alexnet": "features.9",
     "vgg11": "conv4_2",
     "vgg13": "conv4_2",
@@ -36,11 +37,11 @@ _VGG_BLOCKS = {  # convolutions in each of the five blocks: table 1 of the paper
     "vgg16": (2, 2, 3, 3, 3),
     "vgg19": (2, 2, 4, 4, 4),
 }
-VGG_ARCHS = tuple(f"{arch}{bn}" for bn in ("", "_bn") for arch in _VGG_BLOCKS)
+VGG_ARCHS = ("vgg_mini", *(f"{arch}{bn}" for bn in ("", "_bn") for arch in _VGG_BLOCKS))
 """The networks of `VGGFeatures`."""
 
 
-def default_layers(arch: str) -> tuple[str | None, str]:
+def default_layers(arch: str) -> tuple[str | None, str | tuple[str, ...]]:
     """Return the last and the middle layer of a network, as its named systems use them.
 
     Parameters
@@ -53,7 +54,7 @@ def default_layers(arch: str) -> tuple[str | None, str]:
     last : str or None
         ``"fc7"`` for a VGG; None elsewhere: what enters the classifying layer.
 
-    middle : str
+    middle : str or tuple of str
         For statistics of a map.
 
     Raises
@@ -112,10 +113,14 @@ def vgg_nodes(arch: str) -> dict[str, str]:
     """
     if arch not in VGG_ARCHS:
         return {}
-    nodes = {"fc7": "classifier.4", "fc6": "classifier.1"}
+    if arch == "vgg_mini":
+        nodes, blocks = {"fc7": "classifier"}, (2, 2, 2, 1)
+    else:
+        nodes = {"fc7": "classifier.4", "fc6": "classifier.1"}
+        blocks = _VGG_BLOCKS[arch.removesuffix("_bn")]
     step = 3 if arch.endswith("_bn") else 2  # convolution, normalisation, ReLU
     index = 0
-    for block, n_convolutions in enumerate(_VGG_BLOCKS[arch.removesuffix("_bn")], 1):
+    for block, n_convolutions in enumerate(blocks, 1):
         for number in range(1, n_convolutions + 1):
             index += step
             nodes[f"conv{block}_{number}"] = f"features.{index - 1}"

@@ -18,12 +18,15 @@ class VGGFeatures(BackboneFeatures):
     ----------
     arch : str, default="vgg16"
         ``"vgg11"``, ``"vgg13"``, ``"vgg16"``, ``"vgg19"``, or one of them with batch
-        normalisation: ``"vgg16_bn"``.
+        normalisation: ``"vgg16_bn"``. ``"vgg_mini"`` is featad's own, small and fast,
+        with weights that ship with it and were trained on generated images only.
 
     layer : str or tuple of str, default="fc7"
         ``"fc7"`` or ``"fc6"``, the fully connected layers (4096 features each), or a
         convolution, ``"conv1_1"`` to ``"conv5_3"`` (block and number in the block, as
         many as the network has); each after its ReLU. Several are concatenated.
+        vgg_mini has convolutions up to ``"conv4_1"`` and no "fc6"; its ``"fc7"`` is
+        made of statistics of its last stages, without a learned layer, of length 1.
 
     pooling : {"mean", "std", "max"} or tuple of these, default="mean"
         Statistics of each channel of a convolution over the map, all channels of one
@@ -32,12 +35,13 @@ class VGGFeatures(BackboneFeatures):
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, downloaded once to torch's
-        own cache; a .pth, .pt or .safetensors file; None for random weights, a stand-in
-        for tests.
+        own cache (vgg_mini's ship with featad); a .pth, .pt or .safetensors file; None
+        for random weights, a stand-in for tests.
 
     image_size : int, tuple of (height, width) or None, default=None
         Pixels that enter the network; None takes the preset's 224. At least 32 for the
-        fully connected layers and the last block's pooling; convolutions take less.
+        fully connected layers and the last block's pooling; convolutions take less,
+        vgg_mini 15.
 
     crop : bool, default=False
         False resizes the whole image, so that nothing is cut off. True is the weights'
