@@ -14,7 +14,7 @@ import torch
 from sklearn.base import clone
 
 import featad
-from benchmarks._report import DATA, SQUEEZENET, heading, markdown_table, write
+from benchmarks._report import DATA, heading, markdown_table, write
 from featad.images import read_image
 from featad.metrics import auroc, bootstrap_interval
 from featad.pixel_metrics import aupro, pixel_auroc
@@ -53,14 +53,7 @@ def _detectors(options):
     yield "PCA-32 reconstruction", featad.PCAReconstruction(32)
     yield "nearest neighbour", featad.NearestNeighbours()
     for kind, scorer in LEARNED.items():
-        detector = scorer.make().set_params(random_state=0, **options)
-        if kind == "perceptual":
-            if not SQUEEZENET.exists():
-                continue
-            detector.set_params(
-                arch="squeezenet1_1", weights=str(SQUEEZENET), layer="features.4"
-            )
-        yield kind, detector
+        yield kind, scorer.make().set_params(random_state=0, **options)
 
 
 def _row(name, detector, train, test, y, masks):

@@ -27,17 +27,18 @@ class PerceptualAutoEncoder(TorchDetector):
     latent_dim : int, default=32
         Length of the code that a sample is rebuilt from.
 
-    arch : str, default="vgg16"
-        Name of the torchvision classification network whose features are compared. It
-        stays as it is, and is not pickled but found again.
+    arch : str, default="vgg_mini"
+        Name of the network whose features are compared: featad's own, whose weights
+        ship with it, or one of torchvision's classification networks. It stays as it
+        is, and is not pickled but found again.
 
     layer : str, tuple of str or None, default=None
         Where its features are taken, by the names of
         :func:`featad.features.layer_names`; None: its middle layer.
 
     weights : str, path-like or None, default="default"
-        ``"default"`` for torchvision's published weights, a .pth or .safetensors file,
-        or None for random weights, a stand-in for tests.
+        ``"default"`` for vgg_mini's own or torchvision's published weights, a .pth or
+        .safetensors file, or None for random weights, a stand-in for tests.
 
     score_by : {"mean", "top1%", "max"}, default="mean"
         How the map becomes the sample's score. ``"mean"``: the loss itself.
@@ -101,7 +102,7 @@ class PerceptualAutoEncoder(TorchDetector):
         self,
         latent_dim=32,
         *,
-        arch="vgg16",
+        arch="vgg_mini",
         layer=None,
         weights="default",
         score_by="mean",
