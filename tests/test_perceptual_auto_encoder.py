@@ -191,3 +191,11 @@ def test_transistors_are_localised(real_data, real_weights):
         found[max_epochs] = pixel_auroc(masks, detector.anomaly_map(unseen))
     assert found[60] >= 0.85
     assert found[60] > found[0] + 0.2
+
+
+def test_its_defaults_need_no_download(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    X = np.random.default_rng(0).random((4, 16, 16, 1), dtype=np.float32)
+    detector = PerceptualAutoEncoder(max_epochs=1, width=4, device="cpu").fit(X)
+    assert detector.frozen_ == ("backbone",)
+    assert not list(tmp_path.iterdir())

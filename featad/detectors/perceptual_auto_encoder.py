@@ -16,6 +16,7 @@ from featad.networks import decoder, encoder
 from featad.torch_detector import Context, Interval, Stage, StrOptions, TorchDetector
 from featad.weights import load_network, preset
 
+_EARLY = {"vgg_mini": "conv2_2"}  # later maps of small images have hardly any places
 _TINY = 1e-6
 
 
@@ -34,7 +35,8 @@ class PerceptualAutoEncoder(TorchDetector):
 
     layer : str, tuple of str or None, default=None
         Where its features are taken, by the names of
-        :func:`featad.features.layer_names`; None: its middle layer.
+        :func:`featad.features.layer_names`; None: conv2_2 of vgg_mini, the middle layer
+        of another.
 
     weights : str, path-like or None, default="default"
         ``"default"`` for vgg_mini's own or torchvision's published weights, a .pth or
@@ -211,7 +213,8 @@ class _Taps(nn.Module):
 
     def __init__(self, arch, layer, weights, shape):
         super().__init__()
-        layer = default_layers(arch)[1] if layer is None else layer
+        if layer is None:
+            layer = _EARLY.get(arch) or default_layers(arch)[1]
         layers = [layer] if isinstance(layer, str) else list(layer)
         network, _ = load_network(arch, weights)
         names, paper, self.nodes = node_names(network), vgg_nodes(arch), []
