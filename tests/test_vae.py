@@ -8,7 +8,8 @@ from sklearn.metrics import roc_auc_score
 from torch.distributions import Normal, kl_divergence
 
 from featad.base import anomaly_scores
-from featad.detectors import VAE, PCAReconstruction
+from featad.detectors import VAE, NearestNeighbours, PCAReconstruction
+from featad.idx import load_idx
 from featad.metrics import auroc
 
 TINY = {"latent_dim": 3, "width": 4, "random_state": 0}
@@ -192,3 +193,20 @@ def test_it_finds_other_digits_among_eights(eights):
     )
     assert found > 0.90
     assert found > max(before + 0.1, line + 0.05)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_zeros_among_nine_digits_are_found_better_than_by_the_nearest_neighbour(
+    real_data,
+):
+    train, digits = load_idx(real_data / "mnist", "train")
+    test, test_digits = load_idx(real_data / "mnist", "test")
+    train, test = train[digits != 0] / np.float32(255), test / np.float32(255)
+    y = np.where(test_digits == 0, -1, 1)
+    detector = VAE(5, dense=True, score_by="elbo", max_epochs=150, random_state=0)
+    found, line = (
+        auroc(y, anomaly_scores(one.fit(train), test))
+        for one in (detector, NearestNeighbours())
+    )
+    assert found > max(0.966, line)
