@@ -288,6 +288,52 @@ def adversarial(logit: Tensor, *, real: bool, kind: str = "bce") -> Tensor:
     return loss.reshape(len(loss), -1).mean(dim=1)
 
 
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    rng: torch.Generator | None = None,
+) -> Tensor:
+    """Return (|gradient of the critic| - 1)^2 between real and generated samples.
+
+    Parameters
+    ----------
+    critic : callable
+        From samples to logits of shape (n,); no sample's may depend on another's, as
+        with batch normalisation.
+
+    real, fake : Tensor of shape (n, ...)
+        Each pair is mixed by a share of its own, uniform in [0, 1].
+
+    rng : torch.Generator or None, default=None
+        Draws the shares; on the device of the samples.
+
+    Returns
+    -------
+    penalty : Tensor of shape (n,)
+        With a gradient for the critic's weights. Works inside ``torch.no_grad``.
+
+    References
+    ----------
+    .. [1] Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017,
+       arXiv 1704.00028.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from featad.losses import gradient_penalty
+    >>> w = torch.tensor([3.0, 4.0])
+    >>> gradient_penalty(lambda x: x @ w, torch.zeros(1, 2), torch.ones(1, 2))
+    tensor([16.])
+    """
+    share = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng,
+                       device=real.device)  # fmt: skip
+    with torch.enable_grad():
+        mixed = torch.lerp(fake.detach(), real.detach(), share).requires_grad_()
+        (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
+        return (slope.flatten(1).norm(dim=1) - 1) ** 2
+
+
 def top_patches(error: Tensor, *, size: int, stride: int, n_patches: int) -> Tensor:
     """Return the mean of the largest patch-wise errors, with their gradient, (n,).
 
