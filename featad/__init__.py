@@ -28,6 +28,7 @@ _HOMES = {
     ],
     "detectors": [
         "AutoEncoder",
+        "DiscriminatorGAN",
         "ImprovedAutoEncoder",
         "Inpainting",
         "KMeansDistance",

@@ -30,16 +30,27 @@ def real_weights() -> Path:
     return _present("FEATAD_WEIGHTS", default, "pretrained SqueezeNet weights")
 
 
-@pytest.fixture(scope="session")
-def eights(real_data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return 500 eights to train on, 2,000 digits to test, their labels (8: normal)."""
+def _one_digit(real_data, digit):
     from featad.datasets import load_idx
 
     train, train_digits = load_idx(real_data / "mnist", "train")
     test, digits = load_idx(real_data / "mnist", "test")
     chosen = np.random.default_rng(0).permutation(len(test))[:2000]
-    y = np.where(digits[chosen] == 8, 1, -1)
-    return train[train_digits == 8] / np.float32(255), test[chosen] / np.float32(255), y
+    train, test = train[train_digits == digit], test[chosen]
+    y = np.where(digits[chosen] == digit, 1, -1)
+    return train / np.float32(255), test / np.float32(255), y
+
+
+@pytest.fixture(scope="session")
+def eights(real_data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return 500 eights to train on, 2,000 digits to test, their labels (8: normal)."""
+    return _one_digit(real_data, 8)
+
+
+@pytest.fixture(scope="session")
+def zeros(real_data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return 500 zeros to train on, 2,000 digits to test, their labels (0: normal)."""
+    return _one_digit(real_data, 0)
 
 
 @pytest.fixture(scope="session")

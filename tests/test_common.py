@@ -33,6 +33,14 @@ _TINY_NETWORK = {"max_epochs": 2, "width": 4, "device": "cpu"}
 TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by class name
     "AutoEncoder": {**_TINY_NETWORK, "latent_dim": 2},
     "VAE": {**_TINY_NETWORK, "latent_dim": 2},
+    "DiscriminatorGAN": {
+        **_TINY_NETWORK,
+        "max_epochs": 60,
+        "lr": 0.01,
+        "width": 8,
+        "dense": False,
+        "latent_dim": 2,
+    },  # fmt: skip
     "ImprovedAutoEncoder": {**_TINY_NETWORK, "latent_dim": 2, "warmup_epochs": 1},
     "PerceptualAutoEncoder": {
         **_TINY_NETWORK,

@@ -1,0 +1,181 @@
+"""Strange is what a discriminator takes for generated rather than real."""
+
+from collections.abc import Iterable, Iterator
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featad.descent import input_gradient
+from featad.losses import adversarial, blur
+from featad.networks import critic, decoder
+from featad.torch_detector import Context, Interval, TorchDetector
+
+_BETAS = (0.5, 0.999)
+_N_PAST = 512  # old generated samples that are kept
+
+
+class DiscriminatorGAN(TorchDetector):
+    """Score a sample by the logit of the discriminator of a generative network.
+
+    A generator learns to make samples that a discriminator takes for normal ones; the
+    discriminator learns to tell them apart. Then the generator is not needed any more.
+
+    Parameters
+    ----------
+    latent_dim : int, default=32
+        Length of the noise that the generator makes a sample from.
+
+    replay : float in [0, 1], default=0.5
+        Share of the generated samples shown to the discriminator that is drawn from
+        all of the training so far, and not from the generator as it is now. With 0 the
+        discriminator forgets what it has learned about samples far from normal.
+
+    label_smoothing : float in [0, 0.5), default=0.0
+        What normal samples fall short of 1 in the discriminator's labels.
+
+    spectral_norm : bool, default=False
+        Whether the discriminator's weights are divided by their spectral norm.
+
+    map_sigma : float, default=1.0
+        Of the blur of the map, in pixels.
+
+    width : int, default=32
+        Channels of the first convolution; a dense layer has 8 times as many units.
+
+    depth : int or None, default=None
+        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
+        side, and 2 hidden layers.
+
+    dense : bool, default=True
+        Whether images go through dense layers; False: convolutions, which take several
+        times as long on a CPU. Parts that may lie anywhere in an image need those.
+
+    Notes
+    -----
+    A baseline, and a weak one: the discriminator is only taught what lies near the
+    normal samples and where the generator once was, and at the optimum it cannot tell
+    anything any more. Reconstruction is better. ``early_stopping`` stops when held-out
+    samples look less real, which says little.
+
+    The score is the logit: sigmoids of confident logits are all 1. Weights are averaged
+    (``ema``), as those of the last step depend on where the game stands just then. The
+    map is the absolute gradient of the logit with respect to each pixel, blurred.
+
+    Differs from DCGAN: dense layers unless told otherwise, no batch normalisation, and
+    old generated samples.
+
+    References
+    ----------
+    .. [1] Goodfellow et al., "Generative adversarial nets", NeurIPS 2014,
+       arXiv 1406.2661.
+    .. [2] Radford, Metz and Chintala, "Unsupervised representation learning with deep
+       convolutional generative adversarial networks", ICLR 2016, arXiv 1511.06434.
+    .. [3] Shrivastava et al., "Learning from simulated and unsupervised images through
+       adversarial training", CVPR 2017, arXiv 1612.07828: old generated samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import DiscriminatorGAN
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> detector = DiscriminatorGAN(latent_dim=1, lr=1e-3, random_state=0).fit(X)
+    >>> detector.score_samples([[0.5] * 6, [0, 1, 0, 1, 0, 1]]).argsort()
+    array([1, 0])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "replay": [Interval(Real, 0, 1, closed="both")],
+        "label_smoothing": [Interval(Real, 0, 0.5, closed="left")],
+        "spectral_norm": ["boolean"],
+        "map_sigma": [Interval(Real, 0, None, closed="left")],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "dense": ["boolean"],
+    }
+
+    _optimizers = {"generator": {"betas": _BETAS}, "discriminator": {"betas": _BETAS}}
+
+    def __init__(
+        self,
+        latent_dim=32,
+        *,
+        replay=0.5,
+        label_smoothing=0.0,
+        spectral_norm=False,
+        map_sigma=1.0,
+        width=32,
+        depth=None,
+        dense=True,
+        max_epochs=200,
+        lr=2e-4,
+        ema=0.999,
+        **options,
+    ):
+        super().__init__(max_epochs=max_epochs, lr=lr, ema=ema, **options)
+        self.latent_dim = latent_dim
+        self.replay = replay
+        self.label_smoothing = label_smoothing
+        self.spectral_norm = spectral_norm
+        self.map_sigma = map_sigma
+        self.width = width
+        self.depth = depth
+        self.dense = dense
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
+        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
+        generator = decoder(shape, self.latent_dim, output=output, **size)
+        generator.register_buffer("past", torch.empty(0, *shape), persistent=False)
+        return {
+            "generator": generator,
+            "discriminator": critic(shape, spectral=self.spectral_norm, **size),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
+        fake = nets["generator"](noise)
+        shown = self._with_past(nets["generator"], fake.detach(), t)
+        real, invented = (nets["discriminator"](seen)[0] for seen in (x, shown))
+        doubt = self.label_smoothing
+        yield (
+            ("discriminator",),
+            (1 - doubt) * adversarial(real, real=True)
+            + doubt * adversarial(real, real=False)
+            + adversarial(invented, real=False),
+        )
+        yield ("generator",), adversarial(nets["discriminator"](fake)[0], real=True)
+
+    def _with_past(self, generator, fake, t):
+        """Replace a share of the generated samples by old ones; note some new ones."""
+        if self.replay == 0:
+            return fake
+
+        def shuffled(samples):
+            order = torch.randperm(len(samples), generator=t.rng, device=fake.device)
+            return samples[order]
+
+        old = shuffled(generator.past)
+        chance = torch.rand((), generator=t.rng, device=fake.device).item()
+        n_new = int(
+            _N_PAST / (t.step + 1) + chance
+        )  # as many of every step, in the end
+        generator.past = torch.cat([shuffled(fake)[:n_new], old])[:_N_PAST]
+        n_old = min(round(self.replay * len(fake)), len(old))
+        return torch.cat([old[:n_old], fake[n_old:]])
+
+    def _fit_statistics(
+        self, nets: dict, batches: Iterable[Tensor], t: Context
+    ) -> dict[str, Any]:
+        nets["generator"].past = nets["generator"].past[:0].clone()  # not needed now
+        return {}
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return -nets["discriminator"](x)[0]
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        gradient = input_gradient(lambda image: nets["discriminator"](image)[0], x)
+        return blur(gradient.abs().sum(dim=1), self.map_sigma)
