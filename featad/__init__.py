@@ -27,6 +27,7 @@ _HOMES = {
         "save_split",
     ],
     "detectors": [
+        "AnoGAN",
         "AutoEncoder",
         "DiscriminatorGAN",
         "ImprovedAutoEncoder",

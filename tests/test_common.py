@@ -30,17 +30,12 @@ from featad.torch_detector import TorchDetector
 from featad.trimming import TrimmedDetector
 
 _TINY_NETWORK = {"max_epochs": 2, "width": 4, "device": "cpu"}
+_TINY_GAN = {**_TINY_NETWORK, "latent_dim": 2, "dense": False, "lr": 0.01}
 TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by class name
     "AutoEncoder": {**_TINY_NETWORK, "latent_dim": 2},
     "VAE": {**_TINY_NETWORK, "latent_dim": 2},
-    "DiscriminatorGAN": {
-        **_TINY_NETWORK,
-        "max_epochs": 60,
-        "lr": 0.01,
-        "width": 8,
-        "dense": False,
-        "latent_dim": 2,
-    },  # fmt: skip
+    "AnoGAN": {**_TINY_GAN, "max_epochs": 10, "n_steps": 10},
+    "DiscriminatorGAN": {**_TINY_GAN, "max_epochs": 60, "width": 8},
     "ImprovedAutoEncoder": {**_TINY_NETWORK, "latent_dim": 2, "warmup_epochs": 1},
     "PerceptualAutoEncoder": {
         **_TINY_NETWORK,

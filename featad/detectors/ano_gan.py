@@ -1,0 +1,204 @@
+"""Strange is what a generator of normal samples cannot show, however it is asked."""
+
+import math
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+
+from featad.descent import Descent, descend, same_noise
+from featad.losses import absolute_error, adversarial, error_map, per_sample
+from featad.networks import critic, decoder
+from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+
+_BETAS = (0.5, 0.999)
+_BLACK = 1e-3  # least mean of an image or its features that errors are a share of
+
+
+class AnoGAN(TorchDetector):
+    """Score a sample by how close a generator of normal samples comes to it.
+
+    A generator learns to make samples that a discriminator takes for normal ones. For
+    a new sample x, the noise z is then sought whose G(z) is most like it: in its pixels
+    and in the discriminator's last hidden layer f.
+
+    Parameters
+    ----------
+    latent_dim : int, default=32
+        Length of the noise that the generator makes a sample from.
+
+    n_steps : int, default=100
+        Steps of the search, each a gradient through both networks. Scoring is slow.
+
+    search_lr : float, default=0.1
+        Step size of the search, by Adam.
+
+    n_starts : int, default=1
+        Searches per sample, from random places that are the same for every sample; the
+        best of all counts.
+
+    code_limit : float or None, default=3.0
+        Bound on the elements of z, so that it stays where the generator was trained.
+
+    feature_weight : float in [0, 1], default=0.1
+        Weight of the distance in the hidden layer; the pixels' is the rest. The
+        default is the paper's.
+
+    score_by : {"relative", "error"}, default="relative"
+        ``"error"``: mean absolute differences of pixels and of hidden units. \
+``"relative"``:
+        of images in [0, 1] each as a share of the mean absolute value of x and of f(x),
+        as an image that shows little has little error whatever it shows.
+
+    spectral_norm : bool, default=False
+        Whether the discriminator's weights are divided by their spectral norm.
+
+    width : int, default=32
+        Channels of the first convolution; a dense layer has 8 times as many units.
+
+    depth : int or None, default=None
+        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
+        side, and 2 hidden layers.
+
+    dense : bool, default=True
+        Whether images go through dense layers; False: convolutions, which take several
+        times as long on a CPU. Parts that may lie anywhere in an image need those.
+
+    Notes
+    -----
+    The strangeness is the least value of (1 - w) |x - G(z)| + w |f(x) - f(G(z))| that
+    the search came by, the map |x - G(z)| at that place. Networks stay as they are; a
+    sample's search depends on no other sample.
+
+    A kind of normal samples that the generator never shows is taken for anomalous.
+    Trimming and early stopping judge a sample by the discriminator's logit, as a search
+    in every step would take hours.
+
+    Differs from the paper: means, not sums, so that the weight does not depend on the
+    size of the image; dense layers unless told otherwise, no batch normalisation; z is
+    bounded, and the best place of the search counts, not its last.
+
+    References
+    ----------
+    .. [1] Schlegl et al., "Unsupervised anomaly detection with generative adversarial
+       networks to guide marker discovery", IPMI 2017, arXiv 1703.05921.
+    .. [2] Radford, Metz and Chintala, "Unsupervised representation learning with deep
+       convolutional generative adversarial networks", ICLR 2016, arXiv 1511.06434.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import AnoGAN
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> detector = AnoGAN(latent_dim=1, random_state=0).fit(X)
+    >>> detector.score_samples([[0.5] * 6, [0, 1, 0, 1, 0, 1]]).argsort()
+    array([1, 0])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "n_steps": [Interval(Integral, 0, None, closed="left")],
+        "search_lr": [Interval(Real, 0, None, closed="neither")],
+        "n_starts": [Interval(Integral, 1, None, closed="left")],
+        "code_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "feature_weight": [Interval(Real, 0, 1, closed="both")],
+        "score_by": [StrOptions({"relative", "error"})],
+        "spectral_norm": ["boolean"],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "dense": ["boolean"],
+    }
+
+    _optimizers = {"generator": {"betas": _BETAS}, "discriminator": {"betas": _BETAS}}
+
+    def __init__(
+        self,
+        latent_dim=32,
+        *,
+        n_steps=100,
+        search_lr=0.1,
+        n_starts=1,
+        code_limit=3.0,
+        feature_weight=0.1,
+        score_by="relative",
+        spectral_norm=False,
+        width=32,
+        depth=None,
+        dense=True,
+        max_epochs=200,
+        lr=5e-4,
+        ema=0.999,
+        **options,
+    ):
+        super().__init__(max_epochs=max_epochs, lr=lr, ema=ema, **options)
+        self.latent_dim = latent_dim
+        self.n_steps = n_steps
+        self.search_lr = search_lr
+        self.n_starts = n_starts
+        self.code_limit = code_limit
+        self.feature_weight = feature_weight
+        self.score_by = score_by
+        self.spectral_norm = spectral_norm
+        self.width = width
+        self.depth = depth
+        self.dense = dense
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
+        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
+        return {
+            "generator": decoder(shape, self.latent_dim, output=output, **size),
+            "discriminator": critic(shape, spectral=self.spectral_norm, **size),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
+        fake = nets["generator"](noise)
+        real, invented = (nets["discriminator"](s)[0] for s in (x, fake.detach()))
+        yield (
+            ("discriminator",),
+            adversarial(real, real=True) + adversarial(invented, real=False),
+        )
+        yield ("generator",), adversarial(nets["discriminator"](fake)[0], real=True)
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return -nets["discriminator"](x)[0]
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return self._search(nets, x, t).value
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return error_map("l1", nets["generator"](self._search(nets, x, t).best), x)
+
+    def _search(self, nets: dict, x: Tensor, t: Context) -> Descent:
+        limit = math.inf if self.code_limit is None else self.code_limit
+        starts = [
+            same_noise(len(x), (self.latent_dim,), t.rng).clamp(-limit, limit)
+            for _ in range(self.n_starts)
+        ]
+        return descend(
+            self._objective(nets, x),
+            starts,
+            n_steps=self.n_steps,
+            lr=self.search_lr,
+            bounds=(-limit, limit),
+        )
+
+    def _objective(self, nets, x):
+        """Return a function from z, (n, latent_dim), to n distances from x."""
+        features = nets["discriminator"](x)[1]
+        pixel_weight, weight = 1 - self.feature_weight, self.feature_weight
+        if self.score_by == "relative" and self._in_unit_range:
+            pixel_weight = pixel_weight / per_sample(x.abs()).clamp_min(_BLACK)
+            weight = weight / per_sample(features.abs()).clamp_min(_BLACK)
+
+        def distance(z):
+            shown = nets["generator"](z)
+            shown_features = nets["discriminator"](shown)[1]
+            return pixel_weight * absolute_error(shown, x) + weight * absolute_error(
+                shown_features, features
+            )
+
+        return distance
