@@ -30,6 +30,7 @@ _HOMES = {
         "AnoGAN",
         "AutoEncoder",
         "DiscriminatorGAN",
+        "FAnoGAN",
         "ImprovedAutoEncoder",
         "Inpainting",
         "KMeansDistance",

@@ -36,6 +36,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "VAE": {**_TINY_NETWORK, "latent_dim": 2},
     "AnoGAN": {**_TINY_GAN, "max_epochs": 10, "n_steps": 10},
     "DiscriminatorGAN": {**_TINY_GAN, "max_epochs": 60, "width": 8},
+    "FAnoGAN": {**_TINY_GAN, "lr": 2e-4},
     "ImprovedAutoEncoder": {**_TINY_NETWORK, "latent_dim": 2, "warmup_epochs": 1},
     "PerceptualAutoEncoder": {
         **_TINY_NETWORK,

@@ -1,0 +1,214 @@
+"""Strange is what a generator of normal samples cannot show, found by an encoder."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+
+from featad.losses import (
+    adversarial,
+    error_map,
+    gradient_penalty,
+    per_sample,
+    squared_error,
+)
+from featad.networks import critic, decoder, encoder
+from featad.torch_detector import Context, Interval, Stage, StrOptions, TorchDetector
+
+_BETAS = (0.5, 0.9)
+_DRIFT = 1e-3  # keeps the critic's values near 0
+_BLACK = 1e-3  # least mean square of an image or its features that errors are shares of
+
+
+class FAnoGAN(TorchDetector):
+    """Score a sample by what an encoder and a generator of normal samples make of it.
+
+    First a generator learns to make samples that a critic cannot tell from normal ones;
+    then, while both stay as they are, an encoder learns to find the noise z that a
+    sample is made from, which :class:`featad.AnoGAN` has to search for.
+
+    Parameters
+    ----------
+    latent_dim : int, default=32
+        Length of the noise that the generator makes a sample from.
+
+    encoder_by : {"izi_f", "izi", "ziz"}, default="izi_f"
+        What the encoder minimises: the error of normal images (``"izi"``), that and the
+        error of the critic's last hidden layer (``"izi_f"``), or the error of noise
+        that was made an image and encoded again (``"ziz"``).
+
+    kappa : float, default=1.0
+        Weight of the error in the hidden layer with ``"izi_f"``, for which else there
+        is none.
+
+    code_limit : float or None, default=1.0
+        The encoder's output is ``code_limit * tanh(output)``, so that it stays where
+        the generator was trained most; 1 is what the authors' code has. None: no bound.
+
+    score_by : {"relative", "error"}, default="relative"
+        ``"error"``: mean squared error of the pixels plus ``kappa`` times that of the
+        hidden layer. ``"relative"``: of images in [0, 1] both as a share of the mean
+        square of the image and of its hidden layer, as an image that shows little has
+        little error whatever it shows.
+
+    n_critic : int, default=2
+        Steps of the critic for one of the generator. The paper's 5 let the generator
+        learn too little from a few hundred samples.
+
+    gp_weight : float, default=10.0
+        Weight of the gradient penalty of the critic.
+
+    width : int, default=32
+        Channels of the first convolution; a dense layer has 8 times as many units.
+
+    depth : int or None, default=None
+        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
+        side, and 2 hidden layers.
+
+    dense : bool, default=True
+        Whether images go through dense layers; False: convolutions, which take several
+        times as long on a CPU. Parts that may lie anywhere in an image need those.
+
+    Notes
+    -----
+    Both stages go ``max_epochs`` times through the training samples. In the first one,
+    ``early_stopping`` and ``trim`` judge a sample by the critic.
+
+    The map is the absolute difference of sample and reconstruction.
+
+    Differs from the paper: small plain networks instead of residual ones, dense unless
+    told otherwise; Adam for the encoder, averaged weights, and the relative score.
+
+    References
+    ----------
+    .. [1] Schlegl et al., "f-AnoGAN: fast unsupervised anomaly detection with
+       generative adversarial networks", Medical Image Analysis 54, 2019.
+    .. [2] Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017,
+       arXiv 1704.00028.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import FAnoGAN
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> detector = FAnoGAN(latent_dim=1, random_state=0).fit(X)
+    >>> detector.score_samples([[0.5] * 6, [0, 1, 0, 1, 0, 1]]).argsort()
+    array([1, 0])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "encoder_by": [StrOptions({"izi_f", "izi", "ziz"})],
+        "kappa": [Interval(Real, 0, None, closed="left")],
+        "code_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "score_by": [StrOptions({"relative", "error"})],
+        "n_critic": [Interval(Integral, 1, None, closed="left")],
+        "gp_weight": [Interval(Real, 0, None, closed="left")],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "dense": ["boolean"],
+    }
+
+    _stages = (
+        Stage("gan", trains=("generator", "critic")),
+        Stage("encoder", trains=("encoder",)),
+    )
+    _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
+
+    def __init__(
+        self,
+        latent_dim=32,
+        *,
+        encoder_by="izi_f",
+        kappa=1.0,
+        code_limit=1.0,
+        score_by="relative",
+        n_critic=2,
+        gp_weight=10.0,
+        width=32,
+        depth=None,
+        dense=True,
+        max_epochs=200,
+        ema=0.999,
+        **options,
+    ):
+        super().__init__(max_epochs=max_epochs, ema=ema, **options)
+        self.latent_dim = latent_dim
+        self.encoder_by = encoder_by
+        self.kappa = kappa
+        self.code_limit = code_limit
+        self.score_by = score_by
+        self.n_critic = n_critic
+        self.gp_weight = gp_weight
+        self.width = width
+        self.depth = depth
+        self.dense = dense
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
+        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
+        return {
+            "generator": decoder(shape, self.latent_dim, output=output, **size),
+            "critic": critic(shape, **size),
+            "encoder": encoder(shape, self.latent_dim, **size),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
+        if t.stage == "gan":
+            yield from self._gan_losses(nets, x, noise, t)
+        elif self.encoder_by == "ziz":
+            code = self._code(nets, nets["generator"](noise))
+            yield ("encoder",), squared_error(code, noise)
+        else:
+            rebuilt = self._rebuilt(nets, x)
+            yield ("encoder",), sum(self._errors(nets, x, rebuilt))
+
+    def _gan_losses(self, nets, x, noise, t):
+        def judged(samples):
+            return nets["critic"](samples)[0]
+
+        fake = nets["generator"](noise)
+        real = judged(x)
+        yield (
+            ("critic",),
+            adversarial(real, real=True, kind="wgan")
+            + adversarial(judged(fake.detach()), real=False, kind="wgan")
+            + self.gp_weight * gradient_penalty(judged, x, fake, t.rng)
+            + _DRIFT * real**2,
+        )
+        if t.step % self.n_critic == 0:
+            yield ("generator",), adversarial(judged(fake), real=True, kind="wgan")
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        if t.stage == "gan":  # there is no encoder yet
+            return -nets["critic"](x)[0]
+        return self._strangeness_of(nets, x, t)
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        error, feature_error = self._errors(nets, x, self._rebuilt(nets, x))
+        if self.score_by == "relative" and self._in_unit_range:
+            error = error / per_sample(x**2).clamp_min(_BLACK)
+            features = nets["critic"](x)[1]
+            feature_error = feature_error / per_sample(features**2).clamp_min(_BLACK)
+        return error + feature_error
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return error_map("l1", self._rebuilt(nets, x), x)
+
+    def _code(self, nets, x):
+        code = nets["encoder"](x)
+        return code if self.code_limit is None else self.code_limit * code.tanh()
+
+    def _rebuilt(self, nets, x):
+        return nets["generator"](self._code(nets, x))
+
+    def _errors(self, nets, x, rebuilt):
+        """Return the errors of pixels and, weighted, of the critic's hidden layer."""
+        error = squared_error(rebuilt, x)
+        if self.encoder_by != "izi_f" or self.kappa == 0:
+            return error, torch.zeros_like(error)
+        features, rebuilt_features = (nets["critic"](seen)[1] for seen in (x, rebuilt))
+        return error, self.kappa * squared_error(rebuilt_features, features)
