@@ -185,6 +185,12 @@ LEARNED: dict[str, Scorer] = {
         "Goodfellow et al. 2014; Radford et al. 2016",
         grid={"detector__replay": [0.0, 0.5], "detector__spectral_norm": [False, True]},
     ),
+    "ganomaly": Scorer(
+        lambda: detectors.GANomaly(),
+        "coded differently once it has been rebuilt",
+        "Akcay et al. 2018",
+        grid={"detector__latent_dim": [16, 64], "detector__latent_weight": [1.0, 10.0]},
+    ),
 }
 """Detectors that train networks on the images, and map where they are odd."""
 

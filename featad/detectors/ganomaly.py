@@ -1,0 +1,167 @@
+"""Strange is what is coded differently once it has been rebuilt."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+from torch import Tensor, nn
+
+from featad.losses import (
+    absolute_error,
+    adversarial,
+    error_map,
+    reduce_map,
+    relative_score,
+    squared_error,
+)
+from featad.networks import critic, decoder, encoder
+from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.training import RESET
+
+_COLLAPSED = 1e-5  # loss of a critic that nothing deceives any more
+_GENERATOR = ("encoder", "decoder", "second_encoder")
+
+
+class GANomaly(TorchDetector):
+    """Score a sample by how far its code moves when it is rebuilt and coded again.
+
+    An autoencoder rebuilds the sample, a second encoder codes the result, and a critic
+    tells real samples from rebuilt ones.
+
+    Parameters
+    ----------
+    latent_dim : int, default=64
+        Length of both codes.
+
+    adversarial_weight : float, default=1.0
+        Weight of the squared difference of sample and reconstruction in the critic's
+        last hidden layer.
+
+    reconstruction_weight : float, default=50.0
+        Weight of their absolute difference.
+
+    latent_weight : float, default=1.0
+        Weight of the squared difference of the two codes.
+
+    score_by : {"latent", "relative"}, default="latent"
+        The mean squared difference of the two codes, or the mean absolute error of the
+        pixels, of images in [0, 1] as a share of their own mean.
+
+    width : int, default=32
+        Channels of the first convolution; a dense layer has 8 times as many units.
+
+    depth : int or None, default=None
+        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
+        side, and 2 hidden layers.
+
+    dense : bool, default=True
+        Whether images go through dense layers instead of convolutions, which take more
+        steps to train but suit large images whose parts do not stay in place.
+
+    Notes
+    -----
+    The autoencoder and the second encoder take a step, then the critic. A critic whose
+    loss falls below 0.00001 starts anew. Maps are the absolute error of each pixel.
+
+    Differs from the paper: the authors' code divides scores by their range over the
+    test set and keeps the epoch that is best on it. Here a score depends on its sample
+    alone, and the last weights are kept.
+
+    References
+    ----------
+    .. [1] Akcay, Atapour-Abarghouei and Breckon, "GANomaly: semi-supervised anomaly
+       detection via adversarial training", ACCV 2018, arXiv 1805.06725.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import GANomaly
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> detector = GANomaly(1, width=8, score_by="relative", random_state=0)
+    >>> detector.fit(X).predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "adversarial_weight": [Interval(Real, 0, None, closed="left")],
+        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
+        "latent_weight": [Interval(Real, 0, None, closed="left")],
+        "score_by": [StrOptions({"latent", "relative"})],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "dense": ["boolean"],
+    }
+
+    _optimizers = {name: {"betas": (0.5, 0.999)} for name in (*_GENERATOR, "critic")}
+
+    def __init__(
+        self,
+        latent_dim=64,
+        *,
+        adversarial_weight=1.0,
+        reconstruction_weight=50.0,
+        latent_weight=1.0,
+        score_by="latent",
+        width=32,
+        depth=None,
+        dense=True,
+        max_epochs=200,
+        **options,
+    ):
+        super().__init__(max_epochs=max_epochs, **options)
+        self.latent_dim = latent_dim
+        self.adversarial_weight = adversarial_weight
+        self.reconstruction_weight = reconstruction_weight
+        self.latent_weight = latent_weight
+        self.score_by = score_by
+        self.width = width
+        self.depth = depth
+        self.dense = dense
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
+        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
+        return {
+            "encoder": encoder(shape, self.latent_dim, **size),
+            "decoder": decoder(shape, self.latent_dim, output=output, **size),
+            "second_encoder": encoder(shape, self.latent_dim, **size),
+            "critic": critic(shape, **size),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        code, rebuilt, second = self._pass(nets, x)
+        (_, real_tap), (_, fake_tap) = nets["critic"](x), nets["critic"](rebuilt)
+        loss = (
+            self.adversarial_weight * squared_error(fake_tap, real_tap)
+            + self.reconstruction_weight * absolute_error(rebuilt, x)
+            + self.latent_weight * squared_error(second, code)
+        )
+        yield _GENERATOR, loss
+        (real, _), (fake, _) = nets["critic"](x), nets["critic"](rebuilt.detach())
+        loss = adversarial(real, real=True) + adversarial(fake, real=False)
+        loss = 0.5 * loss.mean()
+        yield ("critic",), loss
+        if loss < _COLLAPSED:
+            yield ("critic",), RESET
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return absolute_error(self._pass(nets, x)[1], x)
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        code, rebuilt, second = self._pass(nets, x)
+        if self.score_by == "latent":
+            return squared_error(second, code)
+        error = error_map("l1", rebuilt, x)
+        if self._in_unit_range:
+            return relative_score("l1", error, x)
+        return reduce_map(error, "mean")
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return error_map("l1", self._pass(nets, x)[1], x)
+
+    def _pass(self, nets, x):
+        """Return code, reconstruction, and the reconstruction's code."""
+        code = nets["encoder"](x)
+        rebuilt = nets["decoder"](code)
+        return code, rebuilt, nets["second_encoder"](rebuilt)

@@ -1,0 +1,112 @@
+"""GANomaly: its three losses, a critic that starts anew, and real digits."""
+
+import numpy as np
+import pytest
+import torch
+
+import featad.detectors.ganomaly
+from featad.base import anomaly_scores
+from featad.detectors import AutoEncoder, GANomaly
+from featad.metrics import auroc
+
+TINY = {
+    "latent_dim": 3, "width": 4, "dense": False, "device": "cpu", "random_state": 0
+}  # fmt: skip
+
+
+@pytest.fixture
+def fitted(images):
+    return GANomaly(**TINY, max_epochs=3).fit(images)
+
+
+def weights(detector, name):
+    return torch.cat([w.flatten() for w in detector.networks_[name].parameters()])
+
+
+def test_with_the_reconstruction_alone_it_is_the_autoencoder(images):
+    class SameOptimizer(AutoEncoder):
+        _optimizers = GANomaly._optimizers
+
+    alone = {"adversarial_weight": 0, "latent_weight": 0}
+    ganomaly = GANomaly(**TINY, **alone, reconstruction_weight=1, max_epochs=5)
+    plain = SameOptimizer(**TINY, loss="l1", noise=0, max_epochs=5).fit(images)
+    expected = plain.anomaly_map(images)
+    np.testing.assert_array_equal(ganomaly.fit(images).anomaly_map(images), expected)
+    ganomaly.set_params(reconstruction_weight=50)  # Adam does not mind
+    maps = ganomaly.fit(images).anomaly_map(images)
+    np.testing.assert_allclose(maps, expected, rtol=1e-2, atol=1e-4)
+
+
+def test_every_weight_changes_the_training(images, fitted):
+    for name in ("adversarial_weight", "reconstruction_weight", "latent_weight"):
+        other = GANomaly(**TINY, max_epochs=3, **{name: 0.0}).fit(images)
+        moved = (weights(other, "encoder") - weights(fitted, "encoder")).abs().max()
+        assert moved > 1e-6
+
+
+def test_the_critic_takes_its_step_after_the_generator(fitted, images):
+    x = fitted._to_tensor(images)
+    steps = [names for names, _ in fitted._losses(fitted.networks_, x, None)]
+    assert steps == [("encoder", "decoder", "second_encoder"), ("critic",)]
+
+
+def test_a_critic_that_nothing_deceives_starts_anew(images, monkeypatch):
+    start = GANomaly(**TINY, max_epochs=0).fit(images)
+    kept = GANomaly(**TINY, max_epochs=1).fit(images)
+    monkeypatch.setattr(featad.detectors.ganomaly, "_COLLAPSED", np.inf)
+    anew = GANomaly(**TINY, max_epochs=1).fit(images)
+    one_step = 1.01 * kept.lr
+    first, after, fresh = (weights(one, "critic") for one in (start, kept, anew))
+    assert (after - first).abs().max() <= one_step
+    assert (fresh - first).abs().max() > 10 * one_step
+
+
+def test_the_critic_is_not_reset_while_it_learns(images):
+    history = GANomaly(**TINY, max_epochs=10).fit(images).history_
+    assert min(record["critic"] for record in history) > 0.1
+
+
+def test_the_score_is_the_distance_of_the_two_codes(fitted, images):
+    nets, x = fitted.networks_, fitted._to_tensor(images)
+    with torch.no_grad():
+        code = nets["encoder"](x)
+        second = nets["second_encoder"](nets["decoder"](code))
+    expected = ((code - second) ** 2).mean(1)
+    np.testing.assert_allclose(-fitted.score_samples(images), expected, rtol=1e-4)
+
+
+def test_a_relative_score_is_the_error_s_share_of_the_image(fitted, images):
+    error = fitted.anomaly_map(images).mean((1, 2))
+    scores = fitted.set_params(score_by="relative").score_samples(images)
+    np.testing.assert_allclose(-scores, error / images.mean((1, 2, 3)), rtol=1e-4)
+
+
+def test_a_score_does_not_depend_on_how_strange_the_others_are(fitted, images):
+    together = fitted.score_samples(np.concatenate([images, 50 * images[:1]]))
+    np.testing.assert_allclose(together[:-1], fitted.score_samples(images), rtol=1e-4)
+
+
+def test_the_map_is_the_absolute_error(fitted, images):
+    x = fitted._to_tensor(images)
+    with torch.no_grad():
+        rebuilt = fitted.networks_["decoder"](fitted.networks_["encoder"](x))
+    expected = (rebuilt - x).abs().mean(1)
+    np.testing.assert_allclose(fitted.anomaly_map(images), expected, rtol=1e-5)
+
+
+def test_maps_have_the_input_s_size():
+    X = np.random.default_rng(0).random((6, 13, 10, 3), dtype=np.float32)
+    maps = GANomaly(**TINY, max_epochs=1).fit(X).anomaly_map(X)
+    assert maps.shape == (6, 13, 10)
+    assert maps.dtype == np.float32
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_it_finds_other_digits_among_eights(eights):
+    train, X, y = eights
+    trained = GANomaly(random_state=0).fit(train)
+    untrained = GANomaly(random_state=0, max_epochs=0).fit(train)
+    found, before = (auroc(y, anomaly_scores(one, X)) for one in (trained, untrained))
+    assert found > 0.80
+    assert found > before + 0.1
