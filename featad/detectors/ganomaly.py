@@ -76,8 +76,9 @@ class GANomaly(TorchDetector):
     >>> import numpy as np
     >>> from featad.detectors import GANomaly
     >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
-    >>> detector = GANomaly(1, width=8, score_by="relative", random_state=0)
-    >>> detector.fit(X).predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
+    >>> options = {"score_by": "relative", "max_epochs": 100, "random_state": 0}
+    >>> detector = GANomaly(latent_dim=1, width=8, **options).fit(X)
+    >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
     array([ 1, -1])
     """
 
