@@ -31,6 +31,7 @@ _HOMES = {
         "AutoEncoder",
         "DiscriminatorGAN",
         "FAnoGAN",
+        "FenceGAN",
         "GANomaly",
         "ImprovedAutoEncoder",
         "Inpainting",

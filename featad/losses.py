@@ -332,6 +332,26 @@ def gradient_penalty(
         mixed = torch.lerp(fake.detach(), real.detach(), share).requires_grad_()
         (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
         return (slope.flatten(1).norm(dim=1) - 1) ** 2
+def dispersion(x: Tensor) -> Tensor:
+    """Return 1 over the mean distance of the samples to their mean, a scalar.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, ...)
+        Generated samples, two at least; a distance is the root of the mean square.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        Large where all are alike; distances below 1e-6 count as 1e-6.
+
+    References
+    ----------
+    .. [1] Ngo et al., "Fence GAN: towards better anomaly detection", ICTAI 2019,
+       arXiv 1904.01209.
+    """
+    distance = per_sample((x - x.mean(dim=0)) ** 2).clamp_min(_TINY**2).sqrt()
+    return 1 / distance.mean()
 
 
 def top_patches(error: Tensor, *, size: int, stride: int, n_patches: int) -> Tensor:

@@ -191,6 +191,12 @@ LEARNED: dict[str, Scorer] = {
         "Akcay et al. 2018",
         grid={"detector__latent_dim": [16, 64], "detector__latent_weight": [1.0, 10.0]},
     ),
+    "fence": Scorer(
+        lambda: detectors.FenceGAN(),
+        "beyond a fence of generated samples around the normal ones",
+        "Ngo et al. 2019",
+        grid={"detector__beta": [0.3, 1.0, 3.0], "detector__gamma": [0.1, 0.5]},
+    ),
 }
 """Detectors that train networks on the images, and map where they are odd."""
 

@@ -1,0 +1,160 @@
+"""Strange is what lies beyond a fence of generated samples around the normal ones."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+
+from featad.descent import input_gradient
+from featad.losses import adversarial, blur, dispersion
+from featad.networks import critic, decoder
+from featad.torch_detector import Context, Interval, TorchDetector
+
+
+class FenceGAN(TorchDetector):
+    """Score a sample by a critic whose generator surrounds the normal samples.
+
+    The generator of a plain GAN ends among the normal samples, and its critic knows
+    nothing of what lies beyond. Here it is drawn to where the critic is undecided, and
+    its samples are kept apart.
+
+    Parameters
+    ----------
+    latent_dim : int, default=16
+        Length of the noise that samples are generated from.
+
+    alpha : float in (0, 1], default=0.5
+        What the critic shall say of generated samples, from 0, generated, to 1, real.
+
+    beta : float, default=1.0
+        Weight of the generator's second loss: 1 over the mean distance of its samples
+        to their mean.
+
+    gamma : float, default=0.1
+        Weight of the generated samples in the critic's loss.
+
+    warmup_epochs : int, default=5
+        Epochs at the start in which the critic alone is trained.
+
+    map_sigma : float, default=1.0
+        Of the blur of maps, in pixels.
+
+    width : int, default=32
+        Channels of the first convolution; a dense layer has 8 times as many units.
+
+    depth : int or None, default=None
+        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
+        side, and 2 hidden layers.
+
+    dense : bool, default=True
+        Whether images go through dense layers instead of convolutions, which take more
+        steps to train but suit large images whose parts do not stay in place.
+
+    Notes
+    -----
+    The strangeness is the critic's logit, negated; a map is the absolute gradient of
+    the logit with respect to the image, blurred. With alpha 1, beta 0, gamma 1 and no
+    warm-up it is a plain GAN.
+
+    ``early_stopping`` needs no anomalies: it watches the critic's loss on held-out
+    normal samples plus the distance of its mean opinion of generated ones from alpha.
+
+    Differs from the paper: distances are divided by the root of the number of pixels,
+    so that beta does not depend on it; 10 to 30 there is about 0.5 to 1 here. The
+    authors choose the epoch on labelled validation samples; here none are seen.
+
+    References
+    ----------
+    .. [1] Ngo et al., "Fence GAN: towards better anomaly detection", ICTAI 2019,
+       arXiv 1904.01209.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import FenceGAN
+    >>> X = np.random.default_rng(0).normal(size=(256, 2))
+    >>> options = {"lr": 0.005, "max_epochs": 60, "random_state": 0}
+    >>> detector = FenceGAN(gamma=0.5, width=8, **options).fit(X)
+    >>> detector.predict([[0, 0], [5, 5]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "alpha": [Interval(Real, 0, 1, closed="right")],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "gamma": [Interval(Real, 0, None, closed="neither")],
+        "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+        "map_sigma": [Interval(Real, 0, None, closed="left")],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "dense": ["boolean"],
+    }
+
+    _optimizers = {name: {"betas": (0.5, 0.999)} for name in ("generator", "critic")}
+
+    def __init__(
+        self,
+        latent_dim=16,
+        *,
+        alpha=0.5,
+        beta=1.0,
+        gamma=0.1,
+        warmup_epochs=5,
+        map_sigma=1.0,
+        width=32,
+        depth=None,
+        dense=True,
+        max_epochs=80,
+        lr=2e-4,
+        ema=0.995,
+        **options,
+    ):
+        super().__init__(max_epochs=max_epochs, lr=lr, ema=ema, **options)
+        self.latent_dim = latent_dim
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
+        self.warmup_epochs = warmup_epochs
+        self.map_sigma = map_sigma
+        self.width = width
+        self.depth = depth
+        self.dense = dense
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
+        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
+        return {
+            "generator": decoder(shape, self.latent_dim, output=output, **size),
+            "critic": critic(shape, **size),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        made = self._generated(nets, len(x), t)
+        (real, _), (fake, _) = nets["critic"](x), nets["critic"](made.detach())
+        loss = adversarial(real, real=True) + self.gamma * adversarial(fake, real=False)
+        yield ("critic",), loss
+        if t.epoch < self.warmup_epochs:
+            return
+        fake, _ = nets["critic"](made)
+        loss = self.alpha * adversarial(fake, real=True)
+        loss = loss + (1 - self.alpha) * adversarial(fake, real=False)
+        yield ("generator",), loss + self.beta * dispersion(made)
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        (real, _), made = nets["critic"](x), self._generated(nets, len(x), t)
+        off_the_fence = nets["critic"](made)[0].sigmoid().mean() - self.alpha
+        return adversarial(real, real=True) + off_the_fence.abs()
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return -nets["critic"](x)[0]
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        gradient = input_gradient(lambda image: nets["critic"](image)[0], x)
+        return blur(gradient.abs().sum(dim=1), self.map_sigma)
+
+    def _generated(self, nets, n, t):
+        noise = torch.randn(n, self.latent_dim, generator=t.rng, device=t.rng.device)
+        return nets["generator"](noise)
