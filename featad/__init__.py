@@ -37,6 +37,7 @@ _HOMES = {
         "Inpainting",
         "KMeansDistance",
         "Mahalanobis",
+        "ModeCollapseGAN",
         "NearestNeighbours",
         "PCAReconstruction",
         "PerceptualAutoEncoder",

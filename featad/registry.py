@@ -197,6 +197,12 @@ LEARNED: dict[str, Scorer] = {
         "Ngo et al. 2019",
         grid={"detector__beta": [0.3, 1.0, 3.0], "detector__gamma": [0.1, 0.5]},
     ),
+    "modecollapse": Scorer(
+        lambda: detectors.ModeCollapseGAN(),
+        "not among what a generator draws that never saw the badly rebuilt",
+        "Berg et al. 2019; this project",
+        grid={"detector__trim": [0.0, 0.05, 0.1], "detector__latent_dim": [16, 32]},
+    ),
 }
 """Detectors that train networks on the images, and map where they are odd."""
 

@@ -1,0 +1,168 @@
+"""Strange is what a generator trained without the strangest cannot draw."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+
+from featad.losses import adversarial, error_map, relative_score, squared_error
+from featad.networks import critic, decoder, encoder
+from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+
+_GAN = {"lr": 5e-4, "betas": (0.5, 0.999)}
+
+
+class ModeCollapseGAN(TorchDetector):
+    """Score a sample by how badly a generator draws it; train without the worst.
+
+    For training sets that hold an unlabelled share of anomalies. Generator,
+    discriminator and encoder are trained together; at each step the share ``trim`` of
+    the samples that the generator draws worst is left out of that step. A GAN tends not
+    to draw what is rare, which is here reinforced.
+
+    Parameters
+    ----------
+    latent_dim : int, default=16
+        Length of the code that a sample is drawn from.
+
+    sample_weight : float, default=30.0
+        Of the samples' mean squared error beside that of the codes of drawn samples, in
+        the encoder's loss. 0: the encoder sees drawn samples only.
+
+    generator_weight : float, default=0.0
+        Of the samples' error in the generator's loss, beside the discriminator's
+        opinion. 0: the generator never learns to draw a given sample.
+
+    score_by : {"reconstruction", "latent_norm"}, default="reconstruction"
+        The mean squared error of the sample drawn from its own code, of images in [0,
+        1] divided by the mean square of their own pixels; or the mean square of the
+        code.
+
+    width : int, default=32
+        Channels of the first convolution; a dense layer has 8 times as many units.
+
+    depth : int or None, default=None
+        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
+        side, and 2 hidden layers.
+
+    dense : bool, default=True
+        Whether images go through dense layers instead of convolutions, which cost ten
+        times as much on a CPU.
+
+    trim : float in [0, 0.5], default=0.05
+        Share of the samples left out of each step: that of the anomalies, where it is
+        known. ``trimmed_share_`` says how often each sample was left out. Nothing is in
+        the first tenth of the training; from half-time on, all of the share.
+
+    Notes
+    -----
+    The share of a batch is not fixed: errors are ranked among the last 512. Set
+    ``contamination`` to the same share for a threshold that places it beyond.
+
+    Called UFDGAN where anomalies are close to normal samples, as faults are: the same
+    training. It then finds less, as the generator can draw something near to them.
+
+    Differs from the source: there is no paper, only a public description. The losses
+    (hinge, with spectral norms in the discriminator), the slow start of the trimming
+    and the ranking are this reading of it.
+
+    References
+    ----------
+    .. [1] Chihaoui, "UFDGAN and OoD detection through GAN's mode collapse", description
+       at github.com/hamadichihaoui/unsupervised_anomaly_detection.
+    .. [2] Berg, Ahlberg and Felsberg, "Unsupervised learning of anomaly detection from
+       contaminated image data using simultaneous encoder training", 2019,
+       arXiv 1905.11034: ``"latent_norm"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import ModeCollapseGAN
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> detector = ModeCollapseGAN(latent_dim=1, max_epochs=60, random_state=0).fit(X)
+    >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "sample_weight": [Interval(Real, 0, None, closed="left")],
+        "generator_weight": [Interval(Real, 0, None, closed="left")],
+        "score_by": [StrOptions({"reconstruction", "latent_norm"})],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "dense": ["boolean"],
+    }
+
+    _optimizers = {"generator": _GAN, "discriminator": _GAN}
+
+    def __init__(
+        self,
+        latent_dim=16,
+        *,
+        sample_weight=30.0,
+        generator_weight=0.0,
+        score_by="reconstruction",
+        width=32,
+        depth=None,
+        dense=True,
+        trim=0.05,
+        max_epochs=200,
+        **options,
+    ):
+        super().__init__(trim=trim, max_epochs=max_epochs, **options)
+        self.latent_dim = latent_dim
+        self.sample_weight = sample_weight
+        self.generator_weight = generator_weight
+        self.score_by = score_by
+        self.width = width
+        self.depth = depth
+        self.dense = dense
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
+        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
+        return {
+            "generator": decoder(shape, self.latent_dim, output=output, **size),
+            "discriminator": critic(shape, spectral=True, **size),
+            "encoder": encoder(shape, self.latent_dim, **size),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        code = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
+        drawn = nets["generator"](code)
+        real, _ = nets["discriminator"](x)
+        fake, _ = nets["discriminator"](drawn.detach())
+        yield (
+            ("discriminator",),
+            adversarial(real, real=True, kind="hinge")
+            + adversarial(fake, real=False, kind="hinge"),
+        )
+        logit, _ = nets["discriminator"](drawn)
+        loss = adversarial(logit, real=True, kind="hinge")
+        if self.generator_weight:
+            loss = loss + self.generator_weight * self._error(nets, x)
+        yield ("generator",), loss
+        with torch.no_grad():
+            drawn = nets["generator"](code)
+        loss = squared_error(nets["encoder"](drawn), code)
+        yield ("encoder",), loss + self.sample_weight * self._error(nets, x)
+
+    def _error(self, nets, x):
+        return squared_error(nets["generator"](nets["encoder"](x)), x)
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        error = self._map_of(nets, x, t)
+        if self._in_unit_range:
+            return relative_score("mse", error, x)
+        return error.flatten(1).mean(dim=1)
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        if self.score_by == "latent_norm":
+            return (nets["encoder"](x) ** 2).mean(dim=1)
+        return self._keep_key(nets, x, t)
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return error_map("mse", nets["generator"](nets["encoder"](x)), x)

@@ -1,0 +1,117 @@
+"""ModeCollapseGAN: what is left out, and real digits among others."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from featad._sampling import Trimming
+from featad.base import anomaly_scores
+from featad.datasets import load_idx, one_vs_rest
+from featad.detectors import ModeCollapseGAN
+from featad.metrics import auroc
+from featad.training import Context
+
+TINY = {"latent_dim": 3, "width": 8, "random_state": 0}
+
+
+def losses(detector, images):
+    nets = detector._build()
+    t = Context(torch.Generator().manual_seed(0))
+    for names, loss in detector._losses(nets, detector._to_tensor(images), t):
+        yield names, loss, nets
+
+
+def moved(loss, net):
+    weights = list(net.parameters())
+    found = torch.autograd.grad(
+        loss.mean(), weights, allow_unused=True, retain_graph=True
+    )
+    return any(gradient is not None for gradient in found)
+
+
+def test_discriminator_generator_and_encoder_take_turns(images):
+    detector = ModeCollapseGAN(**TINY, max_epochs=0).fit(images)
+    found = []
+    for (name,), loss, nets in losses(detector, images):
+        assert loss.shape == (24,)
+        assert moved(loss, nets[name])
+        if name == "discriminator":
+            assert not moved(loss, nets["generator"])
+        found.append(name)
+    assert found == ["discriminator", "generator", "encoder"]
+
+
+def test_without_trimming_nothing_of_it_is_left(images, monkeypatch):
+    plain = ModeCollapseGAN(**TINY, max_epochs=6, trim=0.0).fit(images)
+    monkeypatch.setattr(Trimming, "keep", lambda *args: np.ones(len(args[1]), bool))
+    idle = clone(plain).set_params(trim=0.3).fit(images)
+    np.testing.assert_array_equal(
+        plain.score_samples(images), idle.score_samples(images)
+    )
+    assert (plain.trimmed_share_ == 0).all()
+
+
+def test_the_encoder_learns_to_invert_the_generator(images):
+    detector = ModeCollapseGAN(**TINY, max_epochs=120, batch_size=8, sample_weight=0.0)
+    errors = [epoch["encoder"] for epoch in detector.fit(images).history_]
+    assert np.mean(errors[-20:]) < 0.8 * np.mean(errors[:5])
+
+
+def test_what_is_left_out_is_what_is_rebuilt_worst_whatever_scores(images):
+    detector = ModeCollapseGAN(**TINY, max_epochs=3).fit(images)
+    by_norm = clone(detector).set_params(score_by="latent_norm").fit(images)
+    np.testing.assert_array_equal(detector.trimmed_share_, by_norm.trimmed_share_)
+    nets, x = by_norm.networks_, by_norm._to_tensor(images)
+    with torch.no_grad():
+        norm = (nets["encoder"](x) ** 2).mean(dim=1)
+        key = by_norm._keep_key(nets, x, None)
+    np.testing.assert_allclose(-by_norm.score_samples(images), norm, rtol=1e-5)
+    np.testing.assert_allclose(-detector.score_samples(images), key, rtol=1e-5)
+
+
+def test_the_map_is_the_squared_error_of_each_pixel(images):
+    detector = ModeCollapseGAN(**TINY, max_epochs=2).fit(images)
+    nets, x = detector.networks_, detector._to_tensor(images)
+    with torch.no_grad():
+        error = (nets["generator"](nets["encoder"](x)) - x) ** 2
+    np.testing.assert_allclose(
+        detector.anomaly_map(images), error.mean(dim=1), rtol=1e-4, atol=1e-7
+    )
+
+
+@pytest.fixture(scope="module")
+def zeros(real_data):
+    """Return MNIST's zeros with a tenth of other digits: to train on, and to test."""
+    images, digits = load_idx(real_data / "mnist", "test")
+    dataset = one_vs_rest(
+        images / np.float32(255), digits, normal=0, contamination=0.1, random_state=0
+    )
+    return dataset.part("train"), dataset.part("test")
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_what_it_leaves_out_of_contaminated_zeros_is_mostly_other_digits(zeros):
+    train, _ = zeros
+    trimmed = ModeCollapseGAN(trim=0.1, random_state=0).fit(train.images)
+    plain = ModeCollapseGAN(trim=0.0, random_state=0).fit(train.images)
+    odd, dropped = train.labels == -1, trimmed.trimmed_share_
+    assert dropped[odd].sum() / dropped.sum() > 4 * odd.mean()
+    found, before = (
+        auroc(train.labels, anomaly_scores(one, train.images))
+        for one in (trimmed, plain)
+    )
+    assert found > 0.955
+    assert found > before
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_it_finds_other_digits_among_eights(eights):
+    train, X, y = eights
+    trained = ModeCollapseGAN(random_state=0).fit(train)
+    untrained = ModeCollapseGAN(random_state=0, max_epochs=0).fit(train)
+    found, before = (auroc(y, anomaly_scores(one, X)) for one in (trained, untrained))
+    assert found > 0.70
+    assert found > before + 0.1
