@@ -332,6 +332,8 @@ def gradient_penalty(
         mixed = torch.lerp(fake.detach(), real.detach(), share).requires_grad_()
         (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
         return (slope.flatten(1).norm(dim=1) - 1) ** 2
+
+
 def dispersion(x: Tensor) -> Tensor:
     """Return 1 over the mean distance of the samples to their mean, a scalar.
 

@@ -217,6 +217,8 @@ def test_the_gradient_penalty_trains_the_critic_only(scale):
     assert fake.grad is None
     assert torch.isfinite(weight.grad).all()
     assert (weight.grad != 0).all() == (scale > 0)
+
+
 def test_dispersion_falls_as_samples_spread():
     x = torch.tensor([[0.0, 0.0], [2.0, 2.0]])  # each 1 from the mean
     assert float(losses.dispersion(x)) == pytest.approx(1.0)

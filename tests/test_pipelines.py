@@ -152,6 +152,8 @@ def test_a_recipe_without_data_says_where_to_get_it(name, tmp_path, monkeypatch)
     arguments = [] if name == "fashion_one_class" else ["-o", str(tmp_path / "out")]
     with pytest.raises(SystemExit, match="data/README.md says where to get it"):
         run(lambda: _recipe(name)(arguments))
+
+
 def test_contaminated_mnist_sets_the_gan_beside_baselines(tmp_path, capsys):
     images, digits = featad.load_digits_images()
     for prefix, half in {"train": slice(None, 900), "t10k": slice(900, None)}.items():
