@@ -31,6 +31,7 @@ _HOMES = {
         "AutoEncoder",
         "DiscriminatorGAN",
         "FAnoGAN",
+        "BiGAN",
         "FenceGAN",
         "GANomaly",
         "ImprovedAutoEncoder",

@@ -203,6 +203,12 @@ LEARNED: dict[str, Scorer] = {
         "Berg et al. 2019; this project",
         grid={"detector__trim": [0.0, 0.05, 0.1], "detector__latent_dim": [16, 32]},
     ),
+    "bigan": Scorer(
+        lambda: detectors.BiGAN(),
+        "badly rebuilt by a bidirectional GAN, or odd to its critic",
+        "Donahue et al. 2017; Zenati et al. 2018",
+        grid={"detector__latent_dim": [8, 16, 32], "detector__critic_weight": [0, 0.1]},
+    ),
 }
 """Detectors that train networks on the images, and map where they are odd."""
 

@@ -37,6 +37,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "AnoGAN": {**_TINY_GAN, "max_epochs": 10, "n_steps": 10},
     "DiscriminatorGAN": {**_TINY_GAN, "max_epochs": 60, "width": 8},
     "FAnoGAN": {**_TINY_GAN, "lr": 2e-4},
+    "BiGAN": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},
     "FenceGAN": {
         **_TINY_NETWORK,
         "latent_dim": 2,

@@ -1,0 +1,156 @@
+"""Strange is what a GAN and its encoder cannot rebuild, or its critic finds odd."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+
+from featad.losses import (
+    absolute_error,
+    adversarial,
+    error_map,
+    reduce_map,
+    relative_score,
+)
+from featad.networks import critic, decoder, encoder
+from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+
+_NETWORKS = ("encoder", "decoder", "critic")
+
+
+class BiGAN(TorchDetector):
+    """Score a sample by its error after going through a bidirectional GAN (EGBAD).
+
+    A critic tells pairs of a sample and its code from pairs of a generated sample and
+    the noise it was made of. Encoder and decoder deceive it together, which makes one
+    the inverse of the other.
+
+    Parameters
+    ----------
+    latent_dim : int, default=16
+        Length of the code, and of the noise.
+
+    critic_weight : float in [0, 1], default=0.1
+        Weight of the critic's part in the score; the error's is the rest.
+
+    critic_score : {"features", "logit"}, default="features"
+        That part: the mean absolute difference, in the critic's last hidden layer, of
+        the sample and its reconstruction, each with the sample's code; or the
+        cross-entropy of the reconstruction taken for real.
+
+    score_by : {"relative", "mean"}, default="relative"
+        The error: the mean absolute one of the pixels, and of images in [0, 1] as a
+        share of their own mean, as an image that shows little has little error.
+
+    width : int, default=32
+        Channels of the first convolution; a dense layer has 8 times as many units.
+
+    depth : int or None, default=None
+        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
+        side, and 2 hidden layers.
+
+    dense : bool, default=True
+        Whether images go through dense layers instead of convolutions, which take more
+        steps to train but suit large images whose parts do not stay in place.
+
+    Notes
+    -----
+    Nothing in training asks for a small error, which therefore stays larger than an
+    autoencoder's. Running averages of the weights score (``ema``). Maps are the
+    absolute error of each pixel.
+
+    Differs from the paper: errors and differences are means, not sums, so that
+    ``critic_weight`` does not depend on the number of pixels; ``"mean"`` is the paper's
+    error, but for that.
+
+    References
+    ----------
+    .. [1] Donahue, Krahenbuhl and Darrell, "Adversarial feature learning", ICLR 2017,
+       arXiv 1605.09782.
+    .. [2] Zenati et al., "Efficient GAN-based anomaly detection", 2018,
+       arXiv 1802.06222.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import BiGAN
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> options = {"lr": 0.002, "max_epochs": 100, "random_state": 0}
+    >>> detector = BiGAN(latent_dim=1, width=8, **options).fit(X)
+    >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "critic_weight": [Interval(Real, 0, 1, closed="both")],
+        "critic_score": [StrOptions({"features", "logit"})],
+        "score_by": [StrOptions({"relative", "mean"})],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "dense": ["boolean"],
+    }
+
+    _optimizers = {name: {"betas": (0.5, 0.999)} for name in _NETWORKS}
+
+    def __init__(
+        self,
+        latent_dim=16,
+        *,
+        critic_weight=0.1,
+        critic_score="features",
+        score_by="relative",
+        width=32,
+        depth=None,
+        dense=True,
+        max_epochs=200,
+        ema=0.999,
+        **options,
+    ):
+        super().__init__(max_epochs=max_epochs, ema=ema, **options)
+        self.latent_dim = latent_dim
+        self.critic_weight = critic_weight
+        self.critic_score = critic_score
+        self.score_by = score_by
+        self.width = width
+        self.depth = depth
+        self.dense = dense
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
+        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
+        return {
+            "encoder": encoder(shape, self.latent_dim, **size),
+            "decoder": decoder(shape, self.latent_dim, output=output, **size),
+            "critic": critic(shape, n_extra=self.latent_dim, **size),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        z = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
+        code, made = nets["encoder"](x), nets["decoder"](z)
+        real, _ = nets["critic"](x, code.detach())
+        fake, _ = nets["critic"](made.detach(), z)
+        yield ("critic",), adversarial(real, real=True) + adversarial(fake, real=False)
+        (real, _), (fake, _) = nets["critic"](x, code), nets["critic"](made, z)
+        loss = adversarial(real, real=False) + adversarial(fake, real=True)
+        yield ("encoder", "decoder"), loss
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        code = nets["encoder"](x)
+        rebuilt = nets["decoder"](code)
+        error = error_map("l1", rebuilt, x)
+        if self.score_by == "relative" and self._in_unit_range:
+            error = relative_score("l1", error, x)
+        else:
+            error = reduce_map(error, "mean")
+        logit, tap = nets["critic"](rebuilt, code)
+        if self.critic_score == "logit":
+            odd = adversarial(logit, real=True)
+        else:
+            odd = absolute_error(tap, nets["critic"](x, code)[1])
+        return (1 - self.critic_weight) * error + self.critic_weight * odd
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return error_map("l1", nets["decoder"](nets["encoder"](x)), x)
