@@ -53,6 +53,11 @@ def main() -> None:
 def _detectors(name, options, kinds):
     yield "PCA-32 reconstruction", featad.PCAReconstruction(32)
     yield "nearest neighbour", featad.NearestNeighbours()
+    for kind in ("ocsvm", "stats-mahalanobis"):
+        yield (
+            f"vgg_mini at 64 pixels, {kind}",
+            featad.build(f"mini-{kind}", image_size=SIZE),
+        )
     for kind, scorer in LEARNED.items():
         if not kinds or kind in kinds:
             yield kind, scorer.make().set_params(random_state=0, **options)

@@ -360,7 +360,7 @@ def _is_system(features, kind):
 
 
 def _parse(name):
-    features, _, kind = name.partition("-")
+    features, _, kind = name.removeprefix("vgg_").partition("-")  # vgg_mini: mini
     if _is_system(features, kind):
         return features, kind, (SCORERS | LEARNED)[kind.removeprefix(_STATS)]
     near = get_close_matches(name, [system.name for system in list_systems()], n=3)

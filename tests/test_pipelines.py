@@ -1,10 +1,8 @@
 """The recipes run as written, on tiny images with random weights."""
 
-import gzip
 import importlib
 import json
 import shutil
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -85,25 +83,41 @@ def test_compare_sets_three_detectors_on_two_layers_side_by_side(
         assert printed.count(name) == 2
 
 
+def _write_idx(folder, **parts):
+    """Write IDX files of parts, each images and labels."""
+    for prefix, (images, labels) in parts.items():
+        for kind, values in {"images-idx3": images, "labels-idx1": labels}.items():
+            values = np.asarray(values, dtype=np.uint8)
+            shape = np.array(values.shape, dtype=">u4").tobytes()
+            content = bytes([0, 0, 8, values.ndim]) + shape + values.tobytes()
+            (folder / f"{prefix}-{kind}-ubyte").write_bytes(content)
+    return str(folder)
+
+
 @pytest.fixture
 def clothes(tmp_path):
     """Return a folder of IDX files: ten kinds, each a bar of its own height."""
-    rng = np.random.default_rng(0)
-    for name, n in (("train", 8), ("t10k", 4)):
-        labels = np.repeat(np.arange(10, dtype=np.uint8), n)
-        images = rng.integers(0, 60, (len(labels), 12, 12), dtype=np.uint8)
+    rng, parts = np.random.default_rng(0), {}
+    for part, n in (("train", 8), ("t10k", 4)):
+        labels = np.repeat(np.arange(10), n)
+        images = rng.integers(0, 60, (len(labels), 12, 12))
         for image, label in zip(images, labels, strict=True):
             image[: label + 1] += 150
-        for array, kind in ((images, "images-idx3"), (labels, "labels-idx1")):
-            head = bytes([0, 0, 8, array.ndim])
-            head += struct.pack(f">{array.ndim}I", *array.shape)
-            path = tmp_path / f"{name}-{kind}-ubyte.gz"
-            path.write_bytes(gzip.compress(head + array.tobytes()))
-    return tmp_path
+        parts[part] = images, labels
+    return _write_idx(tmp_path, **parts)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Return a folder of IDX files: scikit-learn's digits, 8 x 8."""
+    images, labels = featad.load_digits_images()
+    halves = {"train": slice(None, 900), "t10k": slice(900, None)}
+    parts = {part: (images[half], labels[half]) for part, half in halves.items()}
+    return _write_idx(tmp_path_factory.mktemp("digits"), **parts)
 
 
 def test_fashion_one_class_tells_seen_kinds_from_an_unseen_one(clothes, capsys):
-    table = _recipe("fashion_one_class")(["--data", str(clothes), "--max-epochs", "1"])
+    table = _recipe("fashion_one_class")(["--data", clothes, "--max-epochs", "1"])
     assert list(table.columns) == ["seen kinds", "unseen kind 8"]
     assert len(table) == 4
     assert table.loc["logistic regression, labels", "seen kinds"] > 0.9
@@ -154,18 +168,17 @@ def test_a_recipe_without_data_says_where_to_get_it(name, tmp_path, monkeypatch)
         run(lambda: _recipe(name)(arguments))
 
 
-def test_contaminated_mnist_sets_the_gan_beside_baselines(tmp_path, capsys):
-    images, digits = featad.load_digits_images()
-    for prefix, half in {"train": slice(None, 900), "t10k": slice(900, None)}.items():
-        for kind, values in {"images-idx3": images, "labels-idx1": digits}.items():
-            values = values[half].astype(np.uint8)
-            shape = np.array(values.shape, dtype=">u4").tobytes()
-            header = bytes([0, 0, 8, values.ndim]) + shape
-            path = tmp_path / f"{prefix}-{kind}-ubyte"
-            path.write_bytes(header + values.tobytes())
-    table = _recipe("contaminated_mnist")(
-        ["--data", str(tmp_path), "--max-epochs", "1"]
-    )
+def test_contaminated_mnist_sets_the_gan_beside_baselines(digits, capsys):
+    table = _recipe("contaminated_mnist")(["--data", digits, "--max-epochs", "1"])
     assert table.loc["published", "recall"] == 0.9
     assert table["AUROC"].drop("published").between(0, 1).all()
     assert "94 training images, 5 of them not 0" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_gan_scorers_sets_gans_beside_a_frozen_vgg(digits, capsys):
+    options = ["--n-images", "40", "--max-epochs", "1", "--n-splits", "2"]
+    table = _recipe("gan_scorers")(["--data", digits, *options])
+    assert {"OneClassSVM", "KMeansDistance", "FAnoGAN"} <= set(table.detector)
+    assert table.AUROC.is_monotonic_decreasing
+    assert "80 images, class 8 normal" in capsys.readouterr().out

@@ -109,3 +109,7 @@ def test_the_recommended_system_needs_no_download():
 
 def test_every_kind_of_features_is_described():
     assert {name.split("-")[0] for name in NAMES} == set(describe_features())
+
+
+def test_vgg_mini_may_be_called_by_its_full_name():
+    assert build("vgg_mini-knn")["features"].arch == "vgg_mini"
