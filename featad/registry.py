@@ -254,7 +254,7 @@ def list_systems() -> list[SystemInfo]:
 def describe_features() -> dict[str, str]:
     """Return what each name before the first hyphen stands for."""
     networks = {
-        name: f"frozen {arch}; stats-: mean, std and max of {default_layers(arch)[1]}"
+        name: f"frozen {arch}; stats-: mean, std and max of {_middle(arch)}"
         for name, arch in _NETWORKS.items()
     }
     networks["mini"] += "; its weights ship with featad"
@@ -262,6 +262,11 @@ def describe_features() -> dict[str, str]:
         _IMAGES: "the images themselves at 64 x 64, for detectors that learn them"
     }
     return networks | _PLAIN_FEATURES | images
+
+
+def _middle(arch):
+    layers = default_layers(arch)[1]
+    return layers if isinstance(layers, str) else " and ".join(layers)
 
 
 def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipeline:
