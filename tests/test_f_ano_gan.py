@@ -142,13 +142,13 @@ def test_trimming_judges_by_the_critic_until_there_is_an_encoder(images):
 @pytest.mark.data
 @pytest.mark.slow
 def test_it_finds_other_digits_among_eights(eights):
-    _is_better_than_untrained(eights, 0.85)
+    _is_better_than_untrained(eights, 0.82)
 
 
 @pytest.mark.data
 @pytest.mark.slow
 def test_it_finds_other_digits_among_zeros(zeros):
-    _is_better_than_untrained(zeros, 0.96)
+    _is_better_than_untrained(zeros, 0.95)
 
 
 def _is_better_than_untrained(digits, floor):
