@@ -17,6 +17,8 @@ from featad.weights import weights_status
 
 KINDS = [f"stats-{kind}" for kind in STATS_SCORERS] + list(SCORERS)
 
+RANDOM = ("stats-mahalanobis", "stats-knn", "ocsvm")  # kinds with random weights, too
+
 
 def main() -> None:
     """Run every comparison and write ``results/quality.md``."""
@@ -57,9 +59,11 @@ def _systems(image_size):
         systems[f"filters-{kind}"] = featad.build(f"filters-{kind}")
     for kind in KINDS:
         systems[f"mini-{kind}"] = featad.build(f"mini-{kind}", **size)
-        for name in (f"mini-{kind}", f"squeezenet1_1-{kind}"):
-            system = featad.build(name, weights=None, **size)
-            systems[f"{name}, random weights"] = system
+        name = f"squeezenet1_1-{kind}"
+        if kind in RANDOM:
+            for random in (f"mini-{kind}", name):
+                system = featad.build(random, weights=None, **size)
+                systems[f"{random}, random weights"] = system
         if SQUEEZENET.exists():
             weights = str(SQUEEZENET)
             systems[f"{name}, ImageNet"] = featad.build(name, weights=weights, **size)
