@@ -1,7 +1,7 @@
 """MNIST, zeros normal, one training image in twenty another digit, nobody knows which.
 
-The published figures of this task, for the training images themselves, are a recall of
-0.9 and an accuracy of 0.98; no AUROC was given.
+The published figures of this task are a recall of 0.9 and an accuracy of 0.98; on which
+images is not said, and no AUROC was given. Here they are of the training images.
 """
 
 import argparse
