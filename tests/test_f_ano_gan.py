@@ -105,7 +105,7 @@ def test_the_score_is_the_paper_s(images, way):
 
 
 def test_the_relative_score_is_a_share_of_what_is_there(images):
-    detector = build().fit(images)
+    detector = build(kappa=1.0).fit(images)
     x, nets = detector._to_tensor(images), detector.networks_
     with torch.no_grad():
         rebuilt = nets["generator"](nets["encoder"](x).tanh())
@@ -142,7 +142,7 @@ def test_trimming_judges_by_the_critic_until_there_is_an_encoder(images):
 @pytest.mark.data
 @pytest.mark.slow
 def test_it_finds_other_digits_among_eights(eights):
-    _is_better_than_untrained(eights, 0.82)
+    _is_better_than_untrained(eights, 0.85)
 
 
 @pytest.mark.data

@@ -38,9 +38,10 @@ class FAnoGAN(TorchDetector):
         error of the critic's last hidden layer (``"izi_f"``), or the error of noise
         that was made an image and encoded again (``"ziz"``).
 
-    kappa : float, default=1.0
+    kappa : float, default=0.1
         Weight of the error in the hidden layer with ``"izi_f"``, for which else there
-        is none.
+        is none. The paper's 1 is for errors as they are; as shares of its own mean
+        square the hidden layer's would outweigh the pixels'.
 
     code_limit : float or None, default=1.0
         The encoder's output is ``code_limit * tanh(output)``, so that it stays where
@@ -122,7 +123,7 @@ class FAnoGAN(TorchDetector):
         latent_dim=32,
         *,
         encoder_by="izi_f",
-        kappa=1.0,
+        kappa=0.1,
         code_limit=1.0,
         score_by="relative",
         n_critic=2,
@@ -130,7 +131,7 @@ class FAnoGAN(TorchDetector):
         width=32,
         depth=None,
         dense=True,
-        max_epochs=200,
+        max_epochs=100,
         ema=0.999,
         **options,
     ):
