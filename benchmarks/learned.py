@@ -105,7 +105,8 @@ def _digits(n_test=2000):
     return images[order] / np.float32(255), labels[order], n_test
 
 
-def _digit_8():
+def digit_8():
+    """Return training images, test images, labels, no masks, and the protocol."""
     images, labels, n_test = _digits()
     eights = np.flatnonzero(labels == 8)
     train = eights[: len(eights) // 2]
@@ -177,7 +178,7 @@ def _brain_mri():
 
 
 DATASETS = {
-    "digit_8": _digit_8,
+    "digit_8": digit_8,
     "nine_digits": _nine_digits,
     "fashion": _fashion,
     "hazelnut": lambda: _inspection("mvtec_reduced/hazelnut"),
