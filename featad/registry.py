@@ -135,7 +135,7 @@ LEARNED: dict[str, Scorer] = {
         lambda: detectors.UNetAutoEncoder(),
         "rebuilt otherwise from under strong noise by a U-Net",
         "Ronneberger et al. 2015; Vincent et al. 2008",
-        grid={"detector__noise": [1.0, 2.0], "detector__skips": ["none", "all"]},
+        grid={"detector__noise": [1.0, 1.5, 2.0], "detector__skips": ["none", "all"]},
     ),
     "inpainting": Scorer(
         lambda: detectors.Inpainting(),

@@ -12,7 +12,7 @@ from featad.losses import RECONSTRUCTION, error_map, reduce_map, relative_score
 from featad.networks import unet
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
 
-_IMAGE_NOISE, _TABLE_NOISE = 2.0, 0.5
+_IMAGE_NOISE, _TABLE_NOISE = 1.5, 0.5
 
 
 class UNetAutoEncoder(TorchDetector):
@@ -20,7 +20,7 @@ class UNetAutoEncoder(TorchDetector):
 
     Parameters
     ----------
-    skips : {"none", "inner", "all"}, default="inner"
+    skips : {"none", "inner", "all"}, default="none"
         Which levels hand their features past the bottleneck: none, the innermost one,
         or all. See the warning under Notes.
 
@@ -32,7 +32,7 @@ class UNetAutoEncoder(TorchDetector):
 
     noise : float or None, default=None
         Standard deviation of the noise, in the inputs' unit: images in [0, 1], tables
-        standardised. None: 2 for images, so that little but what all images share can
+        standardised. None: 1.5 for images, so that little but what all images share can
         be made out, and 0.5 for tables.
 
     n_draws : int, default=4
@@ -102,7 +102,7 @@ class UNetAutoEncoder(TorchDetector):
 
     def __init__(
         self,
-        skips="inner",
+        skips="none",
         *,
         corruption="noise",
         noise=None,
@@ -115,9 +115,12 @@ class UNetAutoEncoder(TorchDetector):
         batch_size=16,
         lr=2e-3,
         max_epochs=30,
+        ema=0.99,
         **options,
     ):
-        super().__init__(batch_size=batch_size, lr=lr, max_epochs=max_epochs, **options)
+        super().__init__(
+            batch_size=batch_size, lr=lr, max_epochs=max_epochs, ema=ema, **options
+        )
         self.skips = skips
         self.corruption = corruption
         self.noise = noise
