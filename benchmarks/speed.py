@@ -55,8 +55,8 @@ def main() -> None:
     header = ["network", "featad, images/s", "plain torchvision, images/s", "ratio"]
     text += markdown_table(header, rows)
     text += (
-        f"\nThe networks alone, {args.n_images} arrays of 224 x 224 pixels, 32 a "
-        "batch, to the default layer (fc7 of a VGG), float32, median of "
+        f"\nThe networks alone, {args.n_images} arrays of 224 x 224 pixels, the "
+        "default batch, to the default layer (fc7 of a VGG), float32, median of "
         f"{args.rounds} rounds in one run:\n\n"
     )
     header = ["network", "images/s", "times the slowest"]

@@ -21,7 +21,7 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
 POOLING = {
     "mean": lambda x: x.mean(-1),
-    "std": lambda x: x.std(-1, correction=0),
+    "std": lambda x: (x - x.mean(-1, keepdim=True)).square().mean(-1).sqrt(),
     "max": lambda x: x.amax(-1),
 }
 """Statistics of a channel over the last axis."""

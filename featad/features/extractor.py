@@ -24,6 +24,7 @@ from featad.vgg_mini import POOLING
 from featad.weights import Weights, preset, read_network
 
 _FORMAT = 1  # raised when the same parameters come to give other features
+_FRESH = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)  # their outputs are new memory
 _OUT_OF_PLACE = {
     operator.iadd: operator.add,
     operator.isub: operator.sub,
@@ -200,6 +201,11 @@ class Extractor:
 
         return collect
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the network runs on the CPU."""
+        return self._device.type == "cpu"
+
     def _describe(self, x, pooling, precision):
         x = self._to_device(x).permute(0, 3, 1, 2)  # (n, 3, h, w), channels last
         x = (x - self._mean) / self._std
@@ -291,7 +297,22 @@ def cut(network: nn.Module, nodes: Sequence[str]) -> fx.GraphModule:
             if "inplace" in node.kwargs:
                 node.kwargs = {**node.kwargs, "inplace": False}
     part.recompile()
+    _save_memory(part)
     return part
+
+
+def _save_memory(part):
+    """Let a ReLU overwrite what no one else reads: a layer's output, not tapped."""
+    modules, safe = dict(part.named_modules()), {}
+    for node in part.graph.nodes:
+        relu = modules.get(node.target) if node.op == "call_module" else None
+        if isinstance(relu, nn.ReLU):
+            before = node.args[0]
+            alone = before.op == "call_module" and len(before.users) == 1
+            alone = alone and isinstance(modules[before.target], _FRESH)
+            safe[relu] = safe.get(relu, True) and alone
+    for relu, alone in safe.items():
+        relu.inplace = alone
 
 
 def has_channels_last(part: fx.GraphModule, name: str) -> bool:

@@ -55,8 +55,9 @@ class VGGFeatures(BackboneFeatures):
     precision : {"float32", "float16", "bfloat16"}, default="float32"
         In which the network runs; "float16" on GPUs only. Features are float32 anyway.
 
-    batch_size : int, default=32
-        Images that run through the network together.
+    batch_size : int or None, default=None
+        Images that run through the network together. None: 8 on a CPU, whose cache
+        larger batches leave, and 32 on a GPU.
 
     n_jobs : int or None, default=None
         Threads that read and decode. None takes as many as there are processors, up to
@@ -126,7 +127,7 @@ class VGGFeatures(BackboneFeatures):
         crop: bool = False,
         device: str = "auto",
         precision: str = "float32",
-        batch_size: int = 32,
+        batch_size: int | None = None,
         n_jobs: int | None = None,
         cache: str | os.PathLike | None = None,
         on_error: str = "raise",
