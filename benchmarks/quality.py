@@ -24,6 +24,7 @@ def main() -> None:
     """Run every comparison and write ``results/quality.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", help="names of data sets", default=())
+    parser.add_argument("--systems", default="", help="those whose names start so")
     parser.add_argument("--output", default="quality.md", help="in benchmarks/results")
     args = parser.parse_args()
 
@@ -36,8 +37,9 @@ def main() -> None:
         except featad.errors.DatasetError as error:
             print(f"{name}: skipped, {error}", file=sys.stderr)
             continue
+        systems = _systems(image_size).items()
         table = featad.compare(
-            _systems(image_size),
+            {k: v for k, v in systems if k.startswith(args.systems)},
             dataset.images,
             dataset.labels,
             cv=cv,
