@@ -282,7 +282,7 @@ def last_layer(network: nn.Module, nodes: Sequence[str]) -> str:
 def cut(network: nn.Module, nodes: Sequence[str]) -> fx.GraphModule:
     """Return the part of a network up to some nodes, as a map from node to output.
 
-    Whatever the network does in place is done out of place, since it would overwrite
+    Whatever the network does in place is done out of place where it could overwrite
     what was asked for. The network's own modules are used, and changed.
     """
     for module in network.modules():
