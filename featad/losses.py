@@ -184,6 +184,21 @@ def reduce_map(error: Tensor, how: str) -> Tensor:
     return error.topk(n_largest, dim=1).values.mean(dim=1)
 
 
+def score_map(
+    kind: str, error: Tensor, x: Tensor, how: str, *, in_unit_range: bool, scale=1.0
+) -> Tensor:
+    """Return one number per map, however a detector's ``score_by`` asks for it.
+
+    :func:`reduce_map`, but ``"relative"``: :func:`relative_score` of images in [0, 1],
+    the mean of other samples.
+    """
+    if how != "relative":
+        return reduce_map(error / scale, how)
+    if in_unit_range:
+        return relative_score(kind, error, x, scale)
+    return reduce_map(error / scale, "mean")
+
+
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return the KL divergence from N(0, 1), summed over the latent, shape (n,)."""
     kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance)

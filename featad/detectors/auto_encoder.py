@@ -12,8 +12,7 @@ from featad.losses import (
     abc_error,
     error_map,
     hinge_error,
-    reduce_map,
-    relative_score,
+    score_map,
 )
 from featad.networks import decoder, encoder
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
@@ -170,10 +169,10 @@ class AutoEncoder(TorchDetector):
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         error, scale = self._error_map(nets, x), self._scale(t)
-        if self.score_by == "relative" and self._in_unit_range:
-            return relative_score(self.loss, error, x, scale)
-        how = "mean" if self.score_by == "relative" else self.score_by
-        return reduce_map(error / scale, how)
+        return score_map(
+            self.loss, error, x, self.score_by,
+            in_unit_range=self._in_unit_range, scale=scale,
+        )  # fmt: skip
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._error_map(nets, x) / self._scale(t)

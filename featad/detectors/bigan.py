@@ -6,13 +6,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.losses import (
-    absolute_error,
-    adversarial,
-    error_map,
-    reduce_map,
-    relative_score,
-)
+from featad.losses import absolute_error, adversarial, error_map, score_map
 from featad.networks import critic, decoder, encoder
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
 
@@ -140,11 +134,8 @@ class BiGAN(TorchDetector):
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         code = nets["encoder"](x)
         rebuilt = nets["decoder"](code)
-        error = error_map("l1", rebuilt, x)
-        if self.score_by == "relative" and self._in_unit_range:
-            error = relative_score("l1", error, x)
-        else:
-            error = reduce_map(error, "mean")
+        error, unit = error_map("l1", rebuilt, x), self._in_unit_range
+        error = score_map("l1", error, x, self.score_by, in_unit_range=unit)
         logit, tap = nets["critic"](rebuilt, code)
         if self.critic_score == "logit":
             odd = adversarial(logit, real=True)

@@ -160,9 +160,7 @@ class DiscriminatorGAN(TorchDetector):
 
         old = shuffled(generator.past)
         chance = torch.rand((), generator=t.rng, device=fake.device).item()
-        n_new = int(
-            _N_PAST / (t.step + 1) + chance
-        )  # as many of every step, in the end
+        n_new = int(_N_PAST / (t.step + 1) + chance)  # in the end, of each step alike
         generator.past = torch.cat([shuffled(fake)[:n_new], old])[:_N_PAST]
         n_old = min(round(self.replay * len(fake)), len(old))
         return torch.cat([old[:n_old], fake[n_old:]])

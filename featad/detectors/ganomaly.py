@@ -9,8 +9,7 @@ from featad.losses import (
     absolute_error,
     adversarial,
     error_map,
-    reduce_map,
-    relative_score,
+    score_map,
     squared_error,
 )
 from featad.networks import critic, decoder, encoder
@@ -153,10 +152,8 @@ class GANomaly(TorchDetector):
         code, rebuilt, second = self._pass(nets, x)
         if self.score_by == "latent":
             return squared_error(second, code)
-        error = error_map("l1", rebuilt, x)
-        if self._in_unit_range:
-            return relative_score("l1", error, x)
-        return reduce_map(error, "mean")
+        error, unit = error_map("l1", rebuilt, x), self._in_unit_range
+        return score_map("l1", error, x, self.score_by, in_unit_range=unit)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return error_map("l1", self._pass(nets, x)[1], x)

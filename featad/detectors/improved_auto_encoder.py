@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featad.losses import error_map, relative_score, squared_error
+from featad.losses import error_map, score_map, squared_error
 from featad.networks import decoder, encoder
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
 
@@ -161,10 +161,8 @@ class ImprovedAutoEncoder(TorchDetector):
         return distance / t.statistics["usual_distance"] + error
 
     def _error(self, nets, x):
-        error = self._rebuilt_error(nets, x)
-        if self._in_unit_range:
-            return relative_score("mse", error, x)
-        return error.flatten(1).mean(dim=1)
+        error, unit = self._rebuilt_error(nets, x), self._in_unit_range
+        return score_map("mse", error, x, "relative", in_unit_range=unit)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._rebuilt_error(nets, x)

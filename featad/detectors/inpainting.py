@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from featad._tensors import random_boxes, spatial_size
-from featad.losses import adversarial, error_map, reduce_map, relative_score
+from featad.losses import adversarial, error_map, reduce_map, score_map
 from featad.networks import critic, unet
 from featad.superpixels import superpixels
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
@@ -199,11 +199,8 @@ class Inpainting(TorchDetector):
         return {"mean_heat": heat.mean(dim=0)}
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        heat = self._map_of(nets, x, t)
-        if self.score_by == "relative" and self._in_unit_range:
-            return relative_score("l1", heat, x)
-        how = "mean" if self.score_by == "relative" else self.score_by
-        return reduce_map(heat, how)
+        heat, unit = self._map_of(nets, x, t), self._in_unit_range
+        return score_map("l1", heat, x, self.score_by, in_unit_range=unit)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         heat = self._heat(nets, x)

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.losses import adversarial, error_map, relative_score, squared_error
+from featad.losses import adversarial, error_map, score_map, squared_error
 from featad.networks import critic, decoder, encoder
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
 
@@ -154,10 +154,8 @@ class ModeCollapseGAN(TorchDetector):
         return squared_error(nets["generator"](nets["encoder"](x)), x)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error = self._map_of(nets, x, t)
-        if self._in_unit_range:
-            return relative_score("mse", error, x)
-        return error.flatten(1).mean(dim=1)
+        error, unit = self._map_of(nets, x, t), self._in_unit_range
+        return score_map("mse", error, x, "relative", in_unit_range=unit)
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         if self.score_by == "latent_norm":

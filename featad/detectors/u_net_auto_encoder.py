@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from featad._tensors import random_boxes
 from featad.descent import same_noise
-from featad.losses import RECONSTRUCTION, error_map, reduce_map, relative_score
+from featad.losses import RECONSTRUCTION, error_map, score_map
 from featad.networks import unet
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
 
@@ -170,11 +170,8 @@ class UNetAutoEncoder(TorchDetector):
         return x.roll(shifts, dims)
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error = self._map_of(nets, x, t)
-        if self.score_by == "relative" and self._in_unit_range:
-            return relative_score(self.loss, error, x)
-        how = "mean" if self.score_by == "relative" else self.score_by
-        return reduce_map(error, how)
+        error, unit = self._map_of(nets, x, t), self._in_unit_range
+        return score_map(self.loss, error, x, self.score_by, in_unit_range=unit)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return error_map(self.loss, self._rebuilt(nets, x, t.rng), x)

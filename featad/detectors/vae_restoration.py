@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from featad.descent import descend
-from featad.losses import gaussian_kl, reduce_map, relative_score
+from featad.losses import gaussian_kl, score_map
 from featad.metrics import auroc
 from featad.networks import decoder, encoder
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
@@ -196,10 +196,8 @@ class VAERestoration(TorchDetector):
         return found | {"tv_weight": torch.tensor(max(quality, key=quality.get))}
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        moved = self._map_of(nets, x, t)
-        if self.score_by == "relative" and self._in_unit_range:
-            return relative_score("l1", moved, x)
-        return reduce_map(moved, self.score_by.replace("relative", "mean"))
+        moved, unit = self._map_of(nets, x, t), self._in_unit_range
+        return score_map("l1", moved, x, self.score_by, in_unit_range=unit)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         moved = (x - self._restored(nets, x, t)).abs()
