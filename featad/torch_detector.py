@@ -226,7 +226,7 @@ class TorchDetector(BaseDetector):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        inherit_options(cls, TorchDetector)
+        inherit_options(cls, cls.__mro__[1])
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._strangeness_of(nets, x, t)

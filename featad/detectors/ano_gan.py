@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from featad.descent import Descent, descend, same_noise
+from featad.latent_detector import LatentDetector
 from featad.losses import absolute_error, adversarial, error_map, per_sample
-from featad.networks import critic, decoder
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
 
 _BETAS = (0.5, 0.999)
 _BLACK = 1e-3  # least mean of an image or its features that errors are a share of
 
 
-class AnoGAN(TorchDetector):
+class AnoGAN(LatentDetector):
     """Score a sample by how close a generator of normal samples comes to it.
 
     A generator learns to make samples that a discriminator takes for normal ones. For
@@ -54,17 +54,6 @@ class AnoGAN(TorchDetector):
     spectral_norm : bool, default=False
         Whether the discriminator's weights are divided by their spectral norm.
 
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
-        side, and 2 hidden layers.
-
-    dense : bool, default=True
-        Whether images go through dense layers; False: convolutions, which take several
-        times as long on a CPU. Parts that may lie anywhere in an image need those.
-
     Notes
     -----
     The strangeness is the least value of (1 - w) |x - G(z)| + w |f(x) - f(G(z))| that
@@ -97,8 +86,7 @@ class AnoGAN(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "n_steps": [Interval(Integral, 0, None, closed="left")],
         "search_lr": [Interval(Real, 0, None, closed="neither")],
         "n_starts": [Interval(Integral, 1, None, closed="left")],
@@ -106,9 +94,6 @@ class AnoGAN(TorchDetector):
         "feature_weight": [Interval(Real, 0, 1, closed="both")],
         "score_by": [StrOptions({"relative", "error"})],
         "spectral_norm": ["boolean"],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     _optimizers = {"generator": {"betas": _BETAS}, "discriminator": {"betas": _BETAS}}
@@ -124,16 +109,15 @@ class AnoGAN(TorchDetector):
         feature_weight=0.1,
         score_by="relative",
         spectral_norm=False,
-        width=32,
-        depth=None,
         dense=True,
         max_epochs=200,
         lr=5e-4,
         ema=0.999,
         **options,
     ):
-        super().__init__(max_epochs=max_epochs, lr=lr, ema=ema, **options)
-        self.latent_dim = latent_dim
+        super().__init__(
+            latent_dim, dense=dense, max_epochs=max_epochs, lr=lr, ema=ema, **options
+        )
         self.n_steps = n_steps
         self.search_lr = search_lr
         self.n_starts = n_starts
@@ -141,16 +125,11 @@ class AnoGAN(TorchDetector):
         self.feature_weight = feature_weight
         self.score_by = score_by
         self.spectral_norm = spectral_norm
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         return {
-            "generator": decoder(shape, self.latent_dim, output=output, **size),
-            "discriminator": critic(shape, spectral=self.spectral_norm, **size),
+            "generator": self._decoder(shape),
+            "discriminator": self._critic(shape, spectral=self.spectral_norm),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

@@ -1,12 +1,13 @@
 """Strange is what a network cannot rebuild from a few numbers."""
 
 from collections.abc import Iterable, Iterator
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from featad.latent_detector import LatentDetector
 from featad.losses import (
     RECONSTRUCTION,
     abc_error,
@@ -14,11 +15,10 @@ from featad.losses import (
     hinge_error,
     score_map,
 )
-from featad.networks import decoder, encoder
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
 
 
-class AutoEncoder(TorchDetector):
+class AutoEncoder(LatentDetector):
     """Score a sample by its error after going through a narrow autoencoder.
 
     Parameters
@@ -54,16 +54,6 @@ class AutoEncoder(TorchDetector):
     margin : float, default=1.0
         Of ``"hinge"``.
 
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; 0: a linear autoencoder; None: as many
-        as leave about 4 pixels a side, and 2 hidden layers.
-
-    dense : bool, default=False
-        Whether images go through dense layers instead of convolutions.
-
     Notes
     -----
     The errors of channels are averaged. Of tables every feature is a pixel.
@@ -88,8 +78,7 @@ class AutoEncoder(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "loss": [StrOptions(set(RECONSTRUCTION))],
         "noise": [Interval(Real, 0, None, closed="left")],
         "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
@@ -97,9 +86,6 @@ class AutoEncoder(TorchDetector):
         "anomaly_weight": [Interval(Real, 0, None, closed="left")],
         "anomaly_loss": [StrOptions({"abc", "hinge"})],
         "margin": [Interval(Real, 0, None, closed="neither")],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     def __init__(
@@ -113,13 +99,9 @@ class AutoEncoder(TorchDetector):
         anomaly_weight=0.0,
         anomaly_loss="abc",
         margin=1.0,
-        width=32,
-        depth=None,
-        dense=False,
         **options,
     ):
-        super().__init__(**options)
-        self.latent_dim = latent_dim
+        super().__init__(latent_dim, **options)
         self.loss = loss
         self.noise = noise
         self.score_by = score_by
@@ -127,9 +109,6 @@ class AutoEncoder(TorchDetector):
         self.anomaly_weight = anomaly_weight
         self.anomaly_loss = anomaly_loss
         self.margin = margin
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     @property
     def _uses_labels(self):
@@ -140,11 +119,9 @@ class AutoEncoder(TorchDetector):
             raise ValueError(
                 f"AutoEncoder(loss={self.loss!r}) needs images, got a table."
             )
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         return {
-            "encoder": encoder(shape, self.latent_dim, **size),
-            "decoder": decoder(shape, self.latent_dim, output=output, **size),
+            "encoder": self._encoder(shape),
+            "decoder": self._decoder(shape),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

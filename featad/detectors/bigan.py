@@ -1,19 +1,19 @@
 """Strange is what a GAN and its encoder cannot rebuild, or its critic finds odd."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
+from featad.latent_detector import LatentDetector
 from featad.losses import absolute_error, adversarial, error_map, score_map
-from featad.networks import critic, decoder, encoder
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
 
 _NETWORKS = ("encoder", "decoder", "critic")
 
 
-class BiGAN(TorchDetector):
+class BiGAN(LatentDetector):
     """Score a sample by its error after going through a bidirectional GAN (EGBAD).
 
     A critic tells pairs of a sample and its code from pairs of a generated sample and
@@ -36,17 +36,6 @@ class BiGAN(TorchDetector):
     score_by : {"relative", "mean"}, default="relative"
         The error: the mean absolute one of the pixels, and of images in [0, 1] as a
         share of their own mean, as an image that shows little has little error.
-
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
-        side, and 2 hidden layers.
-
-    dense : bool, default=True
-        Whether images go through dense layers instead of convolutions, which take more
-        steps to train but suit large images whose parts do not stay in place.
 
     Notes
     -----
@@ -77,14 +66,10 @@ class BiGAN(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "critic_weight": [Interval(Real, 0, 1, closed="both")],
         "critic_score": [StrOptions({"features", "logit"})],
         "score_by": [StrOptions({"relative", "mean"})],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     _optimizers = {name: {"betas": (0.5, 0.999)} for name in _NETWORKS}
@@ -96,29 +81,23 @@ class BiGAN(TorchDetector):
         critic_weight=0.1,
         critic_score="features",
         score_by="relative",
-        width=32,
-        depth=None,
         dense=True,
         max_epochs=200,
         ema=0.999,
         **options,
     ):
-        super().__init__(max_epochs=max_epochs, ema=ema, **options)
-        self.latent_dim = latent_dim
+        super().__init__(
+            latent_dim, dense=dense, max_epochs=max_epochs, ema=ema, **options
+        )
         self.critic_weight = critic_weight
         self.critic_score = critic_score
         self.score_by = score_by
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         return {
-            "encoder": encoder(shape, self.latent_dim, **size),
-            "decoder": decoder(shape, self.latent_dim, output=output, **size),
-            "critic": critic(shape, n_extra=self.latent_dim, **size),
+            "encoder": self._encoder(shape),
+            "decoder": self._decoder(shape),
+            "critic": self._critic(shape, n_extra=self.latent_dim),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

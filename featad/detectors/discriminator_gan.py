@@ -1,22 +1,22 @@
 """Strange is what a discriminator takes for generated rather than real."""
 
 from collections.abc import Iterable, Iterator
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from featad.descent import input_gradient
+from featad.latent_detector import LatentDetector
 from featad.losses import adversarial, blur
-from featad.networks import critic, decoder
-from featad.torch_detector import Context, Interval, TorchDetector
+from featad.torch_detector import Context, Interval
 
 _BETAS = (0.5, 0.999)
 _N_PAST = 512  # old generated samples that are kept
 
 
-class DiscriminatorGAN(TorchDetector):
+class DiscriminatorGAN(LatentDetector):
     """Score a sample by the logit of the discriminator of a generative network.
 
     A generator learns to make samples that a discriminator takes for normal ones; the
@@ -40,17 +40,6 @@ class DiscriminatorGAN(TorchDetector):
 
     map_sigma : float, default=1.0
         Of the blur of the map, in pixels.
-
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
-        side, and 2 hidden layers.
-
-    dense : bool, default=True
-        Whether images go through dense layers; False: convolutions, which take several
-        times as long on a CPU. Parts that may lie anywhere in an image need those.
 
     Notes
     -----
@@ -86,15 +75,11 @@ class DiscriminatorGAN(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "replay": [Interval(Real, 0, 1, closed="both")],
         "label_smoothing": [Interval(Real, 0, 0.5, closed="left")],
         "spectral_norm": ["boolean"],
         "map_sigma": [Interval(Real, 0, None, closed="left")],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     _optimizers = {"generator": {"betas": _BETAS}, "discriminator": {"betas": _BETAS}}
@@ -107,32 +92,26 @@ class DiscriminatorGAN(TorchDetector):
         label_smoothing=0.0,
         spectral_norm=False,
         map_sigma=1.0,
-        width=32,
-        depth=None,
         dense=True,
         max_epochs=200,
         lr=2e-4,
         ema=0.999,
         **options,
     ):
-        super().__init__(max_epochs=max_epochs, lr=lr, ema=ema, **options)
-        self.latent_dim = latent_dim
+        super().__init__(
+            latent_dim, dense=dense, max_epochs=max_epochs, lr=lr, ema=ema, **options
+        )
         self.replay = replay
         self.label_smoothing = label_smoothing
         self.spectral_norm = spectral_norm
         self.map_sigma = map_sigma
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
-        generator = decoder(shape, self.latent_dim, output=output, **size)
+        generator = self._decoder(shape)
         generator.register_buffer("past", torch.empty(0, *shape), persistent=False)
         return {
             "generator": generator,
-            "discriminator": critic(shape, spectral=self.spectral_norm, **size),
+            "discriminator": self._critic(shape, spectral=self.spectral_norm),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

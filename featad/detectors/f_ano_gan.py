@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
+from featad.latent_detector import LatentDetector
 from featad.losses import (
     adversarial,
     error_map,
@@ -13,15 +14,14 @@ from featad.losses import (
     per_sample,
     squared_error,
 )
-from featad.networks import critic, decoder, encoder
-from featad.torch_detector import Context, Interval, Stage, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, Stage, StrOptions
 
 _BETAS = (0.5, 0.9)
 _DRIFT = 1e-3  # keeps the critic's values near 0
 _BLACK = 1e-3  # least mean square of an image or its features that errors are shares of
 
 
-class FAnoGAN(TorchDetector):
+class FAnoGAN(LatentDetector):
     """Score a sample by what an encoder and a generator of normal samples make of it.
 
     First a generator learns to make samples that a critic cannot tell from normal ones;
@@ -60,17 +60,6 @@ class FAnoGAN(TorchDetector):
     gp_weight : float, default=10.0
         Weight of the gradient penalty of the critic.
 
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
-        side, and 2 hidden layers.
-
-    dense : bool, default=True
-        Whether images go through dense layers; False: convolutions, which take several
-        times as long on a CPU. Parts that may lie anywhere in an image need those.
-
     Notes
     -----
     Both stages go ``max_epochs`` times through the training samples. In the first one,
@@ -99,17 +88,13 @@ class FAnoGAN(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "encoder_by": [StrOptions({"izi_f", "izi", "ziz"})],
         "kappa": [Interval(Real, 0, None, closed="left")],
         "code_limit": [Interval(Real, 0, None, closed="neither"), None],
         "score_by": [StrOptions({"relative", "error"})],
         "n_critic": [Interval(Integral, 1, None, closed="left")],
         "gp_weight": [Interval(Real, 0, None, closed="left")],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     _stages = (
@@ -128,32 +113,26 @@ class FAnoGAN(TorchDetector):
         score_by="relative",
         n_critic=2,
         gp_weight=10.0,
-        width=32,
-        depth=None,
         dense=True,
         max_epochs=100,
         ema=0.999,
         **options,
     ):
-        super().__init__(max_epochs=max_epochs, ema=ema, **options)
-        self.latent_dim = latent_dim
+        super().__init__(
+            latent_dim, dense=dense, max_epochs=max_epochs, ema=ema, **options
+        )
         self.encoder_by = encoder_by
         self.kappa = kappa
         self.code_limit = code_limit
         self.score_by = score_by
         self.n_critic = n_critic
         self.gp_weight = gp_weight
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         return {
-            "generator": decoder(shape, self.latent_dim, output=output, **size),
-            "critic": critic(shape, **size),
-            "encoder": encoder(shape, self.latent_dim, **size),
+            "generator": self._decoder(shape),
+            "critic": self._critic(shape),
+            "encoder": self._encoder(shape),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from featad.descent import input_gradient
+from featad.latent_detector import LatentDetector
 from featad.losses import adversarial, blur, dispersion
-from featad.networks import critic, decoder
-from featad.torch_detector import Context, Interval, TorchDetector
+from featad.torch_detector import Context, Interval
 
 
-class FenceGAN(TorchDetector):
+class FenceGAN(LatentDetector):
     """Score a sample by a critic whose generator surrounds the normal samples.
 
     The generator of a plain GAN ends among the normal samples, and its critic knows
@@ -39,17 +39,6 @@ class FenceGAN(TorchDetector):
 
     map_sigma : float, default=1.0
         Of the blur of maps, in pixels.
-
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
-        side, and 2 hidden layers.
-
-    dense : bool, default=True
-        Whether images go through dense layers instead of convolutions, which take more
-        steps to train but suit large images whose parts do not stay in place.
 
     Notes
     -----
@@ -81,16 +70,12 @@ class FenceGAN(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "alpha": [Interval(Real, 0, 1, closed="right")],
         "beta": [Interval(Real, 0, None, closed="left")],
         "gamma": [Interval(Real, 0, None, closed="neither")],
         "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
         "map_sigma": [Interval(Real, 0, None, closed="left")],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     _optimizers = {name: {"betas": (0.5, 0.999)} for name in ("generator", "critic")}
@@ -104,31 +89,25 @@ class FenceGAN(TorchDetector):
         gamma=0.1,
         warmup_epochs=5,
         map_sigma=1.0,
-        width=32,
-        depth=None,
         dense=True,
         max_epochs=80,
         lr=2e-4,
         ema=0.995,
         **options,
     ):
-        super().__init__(max_epochs=max_epochs, lr=lr, ema=ema, **options)
-        self.latent_dim = latent_dim
+        super().__init__(
+            latent_dim, dense=dense, max_epochs=max_epochs, lr=lr, ema=ema, **options
+        )
         self.alpha = alpha
         self.beta = beta
         self.gamma = gamma
         self.warmup_epochs = warmup_epochs
         self.map_sigma = map_sigma
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         return {
-            "generator": decoder(shape, self.latent_dim, output=output, **size),
-            "critic": critic(shape, **size),
+            "generator": self._decoder(shape),
+            "critic": self._critic(shape),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

@@ -1,10 +1,11 @@
 """Strange is what is coded differently once it has been rebuilt."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
+from numbers import Real
 
 from torch import Tensor, nn
 
+from featad.latent_detector import LatentDetector
 from featad.losses import (
     absolute_error,
     adversarial,
@@ -12,15 +13,14 @@ from featad.losses import (
     score_map,
     squared_error,
 )
-from featad.networks import critic, decoder, encoder
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
 from featad.training import RESET
 
 _COLLAPSED = 1e-5  # loss of a critic that nothing deceives any more
 _GENERATOR = ("encoder", "decoder", "second_encoder")
 
 
-class GANomaly(TorchDetector):
+class GANomaly(LatentDetector):
     """Score a sample by how far its code moves when it is rebuilt and coded again.
 
     An autoencoder rebuilds the sample, a second encoder codes the result, and a critic
@@ -44,17 +44,6 @@ class GANomaly(TorchDetector):
     score_by : {"latent", "relative"}, default="latent"
         The mean squared difference of the two codes, or the mean absolute error of the
         pixels, of images in [0, 1] as a share of their own mean.
-
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
-        side, and 2 hidden layers.
-
-    dense : bool, default=True
-        Whether images go through dense layers instead of convolutions, which take more
-        steps to train but suit large images whose parts do not stay in place.
 
     Notes
     -----
@@ -82,15 +71,11 @@ class GANomaly(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "latent_weight": [Interval(Real, 0, None, closed="left")],
         "score_by": [StrOptions({"latent", "relative"})],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     _optimizers = {name: {"betas": (0.5, 0.999)} for name in (*_GENERATOR, "critic")}
@@ -103,30 +88,22 @@ class GANomaly(TorchDetector):
         reconstruction_weight=50.0,
         latent_weight=1.0,
         score_by="latent",
-        width=32,
-        depth=None,
         dense=True,
         max_epochs=200,
         **options,
     ):
-        super().__init__(max_epochs=max_epochs, **options)
-        self.latent_dim = latent_dim
+        super().__init__(latent_dim, dense=dense, max_epochs=max_epochs, **options)
         self.adversarial_weight = adversarial_weight
         self.reconstruction_weight = reconstruction_weight
         self.latent_weight = latent_weight
         self.score_by = score_by
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         return {
-            "encoder": encoder(shape, self.latent_dim, **size),
-            "decoder": decoder(shape, self.latent_dim, output=output, **size),
-            "second_encoder": encoder(shape, self.latent_dim, **size),
-            "critic": critic(shape, **size),
+            "encoder": self._encoder(shape),
+            "decoder": self._decoder(shape),
+            "second_encoder": self._encoder(shape),
+            "critic": self._critic(shape),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

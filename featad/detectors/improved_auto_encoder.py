@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featad.latent_detector import LatentDetector
 from featad.losses import error_map, score_map, squared_error
-from featad.networks import decoder, encoder
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
 
 
-class ImprovedAutoEncoder(TorchDetector):
+class ImprovedAutoEncoder(LatentDetector):
     """Score a sample by an autoencoder whose codes are pulled together.
 
     Meant for training sets that hold unlabelled anomalies, best with ``trim`` set to
@@ -39,16 +39,6 @@ class ImprovedAutoEncoder(TorchDetector):
         reconstruction, of images in [0, 1] divided by the mean square of their own
         pixels; or the sum of both, each divided by its median over the training
         samples.
-
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; 0: a linear autoencoder; None: as many
-        as leave about 4 pixels a side, and 2 hidden layers.
-
-    dense : bool, default=False
-        Whether images go through dense layers instead of convolutions.
 
     Notes
     -----
@@ -77,15 +67,11 @@ class ImprovedAutoEncoder(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "weight": [Interval(Real, 0, None, closed="left")],
         "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "score_by": [StrOptions({"sum", "distance", "error"})],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     def __init__(
@@ -96,27 +82,18 @@ class ImprovedAutoEncoder(TorchDetector):
         warmup_epochs=10,
         noise=0.1,
         score_by="sum",
-        width=32,
-        depth=None,
-        dense=False,
         **options,
     ):
-        super().__init__(**options)
-        self.latent_dim = latent_dim
+        super().__init__(latent_dim, **options)
         self.weight = weight
         self.warmup_epochs = warmup_epochs
         self.noise = noise
         self.score_by = score_by
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         return {
-            "encoder": encoder(shape, self.latent_dim, **size),
-            "decoder": decoder(shape, self.latent_dim, output=output, **size),
+            "encoder": self._encoder(shape),
+            "decoder": self._decoder(shape),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

@@ -1,19 +1,19 @@
 """Strange is what a generator trained without the strangest cannot draw."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
+from featad.latent_detector import LatentDetector
 from featad.losses import adversarial, error_map, score_map, squared_error
-from featad.networks import critic, decoder, encoder
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
 
 _GAN = {"lr": 5e-4, "betas": (0.5, 0.999)}
 
 
-class ModeCollapseGAN(TorchDetector):
+class ModeCollapseGAN(LatentDetector):
     """Score a sample by how badly a generator draws it; train without the worst.
 
     For training sets that hold an unlabelled share of anomalies. Generator,
@@ -38,17 +38,6 @@ class ModeCollapseGAN(TorchDetector):
         The mean squared error of the sample drawn from its own code, of images in [0,
         1] divided by the mean square of their own pixels; or the mean square of the
         code.
-
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
-        side, and 2 hidden layers.
-
-    dense : bool, default=True
-        Whether images go through dense layers instead of convolutions, which cost ten
-        times as much on a CPU.
 
     trim : float in [0, 0.5], default=0.05
         Share of the samples left out of each step: that of the anomalies, where it is
@@ -86,14 +75,10 @@ class ModeCollapseGAN(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "sample_weight": [Interval(Real, 0, None, closed="left")],
         "generator_weight": [Interval(Real, 0, None, closed="left")],
         "score_by": [StrOptions({"reconstruction", "latent_norm"})],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     _optimizers = {"generator": _GAN, "discriminator": _GAN}
@@ -105,29 +90,23 @@ class ModeCollapseGAN(TorchDetector):
         sample_weight=30.0,
         generator_weight=0.0,
         score_by="reconstruction",
-        width=32,
-        depth=None,
         dense=True,
         trim=0.05,
         max_epochs=200,
         **options,
     ):
-        super().__init__(trim=trim, max_epochs=max_epochs, **options)
-        self.latent_dim = latent_dim
+        super().__init__(
+            latent_dim, dense=dense, trim=trim, max_epochs=max_epochs, **options
+        )
         self.sample_weight = sample_weight
         self.generator_weight = generator_weight
         self.score_by = score_by
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         return {
-            "generator": decoder(shape, self.latent_dim, output=output, **size),
-            "discriminator": critic(shape, spectral=True, **size),
-            "encoder": encoder(shape, self.latent_dim, **size),
+            "generator": self._decoder(shape),
+            "discriminator": self._critic(shape, spectral=True),
+            "encoder": self._encoder(shape),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -11,16 +10,16 @@ from torch.nn import functional as F
 
 from featad.features.extractor import cut, has_channels_last, node_names
 from featad.features.layers import check_layer, default_layers, vgg_nodes
+from featad.latent_detector import LatentDetector
 from featad.losses import reduce_map, relative_perceptual_error
-from featad.networks import decoder, encoder
-from featad.torch_detector import Context, Interval, Stage, StrOptions, TorchDetector
+from featad.torch_detector import Context, Stage, StrOptions
 from featad.weights import load_network, preset
 
 _EARLY = {"vgg_mini": "conv2_2"}  # later maps of small images have hardly any places
 _TINY = 1e-6
 
 
-class PerceptualAutoEncoder(TorchDetector):
+class PerceptualAutoEncoder(LatentDetector):
     """Score an image by how the features of its reconstruction differ from its own.
 
     Parameters
@@ -44,13 +43,6 @@ class PerceptualAutoEncoder(TorchDetector):
 
     score_by : {"mean", "top1%", "max"}, default="mean"
         How the map becomes the sample's score. ``"mean"``: the loss itself.
-
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
-        side, and 2 hidden layers.
 
     Notes
     -----
@@ -87,14 +79,11 @@ class PerceptualAutoEncoder(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "arch": [str],
         "layer": [str, tuple, list, None],
         "weights": [str, os.PathLike, None],
         "score_by": [StrOptions({"mean", "top1%", "max"})],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
     }
 
     _untrained = 0  # epochs of the first stage, which only measures
@@ -108,26 +97,22 @@ class PerceptualAutoEncoder(TorchDetector):
         layer=None,
         weights="default",
         score_by="mean",
-        width=32,
-        depth=None,
         max_epochs=100,
         batch_size=16,
         score_batch_size=32,
         **options,
     ):
         super().__init__(
+            latent_dim,
             max_epochs=max_epochs,
             batch_size=batch_size,
             score_batch_size=score_batch_size,
             **options,
         )
-        self.latent_dim = latent_dim
         self.arch = arch
         self.layer = layer
         self.weights = weights
         self.score_by = score_by
-        self.width = width
-        self.depth = depth
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         image = len(shape) == 3
@@ -137,11 +122,9 @@ class PerceptualAutoEncoder(TorchDetector):
                 f"table; got samples of shape {self.sample_shape_}"
                 f"{'' if self._in_unit_range else ' with other values'}."
             )
-        size = {"width": self.width, "depth": self.depth}
-        output = "sigmoid" if image and self.depth != 0 else "linear"
         nets = {
-            "encoder": encoder(shape, self.latent_dim, **size),
-            "decoder": decoder(shape, self.latent_dim, output=output, **size),
+            "encoder": self._encoder(shape),
+            "decoder": self._decoder(shape),
         }
         if image:
             nets["backbone"] = _Taps(self.arch, self.layer, self.weights, shape)

@@ -1,16 +1,16 @@
 """Strange is what a variational autoencoder finds unlikely."""
 
 from collections.abc import Iterable, Iterator
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from featad.descent import input_gradient
+from featad.latent_detector import LatentDetector
 from featad.losses import blur, error_map, gaussian_kl, gaussian_nll, relative_score
-from featad.networks import decoder, encoder
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
 
 _WARM_UP = 0.2  # share of the training in which beta grows
 _QUANTILE = 0.99
@@ -18,7 +18,7 @@ _TINY = 1e-12
 _FIRST_SIGMA = 0.3
 
 
-class VAE(TorchDetector):
+class VAE(LatentDetector):
     """Score a sample by the evidence lower bound of a variational autoencoder.
 
     Parameters
@@ -47,16 +47,6 @@ default="reconstruction"
 
     map_sigma : float, default=1.0
         Of the blur of gradient maps, in pixels.
-
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
-        side, and 2 hidden layers.
-
-    dense : bool, default=False
-        Whether images go through dense layers instead of convolutions.
 
     Notes
     -----
@@ -87,8 +77,7 @@ default="reconstruction"
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "sigma": [Interval(Real, 0, None, closed="neither"), None],
         "beta": [Interval(Real, 0, None, closed="left")],
         "score_by": [StrOptions({"relative", "elbo", "reconstruction", "kl"})],
@@ -96,9 +85,6 @@ default="reconstruction"
             StrOptions({"reconstruction", "kl_gradient", "elbo_gradient", "product"})
         ],
         "map_sigma": [Interval(Real, 0, None, closed="left")],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     _optimizers = {"spread": {"lr": 0.01}}  # one number, and far to go
@@ -112,28 +98,19 @@ default="reconstruction"
         score_by="relative",
         map_by="reconstruction",
         map_sigma=1.0,
-        width=32,
-        depth=None,
-        dense=False,
         **options,
     ):
-        super().__init__(**options)
-        self.latent_dim = latent_dim
+        super().__init__(latent_dim, **options)
         self.sigma = sigma
         self.beta = beta
         self.score_by = score_by
         self.map_by = map_by
         self.map_sigma = map_sigma
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         return {
-            "encoder": encoder(shape, 2 * self.latent_dim, **size),
-            "decoder": decoder(shape, self.latent_dim, output=output, **size),
+            "encoder": self._encoder(shape, 2 * self.latent_dim),
+            "decoder": self._decoder(shape),
             "spread": _Spread(self.sigma),
         }
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from featad.descent import descend
+from featad.latent_detector import LatentDetector
 from featad.losses import gaussian_kl, score_map
 from featad.metrics import auroc
-from featad.networks import decoder, encoder
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
 
 _WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _USUAL_WEIGHT = 0.2
@@ -25,7 +25,7 @@ _CORNER = 0.02  # below it the absolute value is a parabola
 _TINY = 1e-6
 
 
-class VAERestoration(TorchDetector):
+class VAERestoration(LatentDetector):
     """Score an image by how far it moves until it is likely under normal images.
 
     A variational autoencoder learns normal images. A new image x is then restored: the
@@ -54,16 +54,6 @@ class VAERestoration(TorchDetector):
         How the movements of the pixels become the sample's score: the mean of all, of
         the largest hundredth, or the largest. ``"relative"`` is the mean, of images in
         [0, 1] as a share of the mean of their own pixels.
-
-    width : int, default=32
-        Channels of the first convolution; a dense layer has 8 times as many units.
-
-    depth : int or None, default=None
-        Halvings of an image, or hidden layers; None: as many as leave about 4 pixels a
-        side, and 2 hidden layers.
-
-    dense : bool, default=False
-        Whether images go through dense layers instead of convolutions.
 
     Notes
     -----
@@ -108,15 +98,11 @@ class VAERestoration(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        **LatentDetector._parameter_constraints,
         "tv_weight": [Interval(Real, 0, None, closed="left"), None],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "n_steps": [Interval(Integral, 0, None, closed="left")],
         "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 0, None, closed="left"), None],
-        "dense": ["boolean"],
     }
 
     def __init__(
@@ -127,20 +113,13 @@ class VAERestoration(TorchDetector):
         n_components=1,
         n_steps=50,
         score_by="relative",
-        width=32,
-        depth=None,
-        dense=False,
         **options,
     ):
-        super().__init__(**options)
-        self.latent_dim = latent_dim
+        super().__init__(latent_dim, **options)
         self.tv_weight = tv_weight
         self.n_components = n_components
         self.n_steps = n_steps
         self.score_by = score_by
-        self.width = width
-        self.depth = depth
-        self.dense = dense
 
     def _hold_out(self, labels):
         if self.tv_weight is not None or self.early_stopping is not None:
@@ -150,11 +129,9 @@ class VAERestoration(TorchDetector):
         return np.sort(rng.choice(len(labels), n_held_out, replace=False))
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth, "dense": self.dense}
-        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         nets = {
-            "encoder": encoder(shape, 2 * self.latent_dim, **size),
-            "decoder": decoder(shape, self.latent_dim, output=output, **size),
+            "encoder": self._encoder(shape, 2 * self.latent_dim),
+            "decoder": self._decoder(shape),
         }
         if self.n_components > 1:
             nets["prior"] = _Mixture(self.n_components, self.latent_dim)

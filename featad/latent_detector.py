@@ -1,0 +1,63 @@
+"""Base of the detectors whose networks go between samples and codes."""
+
+from numbers import Integral
+
+from torch import nn
+
+from featad.networks import critic, decoder, encoder
+from featad.torch_detector import Interval, TorchDetector
+
+
+class LatentDetector(TorchDetector):
+    """Base of detectors that encode samples, or generate them from noise.
+
+    A subclass makes its networks of ``_encoder(shape)``, ``_decoder(shape)`` and
+    ``_critic(shape)``, which know the parameters below.
+
+    Parameters
+    ----------
+    latent_dim : int, default=16
+        Length of a sample's code, and of the noise that samples are generated from.
+
+    width : int, default=32
+        Channels of the first convolution; a dense layer has 8 times as many units.
+
+    depth : int or None, default=None
+        Halvings of an image, or hidden layers; 0: one linear map; None: as many as
+        leave about 4 pixels a side, and 2 hidden layers.
+
+    dense : bool, default=False
+        Whether images go through dense layers instead of convolutions. Dense layers
+        take a tenth of the time on a CPU; parts that may lie anywhere in an image need
+        convolutions.
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 0, None, closed="left"), None],
+        "dense": ["boolean"],
+    }
+
+    def __init__(self, latent_dim=16, *, width=32, depth=None, dense=False, **options):
+        super().__init__(**options)
+        self.latent_dim = latent_dim
+        self.width = width
+        self.depth = depth
+        self.dense = dense
+
+    def _encoder(self, shape, n_out=None, **options) -> nn.Sequential:
+        n_out = self.latent_dim if n_out is None else n_out
+        return encoder(shape, n_out, **self._size, **options)
+
+    def _decoder(self, shape) -> nn.Sequential:
+        output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
+        return decoder(shape, self.latent_dim, output=output, **self._size)
+
+    def _critic(self, shape, **options) -> nn.Module:
+        return critic(shape, **self._size, **options)
+
+    @property
+    def _size(self):
+        return {"width": self.width, "depth": self.depth, "dense": self.dense}
