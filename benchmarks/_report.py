@@ -48,6 +48,14 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
 
 
+def read_rows(name: str) -> dict[str, list[str]]:
+    """Return {first cell: other cells} of the table in a results file, if there is."""
+    path = RESULTS / name
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    table = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    return {first: others for first, *others in table[2:]}
+
+
 def write(name: str, text: str) -> None:
     """Write a results file and say so."""
     RESULTS.mkdir(exist_ok=True)

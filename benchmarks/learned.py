@@ -1,8 +1,8 @@
 """Learned detectors beside their untrained selves, PCA and the nearest neighbour.
 
 Images go in at 64 pixels, MNIST and Fashion-MNIST at their own 28. Every detector has
-its defaults, but for small batches and more epochs where there are few images; one
-seed. Where there are masks, maps are judged pixel by pixel.
+its defaults, but for small batches and more epochs where there are few images. Where
+there are masks, maps are judged pixel by pixel.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import torch
 from sklearn.base import clone
 
 import featad
-from benchmarks._report import DATA, heading, markdown_table, write
+from benchmarks._report import DATA, heading, markdown_table, read_rows, write
 from featad.images import read_image
 from featad.metrics import auroc, bootstrap_interval
 from featad.pixel_metrics import aupro, pixel_auroc
@@ -28,7 +28,10 @@ def main() -> None:
     """Run one data set after the other; each writes ``results/learned_NAME.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", help="names of data sets", default=())
-    parser.add_argument("--kinds", nargs="+", help="detectors' names", default=())
+    parser.add_argument(
+        "--kinds", nargs="+", default=(), help="detectors' names; other rows stay"
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="fits of each (1)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -40,63 +43,94 @@ def main() -> None:
         except featad.errors.DatasetError as error:
             print(f"{name}: skipped, {error}", file=sys.stderr)
             continue
-        rows = []
         options = FEW if len(train) < 200 else {}
         if options:
             protocol += f" {options}, as there are so few."
+        found = read_rows(f"learned_{name}.md") if args.kinds else {}
         for label, detector in _detectors(name, options, args.kinds):
-            rows.append(_row(label, detector, train, test, y, masks))
-            print(name, *rows[-1], file=sys.stderr)
-        write(f"learned_{name}.md", _text(name, protocol, rows, args.threads))
+            found[label] = _row(detector, args.seeds, train, test, y, masks)
+            print(name, label, *found[label], file=sys.stderr)
+        write(f"learned_{name}.md", _text(name, protocol, found, args))
 
 
 def _detectors(name, options, kinds):
-    yield "PCA-32 reconstruction", featad.PCAReconstruction(32)
-    yield "nearest neighbour", featad.NearestNeighbours()
-    for kind in ("ocsvm", "stats-mahalanobis"):
-        yield (
-            f"vgg_mini at 64 pixels, {kind}",
-            featad.build(f"mini-{kind}", image_size=SIZE),
-        )
+    if not kinds:
+        yield "PCA-32 reconstruction", featad.PCAReconstruction(32)
+        yield "nearest neighbour", featad.NearestNeighbours()
+        for kind in ("ocsvm", "stats-mahalanobis"):
+            yield (
+                f"vgg_mini at 64 pixels, {kind}",
+                featad.build(f"mini-{kind}", image_size=SIZE),
+            )
     for kind, scorer in LEARNED.items():
         if not kinds or kind in kinds:
-            yield kind, scorer.make().set_params(random_state=0, **options)
-    if name == "nine_digits":
+            yield kind, scorer.make().set_params(**options)
+    if name == "nine_digits" and not kinds:
         yield (
             "vae, 5 numbers, dense layers, by its bound, 150 epochs",
-            featad.VAE(5, dense=True, score_by="elbo", max_epochs=150, random_state=0),
+            featad.VAE(5, dense=True, score_by="elbo", max_epochs=150),
         )
 
 
-def _row(name, detector, train, test, y, masks):
-    start = time.perf_counter()
-    detector.fit(train)
-    fitted = time.perf_counter()
-    scores = featad.anomaly_scores(detector, test)
-    seconds = time.perf_counter() - fitted
-    low, high = bootstrap_interval(auroc, y, scores)
-    row = [name, f"{auroc(y, scores):.3f}", f"{low:.3f} to {high:.3f}"]
-    untrained = "-"
-    if "max_epochs" in detector.get_params():
-        fresh = clone(detector).set_params(max_epochs=0)
-        untrained = f"{auroc(y, featad.anomaly_scores(fresh.fit(train), test)):.3f}"
-    row.append(untrained)
-    if masks is not None:
-        maps = hasattr(detector, "anomaly_map") and detector.anomaly_map(test)
-        figures = ["-", "-"]
-        if maps is not False:
-            figures = [f"{pixel_auroc(masks, maps):.3f}", f"{aupro(masks, maps):.3f}"]
-        row += figures
-    return [*row, f"{fitted - start:.0f}", f"{len(test) / seconds:.0f}"]
+def _row(system, n_seeds, train, test, y, masks):
+    """Return the cells of one system: means over the seeds, but for the last two."""
+    learned = "max_epochs" in system.get_params()
+    runs = []
+    for seed in range(n_seeds if learned else 1):
+        detector = clone(system)
+        if learned:
+            detector.set_params(random_state=seed)
+        start = time.perf_counter()
+        detector.fit(train)
+        fit_seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        scores = featad.anomaly_scores(detector, test)
+        seconds = time.perf_counter() - start
+        figures = {"AUROC": auroc(y, scores), "untrained": np.nan}
+        if learned:
+            fresh = clone(detector).set_params(max_epochs=0).fit(train)
+            figures["untrained"] = auroc(y, featad.anomaly_scores(fresh, test))
+        if masks is not None:
+            figures |= {"pixel": np.nan, "aupro": np.nan}
+            if hasattr(detector, "anomaly_map"):
+                maps = detector.anomaly_map(test)
+                figures["pixel"] = pixel_auroc(masks, maps)
+                figures["aupro"] = aupro(masks, maps)
+        if not runs:
+            low, high = bootstrap_interval(auroc, y, scores)
+        runs.append(figures)
+    cells = {name: _mean([run[name] for run in runs]) for name in runs[0]}
+    interval = f"{low:.3f} to {high:.3f}"
+    areas = [run["AUROC"] for run in runs]
+    spread = f"{min(areas):.3f} to {max(areas):.3f}" if len(areas) > 1 else "-"
+    area, *others = cells.values()
+    return [
+        area, interval, spread, *others, f"{fit_seconds:.0f}",
+        f"{len(test) / seconds:.0f}",
+    ]  # fmt: skip
 
 
-def _text(name, protocol, rows, threads):
-    header = ["detector", "AUROC", "95 % interval", "untrained"]
-    if len(rows[0]) > 6:
+def _mean(figures):
+    return "-" if np.isnan(figures).any() else f"{np.mean(figures):.3f}"
+
+
+def _text(name, protocol, found, args):
+    n_columns = len(next(iter(found.values())))
+    header = ["detector", "AUROC", "95 % interval", "seeds", "untrained"]
+    if n_columns > len(header) + 1:
         header += ["pixel AUROC", "AUPRO"]
     header += ["fit s", "images/s"]
     text = heading(f"Learned detectors: {name}", "benchmarks.learned")
-    return f"{text}\n{protocol} {threads} thread(s).\n\n{markdown_table(header, rows)}"
+    notes = (
+        f"{protocol} {args.threads} thread(s). Means over {args.seeds} seed(s), lowest "
+        "and highest under seeds; the interval, by bootstrap, is that of the first."
+    )
+    if args.kinds:
+        notes += " Rows of other detectors come from an earlier run."
+    order = [name for name in found if name not in LEARNED]
+    order += [kind for kind in LEARNED if kind in found]
+    rows = [[label, *found[label]] for label in order]
+    return f"{text}\n{notes}\n\n{markdown_table(header, rows)}"
 
 
 def _digits(n_test=2000):
