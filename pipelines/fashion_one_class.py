@@ -31,10 +31,15 @@ def main(argv=None):
     y = np.where(kinds == NORMAL, 1, -1)
     X_test, kinds_test = first_of_each(*featad.load_idx(folder, "test"), args.n_test)
 
-    options = {"score_by": "mean", "batch_size": 32, "random_state": 0}
+    options = {
+        "score_by": "mean",
+        "dense": True,
+        "batch_size": 32,
+        "random_state": 0,
+    }
     # With labels an epoch has 16 times the batches: 8 anomalous kinds, half of a batch.
     labelled = featad.AutoEncoder(
-        anomaly_weight=1.0, balance=0.5, max_epochs=args.max_epochs, **options
+        anomaly_weight=0.02, balance=0.5, max_epochs=args.max_epochs, **options
     )
     alone = featad.AutoEncoder(max_epochs=16 * args.max_epochs, **options)
     logistic = LogisticRegression(max_iter=1000)

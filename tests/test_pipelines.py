@@ -182,3 +182,11 @@ def test_gan_scorers_sets_gans_beside_a_frozen_vgg(digits, capsys):
     assert {"OneClassSVM", "KMeansDistance", "FAnoGAN"} <= set(table.detector)
     assert table.AUROC.is_monotonic_decreasing
     assert "80 images, class 8 normal" in capsys.readouterr().out
+
+
+@pytest.mark.data
+def test_labels_help_to_find_the_kinds_of_anomalies_they_name(real_data):
+    few = ["--n-train", "100", "--n-test", "200", "--max-epochs", "10"]
+    table = _recipe("fashion_one_class")(["--data", f"{real_data}/fashion_mnist", *few])
+    seen = table["seen kinds"]
+    assert seen["autoencoder, labels"] > seen["autoencoder"] + 0.03
