@@ -122,7 +122,7 @@ def error_map(kind: str, x: Tensor, target: Tensor) -> Tensor:
 def relative_score(
     kind: str, error: Tensor, x: Tensor, scale: Tensor | float = 1.0
 ) -> Tensor:
-    """Return the error of each image as a share of what is in it.
+    """Return the error of each image over the root of what is in it.
 
     An image that shows little is rebuilt with little error, whatever it shows.
 
@@ -142,15 +142,20 @@ def relative_score(
 
     Returns
     -------
-    share : Tensor of shape (n,)
-        Mean error over the mean square, or mean absolute value, of the image's pixels,
-        each counting 0.001 at least.
+    strangeness : Tensor of shape (n,)
+        Mean error over the root of the mean square, or mean absolute value, of the
+        image's pixels, each counting 0.001 at least.
+
+    Notes
+    -----
+    Halfway between the error and its share of the content: the error alone passes over
+    faint anomalies, the share over bright ones.
     """
     error = per_sample(error / scale)
     if kind not in ("mse", "l1"):
         return error
-    content = error_map(kind, x, torch.zeros_like(x))
-    return error / per_sample(content.clamp_min(_BLACK) / scale)
+    content = error_map(kind, x, torch.zeros_like(x)).clamp_min(_BLACK)
+    return error / per_sample(content / scale).sqrt()
 
 
 def reduce_map(error: Tensor, how: str) -> Tensor:

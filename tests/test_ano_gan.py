@@ -55,7 +55,7 @@ def test_the_strangeness_is_the_least_value_of_the_objective(fitted, images):
         found = fitted._search(nets, x, context(fitted))
         made = nets["generator"](found.best)
         f, g = (nets["discriminator"](s)[1] for s in (x, made))
-    residual = (x - made).abs().flatten(1).mean(1) / x.abs().flatten(1).mean(1)
+    residual = (x - made).abs().flatten(1).mean(1) / x.abs().flatten(1).mean(1).sqrt()
     features = (f - g).abs().mean(1) / f.abs().mean(1)
     np.testing.assert_allclose(
         -fitted.score_samples(images), 0.9 * residual + 0.1 * features, rtol=1e-4

@@ -77,7 +77,7 @@ def test_the_critic_judges_a_sample_with_its_code(fitted, images):
 def test_the_score_weighs_error_and_critic(fitted, images, critic_score, score_by):
     x, rebuilt, features, logit = passed(fitted, images)
     error = (x - rebuilt).abs().mean((1, 2, 3))
-    error = error / x.mean((1, 2, 3)) if score_by == "relative" else error
+    error = error / x.mean((1, 2, 3)).sqrt() if score_by == "relative" else error
     odd = features if critic_score == "features" else logit
     fitted.set_params(critic_score=critic_score, score_by=score_by, critic_weight=0.3)
     expected = 0.7 * error + 0.3 * odd

@@ -104,15 +104,15 @@ def test_the_score_is_the_paper_s(images, way):
     np.testing.assert_allclose(detector.anomaly_map(images), expected, rtol=1e-4)
 
 
-def test_the_relative_score_is_a_share_of_what_is_there(images):
+def test_the_relative_score_is_over_the_root_of_what_is_there(images):
     detector = build(kappa=1.0).fit(images)
     x, nets = detector._to_tensor(images), detector.networks_
     with torch.no_grad():
         rebuilt = nets["generator"](nets["encoder"](x).tanh())
         f, g = (nets["critic"](seen)[1] for seen in (x, rebuilt))
-    share = ((x - rebuilt) ** 2).flatten(1).mean(1) / (x**2).flatten(1).mean(1)
-    share = share + ((f - g) ** 2).mean(1) / (f**2).mean(1)
-    np.testing.assert_allclose(-detector.score_samples(images), share, rtol=1e-4)
+    error = ((x - rebuilt) ** 2).flatten(1).mean(1) / (x**2).flatten(1).mean(1).sqrt()
+    expected = error + ((f - g) ** 2).mean(1) / (f**2).mean(1)
+    np.testing.assert_allclose(-detector.score_samples(images), expected, rtol=1e-4)
 
 
 def test_what_the_generator_can_show_scores_near_zero(images):

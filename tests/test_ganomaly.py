@@ -75,10 +75,14 @@ def test_the_score_is_the_distance_of_the_two_codes(fitted, images):
     np.testing.assert_allclose(-fitted.score_samples(images), expected, rtol=1e-4)
 
 
-def test_a_relative_score_is_the_error_s_share_of_the_image(fitted, images):
+def test_a_relative_score_is_the_error_over_the_root_of_what_the_image_shows(
+    fitted, images
+):
     error = fitted.anomaly_map(images).mean((1, 2))
     scores = fitted.set_params(score_by="relative").score_samples(images)
-    np.testing.assert_allclose(-scores, error / images.mean((1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(
+        -scores, error / images.mean((1, 2, 3)) ** 0.5, rtol=1e-4
+    )
 
 
 def test_a_score_does_not_depend_on_how_strange_the_others_are(fitted, images):

@@ -13,7 +13,7 @@ from featad.losses import absolute_error, adversarial, error_map, per_sample
 from featad.torch_detector import Context, Interval, StrOptions
 
 _BETAS = (0.5, 0.999)
-_BLACK = 1e-3  # least mean of an image or its features that errors are a share of
+_BLACK = 1e-3  # least mean of an image or its features that errors are divided by
 
 
 class AnoGAN(LatentDetector):
@@ -48,8 +48,8 @@ class AnoGAN(LatentDetector):
     score_by : {"relative", "error"}, default="relative"
         ``"error"``: mean absolute differences of pixels and of hidden units. \
 ``"relative"``:
-        of images in [0, 1] each as a share of the mean absolute value of x and of f(x),
-        as an image that shows little has little error whatever it shows.
+        of images in [0, 1] over the root of the mean of x, and over the mean absolute
+        value of f(x), as an image that shows little has little error whatever it shows.
 
     spectral_norm : bool, default=False
         Whether the discriminator's weights are divided by their spectral norm.
@@ -170,7 +170,7 @@ class AnoGAN(LatentDetector):
         features = nets["discriminator"](x)[1]
         pixel_weight, weight = 1 - self.feature_weight, self.feature_weight
         if self.score_by == "relative" and self._in_unit_range:
-            pixel_weight = pixel_weight / per_sample(x.abs()).clamp_min(_BLACK)
+            pixel_weight = pixel_weight / per_sample(x.abs()).clamp_min(_BLACK).sqrt()
             weight = weight / per_sample(features.abs()).clamp_min(_BLACK)
 
         def distance(z):

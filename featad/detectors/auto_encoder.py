@@ -36,8 +36,8 @@ class AutoEncoder(LatentDetector):
     score_by : {"relative", "mean", "top1%", "max"}, default="relative"
         How the errors of the pixels, or features, become the sample's: the mean of all,
         of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
-        in [0, 1] divided by the mean square (``"l1"``: mean) of their own pixels, as
-        an image that shows little has little error whatever it shows.
+        in [0, 1] divided by the root of the mean square (``"l1"``: mean) of their own
+        pixels, as an image that shows little has little error whatever it shows.
 
     normalise_map : bool, default=False
         Whether the error of a pixel is divided by its mean over the training samples

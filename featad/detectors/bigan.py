@@ -34,8 +34,8 @@ class BiGAN(LatentDetector):
         cross-entropy of the reconstruction taken for real.
 
     score_by : {"relative", "mean"}, default="relative"
-        The error: the mean absolute one of the pixels, and of images in [0, 1] as a
-        share of their own mean, as an image that shows little has little error.
+        The error: the mean absolute one of the pixels, and of images in [0, 1] over the
+        root of their own mean, as an image that shows little has little error.
 
     Notes
     -----

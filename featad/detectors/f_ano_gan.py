@@ -18,7 +18,9 @@ from featad.torch_detector import Context, Interval, Stage, StrOptions
 
 _BETAS = (0.5, 0.9)
 _DRIFT = 1e-3  # keeps the critic's values near 0
-_BLACK = 1e-3  # least mean square of an image or its features that errors are shares of
+_BLACK = (
+    1e-3  # least mean square of an image or its features that errors are divided by
+)
 
 
 class FAnoGAN(LatentDetector):
@@ -49,9 +51,9 @@ class FAnoGAN(LatentDetector):
 
     score_by : {"relative", "error"}, default="relative"
         ``"error"``: mean squared error of the pixels plus ``kappa`` times that of the
-        hidden layer. ``"relative"``: of images in [0, 1] both as a share of the mean
-        square of the image and of its hidden layer, as an image that shows little has
-        little error whatever it shows.
+        hidden layer. ``"relative"``: of images in [0, 1] over the root of the image's
+        mean square, and over the mean square of its hidden layer, as an image that
+        shows little has little error whatever it shows.
 
     n_critic : int, default=2
         Steps of the critic for one of the generator. The paper's 5 let the generator
@@ -170,7 +172,7 @@ class FAnoGAN(LatentDetector):
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         error, feature_error = self._errors(nets, x, self._rebuilt(nets, x))
         if self.score_by == "relative" and self._in_unit_range:
-            error = error / per_sample(x**2).clamp_min(_BLACK)
+            error = error / per_sample(x**2).clamp_min(_BLACK).sqrt()
             features = nets["critic"](x)[1]
             feature_error = feature_error / per_sample(features**2).clamp_min(_BLACK)
         return error + feature_error

@@ -43,7 +43,7 @@ class GANomaly(LatentDetector):
 
     score_by : {"latent", "relative"}, default="latent"
         The mean squared difference of the two codes, or the mean absolute error of the
-        pixels, of images in [0, 1] as a share of their own mean.
+        pixels, of images in [0, 1] over the root of their own mean.
 
     Notes
     -----

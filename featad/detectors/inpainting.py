@@ -40,7 +40,7 @@ class Inpainting(TorchDetector):
     score_by : {"relative", "mean", "top1%", "max"}, default="relative"
         How the heat of the pixels, or features, becomes the sample's: the mean of all,
         of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
-        in [0, 1] divided by the mean of their own pixels. For small defects
+        in [0, 1] divided by the root of the mean of their own pixels. For small defects
         ``"top1%"``.
 
     normalise_map : bool, default=False

@@ -48,7 +48,8 @@ class UNetAutoEncoder(TorchDetector):
     score_by : {"relative", "mean", "top1%", "max"}, default="relative"
         How the errors of the pixels, or features, become the sample's: the mean of all,
         of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
-        in [0, 1] divided by the mean square (``"l1"``: mean) of their own pixels.
+        in [0, 1] divided by the root of the mean square (``"l1"``: mean) of their own
+        pixels.
 
     width : int, default=8
         Channels at full size; they double at every halving. A dense layer has 8 times

@@ -35,9 +35,9 @@ class VAE(LatentDetector):
 
     score_by : {"relative", "elbo", "reconstruction", "kl"}, default="relative"
         The negative log-likelihood plus beta times the KL divergence, or one of them.
-        ``"relative"``: of images in [0, 1], the squared error as a share of their own
-        mean square, as an image that shows little has little error whatever it shows;
-        of other samples the bound.
+        ``"relative"``: of images in [0, 1], the squared error over the root of their
+        own mean square, as an image that shows little has little error whatever it
+        shows; of other samples the bound.
 
     map_by : {"reconstruction", "kl_gradient", "elbo_gradient", "product"}, \
 default="reconstruction"

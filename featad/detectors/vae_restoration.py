@@ -53,7 +53,7 @@ class VAERestoration(LatentDetector):
     score_by : {"relative", "mean", "top1%", "max"}, default="relative"
         How the movements of the pixels become the sample's score: the mean of all, of
         the largest hundredth, or the largest. ``"relative"`` is the mean, of images in
-        [0, 1] as a share of the mean of their own pixels.
+        [0, 1] over the root of the mean of their own pixels.
 
     Notes
     -----
