@@ -73,7 +73,8 @@ class TorchDetector(BaseDetector):
         Times each stage goes through the training samples. 0: untrained networks.
 
     batch_size : int, default=64
-        Samples per step. Fewer samples than that make one batch.
+        Samples per step. Few samples want smaller batches, as 8 for 50 samples, and
+        more epochs, as it is steps that train.
 
     lr : float, default=0.001
         Learning rate of Adam.
@@ -161,8 +162,7 @@ class TorchDetector(BaseDetector):
     expected in [0, 1]; where the training images hold other values, as feature maps do,
     they are standardised channel by channel.
 
-    With the same seed, number of threads and machine the scores are the same bit for
-    bit, on a CPU.
+    Same seed, number of threads and machine: the same scores, bit for bit, on a CPU.
     """
 
     _parameter_constraints: dict = {

@@ -11,20 +11,21 @@ import pandas as pd
 
 import featad
 from featad.metrics import auroc
-from pipelines._recipe import run
+from pipelines._recipe import data_folder, run
 
 
 def main(argv=None):
     """Print recall, precision and accuracy at the known share, and AUROC."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder of MNIST's IDX files")
+    parser.add_argument("--data", help="folder of IDX files (MNIST, data/README.md)")
     parser.add_argument("--normal", type=int, default=0, help="digit (0)")
     parser.add_argument("--share", type=float, default=0.05, help="of others (0.05)")
     parser.add_argument("--max-epochs", type=int, help="of the GAN (its default)")
     parser.add_argument("--seed", type=int, default=0, help="of split and GAN (0)")
     args = parser.parse_args(argv)
 
-    parts = [featad.load_idx(args.data, part) for part in ("train", "test")]
+    folder = args.data or data_folder("mnist")
+    parts = [featad.load_idx(folder, part) for part in ("train", "test")]
     images, digits = (np.concatenate(both) for both in zip(*parts, strict=True))
     dataset = featad.one_vs_rest(
         images / np.float32(255), digits, normal=args.normal,

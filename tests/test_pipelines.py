@@ -160,10 +160,14 @@ def test_brain_mri_draws_the_strangest_slices_with_their_maps(parts, tmp_path, c
         assert sheet.size == (3 * 16 * 2, 2 * 16 * 2)
 
 
-@pytest.mark.parametrize("name", ["cookies", "fashion_one_class", "brain_mri"])
+@pytest.mark.parametrize(
+    "name",
+    ["cookies", "brain_mri", "fashion_one_class", "contaminated_mnist", "gan_scorers"],
+)
 def test_a_recipe_without_data_says_where_to_get_it(name, tmp_path, monkeypatch):
     monkeypatch.setenv("FEATAD_DATA", str(tmp_path / "none"))
-    arguments = [] if name == "fashion_one_class" else ["-o", str(tmp_path / "out")]
+    writes = name in ("cookies", "brain_mri")
+    arguments = ["-o", str(tmp_path / "out")] if writes else []
     with pytest.raises(SystemExit, match="data/README.md says where to get it"):
         run(lambda: _recipe(name)(arguments))
 

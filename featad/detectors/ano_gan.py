@@ -13,7 +13,7 @@ from featad.losses import absolute_error, adversarial, error_map, per_sample
 from featad.torch_detector import Context, Interval, StrOptions
 
 _BETAS = (0.5, 0.999)
-_BLACK = 1e-3  # least mean of an image or its features that errors are divided by
+_BLACK = 1e-3  # least mean that errors are divided by
 
 
 class AnoGAN(LatentDetector):

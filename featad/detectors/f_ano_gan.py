@@ -18,9 +18,7 @@ from featad.torch_detector import Context, Interval, Stage, StrOptions
 
 _BETAS = (0.5, 0.9)
 _DRIFT = 1e-3  # keeps the critic's values near 0
-_BLACK = (
-    1e-3  # least mean square of an image or its features that errors are divided by
-)
+_BLACK = 1e-3  # least mean square that errors are divided by
 
 
 class FAnoGAN(LatentDetector):
