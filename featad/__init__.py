@@ -27,6 +27,7 @@ _HOMES = {
         "save_split",
     ],
     "detectors": [
+        "ALAD",
         "AnoGAN",
         "AutoEncoder",
         "DiscriminatorGAN",

@@ -79,6 +79,7 @@ def encoder(
     norm: str = "none",
     dense: bool = False,
     bias: bool = True,
+    spectral: bool = False,
 ) -> nn.Sequential:
     """Return a network from samples to vectors.
 
@@ -106,6 +107,9 @@ def encoder(
     bias : bool, default=True
         Whether layers have biases; without, a constant output cannot be learned.
 
+    spectral : bool, default=False
+        Whether the weights are divided by their spectral norm.
+
     Returns
     -------
     network : torch.nn.Sequential
@@ -119,7 +123,8 @@ def encoder(
     torch.Size([2, 8])
     """
     body, n_features = _body(shape, width, depth, norm, dense, bias)
-    return nn.Sequential(*body, nn.Linear(n_features, n_out, bias=bias))
+    network = nn.Sequential(*body, nn.Linear(n_features, n_out, bias=bias))
+    return _bounded(network) if spectral else network
 
 
 def decoder(
@@ -208,11 +213,7 @@ def critic(
     network : Critic
     """
     network = Critic(shape, n_extra, width, depth, norm, dense, patch)
-    if spectral:
-        for module in list(network.modules()):
-            if isinstance(module, nn.Linear | nn.Conv2d):
-                spectral_norm(module)
-    return network
+    return _bounded(network) if spectral else network
 
 
 class Critic(nn.Module):
@@ -378,6 +379,14 @@ class UNet(nn.Module):
                 x = F.interpolate(x, scale_factor=2, mode="bilinear")
             x = ups[k](torch.cat([x, levels[k]], dim=1) if k in self.skips else x)
         return crop(head(x), size) if self.image else head(x)
+
+
+def _bounded(network):
+    """Divide all weights by their spectral norms."""
+    for module in list(network.modules()):
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            spectral_norm(module)
+    return network
 
 
 def _body(shape, width, depth, norm, dense, bias):

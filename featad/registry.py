@@ -209,6 +209,12 @@ LEARNED: dict[str, Scorer] = {
         "Donahue et al. 2017; Zenati et al. 2018",
         grid={"detector__latent_dim": [8, 16, 32], "detector__critic_weight": [0, 0.1]},
     ),
+    "alad": Scorer(
+        lambda: detectors.ALAD(),
+        "told from its reconstruction by a critic",
+        "Zenati et al. 2018",
+        grid={"detector__latent_dim": [8, 16, 32]},
+    ),
 }
 """Detectors that train networks on the images, and map where they are odd."""
 

@@ -81,8 +81,9 @@ def test_patch_logits_need_convolutions(options):
 
 
 def test_spectral_norm_bounds_every_layer():
-    network = build_critic((1, 8, 8), width=4, spectral=True).eval()
-    for module in network.modules():
+    critic = build_critic((1, 8, 8), width=4, spectral=True).eval()
+    network = encoder((1, 8, 8), 3, width=4, spectral=True).eval()
+    for module in [*critic.modules(), *network.modules()]:
         if isinstance(module, nn.Linear):
             assert torch.linalg.matrix_norm(module.weight, 2) < 1.5
 

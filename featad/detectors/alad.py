@@ -1,0 +1,129 @@
+"""Strange is what a critic tells from its reconstruction by a GAN with an encoder."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from featad.latent_detector import LatentDetector
+from featad.losses import absolute_error, adversarial, error_map, score_map
+from featad.torch_detector import Context, StrOptions
+
+_CRITICS = ("pair_critic", "sample_critic", "code_critic")
+_NETWORKS = ("encoder", "decoder", *_CRITICS)
+
+
+class ALAD(LatentDetector):
+    """Score a sample by what a critic of reconstructions sees: ALAD.
+
+    A bidirectional GAN, as in :class:`BiGAN`, with two critics more: one tells (sample,
+    sample) from (sample, reconstruction), the other (noise, noise) from (noise, noise
+    after going through the decoder and the encoder). They hold encoder and decoder to
+    being each other's inverse.
+
+    Parameters
+    ----------
+    latent_dim : int, default=16
+        Length of the code, and of the noise.
+
+    score_by : {"relative", "mean", "features", "logit"}, default="relative"
+        The mean absolute error of the pixels, ``"relative"`` of images in [0, 1] as a
+        share of their own mean, as an image that shows little has little error; the
+        mean absolute difference, in the last hidden layer of the critic of
+        reconstructions, of the sample with its reconstruction and with itself; or the
+        cross-entropy of the former taken for the latter.
+
+    Notes
+    -----
+    The weights of the encoder and the critics are divided by their spectral norm.
+    Running averages of the weights score (``ema``). Maps are the absolute error of each
+    pixel.
+
+    Differs from the paper: differences are means, not sums, and the default is not its
+    score, ``"features"``, which tells fewer digits apart.
+
+    References
+    ----------
+    .. [1] Zenati et al., "Adversarially learned anomaly detection", ICDM 2018,
+       arXiv 1812.02288.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import ALAD
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> options = {"lr": 0.002, "max_epochs": 100, "random_state": 0}
+    >>> detector = ALAD(latent_dim=1, width=8, **options).fit(X)
+    >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **LatentDetector._parameter_constraints,
+        "score_by": [StrOptions({"relative", "mean", "features", "logit"})],
+    }
+
+    _optimizers = {name: {"betas": (0.5, 0.999)} for name in _NETWORKS}
+
+    def __init__(
+        self,
+        latent_dim=16,
+        *,
+        score_by="relative",
+        dense=True,
+        max_epochs=200,
+        ema=0.999,
+        **options,
+    ):
+        super().__init__(
+            latent_dim, dense=dense, max_epochs=max_epochs, ema=ema, **options
+        )
+        self.score_by = score_by
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        n, two = self.latent_dim, (2 * shape[0], *shape[1:])
+        return {
+            "encoder": self._encoder(shape, spectral=True),
+            "decoder": self._decoder(shape),
+            "pair_critic": self._critic(shape, n_extra=n, spectral=True),
+            "sample_critic": self._critic(two, spectral=True),
+            "code_critic": self._critic((2 * n,), spectral=True),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        z = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
+        code, made = nets["encoder"](x), nets["decoder"](z)
+        rebuilt, coded = nets["decoder"](code), nets["encoder"](made)
+        judged = {  # what each critic takes for real, and for generated
+            "pair_critic": ((x, code), (made, z)),
+            "sample_critic": ((_two(x, x),), (_two(x, rebuilt),)),
+            "code_critic": ((_two(z, z),), (_two(z, coded),)),
+        }
+        for name, pairs in judged.items():
+            real, fake = (nets[name](*(p.detach() for p in pair))[0] for pair in pairs)
+            yield (name,), adversarial(real, real=True) + adversarial(fake, real=False)
+        loss = 0.0
+        for name, pairs in judged.items():
+            real, fake = (nets[name](*pair)[0] for pair in pairs)
+            loss = loss + adversarial(real, real=False) + adversarial(fake, real=True)
+        yield ("encoder", "decoder"), loss
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return self._difference(nets, x, nets["decoder"](nets["encoder"](x)))
+
+    def _difference(self, nets, x, rebuilt):
+        """Return how far a reconstruction is from the sample, (n,)."""
+        if self.score_by in ("relative", "mean"):
+            error, unit = error_map("l1", rebuilt, x), self._in_unit_range
+            return score_map("l1", error, x, self.score_by, in_unit_range=unit)
+        logit, tap = nets["sample_critic"](_two(x, rebuilt))
+        if self.score_by == "logit":
+            return adversarial(logit, real=True)
+        return absolute_error(tap, nets["sample_critic"](_two(x, x))[1])
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return error_map("l1", nets["decoder"](nets["encoder"](x)), x)
+
+
+def _two(one, other):
+    return torch.cat([one, other], dim=1)
