@@ -58,6 +58,7 @@ _HOMES = {
     "persistence": ["load", "save"],
     "registry": ["build"],
     "scoring": ["score_images", "score_to_file"],
+    "slices": ["aggregate_scores", "slice_windows"],
     "trimming": ["TrimmedDetector"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

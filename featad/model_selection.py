@@ -21,14 +21,18 @@ class OneClassKFold(BaseCrossValidator):
     part and trains on the others. Anomalies are tested in every fold, but for those
     that ``contamination`` puts into the training set of that fold.
 
+    With ``groups``, as of slices to scans or images to patients, groups take the place
+    of samples: all samples of a group are on the same side of a split. A group with an
+    anomaly in it counts as anomalous, its normal samples included.
+
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
 
     contamination : float in [0, 0.5), default=0.0
-        Share of each training set that is anomalous, to the nearest sample; the
-        anomalies are drawn anew for each fold.
+        Share of each training set that is anomalous, as near as whole groups come to
+        it, or whole samples without groups; the anomalies are drawn anew for each fold.
 
     random_state : int, RandomState instance or None, default=None
         Seeds the shuffling. With None each call of :meth:`split` shuffles differently.
@@ -37,7 +41,8 @@ class OneClassKFold(BaseCrossValidator):
     -----
     Works as ``cv`` of ``GridSearchCV``, ``cross_val_score`` and
     :func:`featad.compare`. As the same anomalies are tested in several folds, scores of
-    the folds are not independent.
+    the folds are not independent. Parts hold equal numbers of groups, whatever the
+    number of samples in them.
 
     Examples
     --------
@@ -47,7 +52,16 @@ class OneClassKFold(BaseCrossValidator):
     ...     print(train, test)
     [0 1] [2 3 4 5]
     [2 3] [0 1 4 5]
+
+    >>> patients = ["a", "b", "a", "b", "c", "c"]
+    >>> for train, test in OneClassKFold(2, random_state=0).split(y, y, patients):
+    ...     print(train, test)
+    [0 2] [1 3 4 5]
+    [1 3] [0 2 4 5]
     """
+
+    # with metadata routing, fit(X, y, groups=...) reaches split
+    __metadata_request__split = {"groups": True}
 
     def __init__(
         self,
@@ -97,7 +111,8 @@ class OneClassKFold(BaseCrossValidator):
         y : array-like of shape (n_samples,)
             Labels: 1 normal, -1 anomalous.
 
-        groups : ignored
+        groups : array-like of shape (n_samples,), default=None
+            Samples with equal values stay together; None: each sample is its own group.
 
         Yields
         ------
@@ -107,8 +122,8 @@ class OneClassKFold(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If ``y`` is missing or holds other labels, or there are too few normal
-            samples or too few anomalies.
+            If ``y`` is missing or holds other labels, ``groups`` has another length, or
+            there are too few normal samples, or groups, or too few anomalous ones.
         """
         if y is None:
             raise ValueError(
@@ -116,31 +131,49 @@ class OneClassKFold(BaseCrossValidator):
                 "got y=None. Pass y."
             )
         y = check_labels(y, n_samples=len(X), needs_both=True)
+        group, unit = _group_numbers(groups, len(y))
+        n_odd = np.bincount(group, weights=y == -1)  # anomalies in each group
         rng = check_random_state(self.random_state)
-        normal = rng.permutation(np.flatnonzero(y == 1))
-        anomalous = np.flatnonzero(y == -1)
+        normal = rng.permutation(np.flatnonzero(n_odd == 0))
+        anomalous = np.flatnonzero(n_odd)
         if len(normal) < self.n_splits:
             raise ValueError(
                 f"OneClassKFold: n_splits={self.n_splits} needs as many normal "
-                f"samples, got {len(normal)}. Lower n_splits."
+                f"{unit}s, got {len(normal)}. Lower n_splits."
             )
         folds = []  # found before the first is yielded: an error comes at once
         for held_out in np.array_split(normal, self.n_splits):
-            n_normal = len(normal) - len(held_out)
-            share = self.contamination / (1 - self.contamination)
-            n_mixed_in = int(np.floor(n_normal * share + 0.5))
-            if n_mixed_in >= len(anomalous):
+            n_normal = np.isin(group, np.setdiff1d(normal, held_out)).sum()
+            wanted = self.contamination / (1 - self.contamination) * n_normal
+            drawn = rng.permutation(anomalous)
+            totals = np.cumsum(n_odd[drawn])
+            # the last of the nearest totals: halves are rounded up
+            n_mixed_in = len(totals) - np.abs(wanted - np.r_[0, totals])[::-1].argmin()
+            if n_mixed_in == len(anomalous):
                 raise ValueError(
                     f"OneClassKFold: contamination={self.contamination} puts "
-                    f"{n_mixed_in} anomalies among {n_normal} normal training samples "
-                    f"and needs one more to test on, but y has {len(anomalous)}. "
-                    "Lower contamination or add anomalies."
+                    f"{n_mixed_in} anomalous {unit}s among {n_normal} normal training "
+                    f"samples and needs one more to test on, but there are "
+                    f"{len(anomalous)}. Lower contamination or add anomalies."
                 )
-            mixed_in = rng.permutation(anomalous)[:n_mixed_in]
-            test = np.concatenate([held_out, np.setdiff1d(anomalous, mixed_in)])
-            train = np.setdiff1d(np.arange(len(y)), test)
-            folds.append((train, np.sort(test)))
+            mixed_in = drawn[:n_mixed_in]
+            tested = np.concatenate([held_out, np.setdiff1d(anomalous, mixed_in)])
+            inside = np.isin(group, tested)
+            folds.append((np.flatnonzero(~inside), np.flatnonzero(inside)))
         yield from folds
+
+
+def _group_numbers(groups, n_samples):
+    """Return the number of each sample's group, from 0, and what a group is called."""
+    if groups is None:
+        return np.arange(n_samples), "sample"
+    groups = np.asarray(groups)
+    if groups.shape != (n_samples,):
+        raise ValueError(
+            f"OneClassKFold: groups must hold one value for each of the {n_samples} "
+            f"samples, got groups.shape={groups.shape}."
+        )
+    return np.unique(groups, return_inverse=True)[1], "group"
 
 
 def anomaly_roc_auc(estimator: Any, X: Any, y: ArrayLike) -> float:

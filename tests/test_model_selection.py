@@ -92,6 +92,83 @@ def test_folds_are_contaminated_with_different_anomalies(y):
     assert len(mixed_in) == 4
 
 
+@pytest.fixture(scope="module")
+def groups(y):
+    """Return 12 groups of different sizes, 4 of them with all anomalies."""
+    rng = np.random.default_rng(2)
+    return np.where(y == 1, rng.integers(0, 8, 30), rng.integers(8, 12, 30))
+
+
+@pytest.mark.parametrize("contamination", [0.0, 0.1, 0.3])
+def test_no_group_is_on_both_sides(y, groups, contamination):
+    cv = OneClassKFold(3, contamination=contamination, random_state=0)
+    for train, test in cv.split(y, y, groups):
+        assert not set(groups[train]) & set(groups[test])
+        np.testing.assert_array_equal(np.sort(np.r_[train, test]), np.arange(30))
+
+
+def test_each_normal_group_is_tested_once(y, groups):
+    tests = [t for _, t in OneClassKFold(3, random_state=0).split(y, y, groups)]
+    times = np.bincount(np.concatenate(tests), minlength=30)
+    np.testing.assert_array_equal(times[y == 1], 1)
+    np.testing.assert_array_equal(times[y == -1], 3)
+
+
+def test_a_group_with_an_anomaly_does_not_train():
+    y = np.array([1, 1, 1, 1, 1, -1])
+    groups = ["a", "b", "c", "d", "e", "e"]
+    for train, test in OneClassKFold(2, random_state=0).split(y, y, groups):
+        assert {4, 5} <= set(test)
+        assert len(train) == 2
+
+
+def test_contamination_comes_as_near_as_whole_groups_do():
+    y = np.repeat([1, -1], [40, 20])
+    groups = np.r_[np.arange(40), np.repeat([40, 41, 42, 43], 5)]
+    cv = OneClassKFold(2, contamination=0.2, random_state=0)
+    for train, _ in cv.split(y, y, groups):  # 20 normal samples; 5 would be a fifth
+        assert (y[train] == -1).sum() == 5
+
+
+def test_groups_of_one_sample_give_the_folds_without_groups(y):
+    cv = OneClassKFold(3, contamination=0.1, random_state=0)
+    for plain, grouped in zip(
+        cv.split(y, y), cv.split(y, y, np.arange(30)), strict=True
+    ):
+        np.testing.assert_array_equal(plain[0], grouped[0])
+        np.testing.assert_array_equal(plain[1], grouped[1])
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([0, 0, 0, 0, 1, 1], "n_splits=2 needs as many normal groups, got 1"),
+        ([0, 1], r"6 samples, got groups.shape=\(2,\)"),
+    ],
+)
+def test_too_few_groups_are_refused(groups, message):
+    y = [1, 1, 1, 1, -1, -1]
+    with pytest.raises(ValueError, match=message):
+        list(OneClassKFold(2).split(y, y, groups))
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_groups_reach_the_folds_of_scikit_learn_s_own_tools(routing, X, y, groups):
+    tested = []
+
+    def scorer(estimator, X, y):
+        tested.append(len(y))
+        return 0.0
+
+    cv = OneClassKFold(3, random_state=0)
+    with config_context(enable_metadata_routing=routing):
+        GridSearchCV(KMeansDistance(1), {"n_clusters": [1]}, scoring=scorer, cv=cv).fit(
+            X, y, groups=groups
+        )
+    assert tested == [len(test) for _, test in cv.split(X, y, groups)]
+    assert tested != [len(test) for _, test in cv.split(X, y)]
+
+
 def test_a_seed_repeats_the_folds_and_another_changes_them(y):
     def tests(seed):
         return [tuple(t) for _, t in OneClassKFold(random_state=seed).split(y, y)]
@@ -134,7 +211,7 @@ def test_wrong_parameters_are_refused(parameters, message):
         (OneClassKFold(2), [1, 1, 1, 1], "-1"),
         (OneClassKFold(2), [1, 1, -1, -1, 1, 1], "6 labels"),
         (OneClassKFold(2), [0, 0, 1, 1], r"np\.where\(y == 1, -1, 1\)"),
-        (OneClassKFold(2, contamination=0.4), [1, 1, 1, 1, -1], "puts 1 anomalies"),
+        (OneClassKFold(2, contamination=0.4), [1, 1, 1, 1, -1], "puts 1 anomalous"),
     ],
 )
 def test_too_few_samples_and_wrong_labels_are_refused(cv, labels, message):
