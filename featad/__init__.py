@@ -43,6 +43,7 @@ _HOMES = {
         "NearestNeighbours",
         "PCAReconstruction",
         "PerceptualAutoEncoder",
+        "SymmetricGAN",
         "UNetAutoEncoder",
         "VAE",
         "VAERestoration",

@@ -143,6 +143,12 @@ LEARNED: dict[str, Scorer] = {
         "Nguyen et al. 2021",
         grid={"detector__hole": [0.2, 0.3, 0.5]},
     ),
+    "symmetric": Scorer(
+        lambda: detectors.SymmetricGAN(),
+        "not to be guessed from the other half of the image",
+        "Wu et al. 2021; Isola et al. 2017",
+        grid={"detector__max_shift": [0, 3], "detector__l1_weight": [10.0, 100.0]},
+    ),
     "vae": Scorer(
         lambda: detectors.VAE(),
         "badly rebuilt by a variational autoencoder, or unlikely",
