@@ -217,7 +217,7 @@ LEARNED: dict[str, Scorer] = {
     ),
     "alad": Scorer(
         lambda: detectors.ALAD(),
-        "told from its reconstruction by a critic",
+        "badly rebuilt by a GAN and an encoder with cycles",
         "Zenati et al. 2018",
         grid={"detector__latent_dim": [8, 16, 32]},
     ),

@@ -22,6 +22,7 @@ GANS = (
     featad.FenceGAN,
     featad.GANomaly,
     featad.BiGAN,
+    featad.ALAD,
     featad.AnoGAN,
     featad.FAnoGAN,
     featad.ModeCollapseGAN,

@@ -1,4 +1,4 @@
-"""Strange is what a critic tells from its reconstruction by a GAN with an encoder."""
+"""Strange is what a GAN and an encoder, held to their cycles, cannot rebuild."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _NETWORKS = ("encoder", "decoder", *_CRITICS)
 
 
 class ALAD(LatentDetector):
-    """Score a sample by what a critic of reconstructions sees: ALAD.
+    """Score a sample by its error after a bidirectional GAN with cycles (ALAD).
 
     A bidirectional GAN, as in :class:`BiGAN`, with two critics more: one tells (sample,
     sample) from (sample, reconstruction), the other (noise, noise) from (noise, noise
@@ -27,8 +27,8 @@ class ALAD(LatentDetector):
         Length of the code, and of the noise.
 
     score_by : {"relative", "mean", "features", "logit"}, default="relative"
-        The mean absolute error of the pixels, ``"relative"`` of images in [0, 1] as a
-        share of their own mean, as an image that shows little has little error; the
+        The mean absolute error of the pixels, ``"relative"`` of images in [0, 1] over
+        the root of their own mean, as an image that shows little has little error; the
         mean absolute difference, in the last hidden layer of the critic of
         reconstructions, of the sample with its reconstruction and with itself; or the
         cross-entropy of the former taken for the latter.
