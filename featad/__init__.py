@@ -38,6 +38,7 @@ _HOMES = {
         "ImprovedAutoEncoder",
         "Inpainting",
         "KMeansDistance",
+        "MADGAN",
         "Mahalanobis",
         "ModeCollapseGAN",
         "NearestNeighbours",

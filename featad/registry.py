@@ -149,6 +149,12 @@ LEARNED: dict[str, Scorer] = {
         "Wu et al. 2021; Isola et al. 2017",
         grid={"detector__max_shift": [0, 3], "detector__l1_weight": [10.0, 100.0]},
     ),
+    "madgan": Scorer(
+        lambda: detectors.MADGAN(),
+        "not how the channels, or slices, before lead to expect",
+        "Han et al. 2021",
+        grid={"detector__n_given": [None, 1], "detector__l1_weight": [10.0, 100.0]},
+    ),
     "vae": Scorer(
         lambda: detectors.VAE(),
         "badly rebuilt by a variational autoencoder, or unlikely",

@@ -1,0 +1,194 @@
+"""Strange are slices that do not go on as those before them lead to expect."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+
+from featad.losses import (
+    absolute_error,
+    adversarial,
+    error_map,
+    gradient_penalty,
+    score_map,
+)
+from featad.networks import critic, unet
+from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+
+_BETAS = (0.5, 0.9)
+
+
+class MADGAN(TorchDetector):
+    """Score a window of slices by how badly its last are guessed from its first.
+
+    Slices are channels: :func:`featad.slice_windows` makes such windows of scans, and
+    :func:`featad.aggregate_scores` makes one score for each scan of theirs. A U-Net
+    with self-attention guesses the next slices; a critic tells windows with guessed
+    slices from real ones.
+
+    Parameters
+    ----------
+    n_given : int or None, default=None
+        How many channels are given, the first; the others are guessed. None: half of
+        them, rounded up.
+
+    attention : bool, default=True
+        Whether every place at the smallest size of the U-Net attends to every other.
+
+    l1_weight : float, default=100.0
+        Weight of the mean absolute error of a guessed pixel beside the critic's
+        opinion.
+
+    n_critic : int, default=2
+        Steps of the critic for one of the generator. The paper's 5 let the generator
+        learn too little from a few hundred windows.
+
+    gp_weight : float, default=10.0
+        Weight of the gradient penalty of the critic.
+
+    score_by : {"mean", "relative", "top1%", "max"}, default="mean"
+        How the squared errors of the pixels, or features, become the sample's: the mean
+        of all, of the largest hundredth, or the largest. ``"relative"`` is the mean, of
+        images in [0, 1] divided by the root of the mean square of the slices guessed.
+
+    width : int, default=8
+        Channels at full size; they double at every halving. A dense layer has 8 times
+        as many units.
+
+    depth : int, default=3
+        Halvings of an image, or hidden layers before the innermost.
+
+    Notes
+    -----
+    The first slices of a scan are only ever given and never guessed. Slices should lie
+    equally far apart in all scans. Split between scans, not between windows:
+    ``OneClassKFold`` takes the windows' groups.
+
+    The map is the squared error of the guessed slices, their mean.
+
+    A single channel is guessed from a blank, that is, as it usually is. Tables: the
+    first features give the last.
+
+    Differs from the paper, where three slices give the next three: a smaller U-Net,
+    whose attention is at its smallest size only, and its weights averaged.
+
+    References
+    ----------
+    .. [1] Han et al., "MADGAN: unsupervised medical anomaly detection GAN using
+       multiple adjacent brain MRI slice reconstruction", BMC Bioinformatics 22, 2021,
+       arXiv 2007.13559.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import MADGAN
+    >>> start = np.random.default_rng(0).random((40, 1))
+    >>> X = start + np.linspace(0, 1, 6)  # rise alike
+    >>> detector = MADGAN(random_state=0).fit(X)
+    >>> detector.predict([0.5 + np.linspace(0, 1, 6), [0.5, 0.7, 0.9, 0.9, 0.7, 0.5]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "n_given": [Interval(Integral, 1, None, closed="left"), None],
+        "attention": ["boolean"],
+        "l1_weight": [Interval(Real, 0, None, closed="left")],
+        "n_critic": [Interval(Integral, 1, None, closed="left")],
+        "gp_weight": [Interval(Real, 0, None, closed="left")],
+        "score_by": [StrOptions({"mean", "relative", "top1%", "max"})],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
+
+    def __init__(
+        self,
+        n_given=None,
+        *,
+        attention=True,
+        l1_weight=100.0,
+        n_critic=2,
+        gp_weight=10.0,
+        score_by="mean",
+        width=8,
+        depth=3,
+        batch_size=16,
+        lr=2e-3,
+        max_epochs=30,
+        ema=0.99,
+        **options,
+    ):
+        super().__init__(
+            batch_size=batch_size, lr=lr, max_epochs=max_epochs, ema=ema, **options
+        )
+        self.n_given = n_given
+        self.attention = attention
+        self.l1_weight = l1_weight
+        self.n_critic = n_critic
+        self.gp_weight = gp_weight
+        self.score_by = score_by
+        self.width = width
+        self.depth = depth
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        if self.n_given is not None and self.n_given >= shape[0]:
+            kind = "channels" if len(shape) == 3 else "features"
+            raise ValueError(
+                f"MADGAN(n_given={self.n_given}): samples have {shape[0]} {kind}, of "
+                "which one at least must be left to guess. Lower n_given."
+            )
+        given, target = self._split(torch.zeros(1, *shape))
+        size = {"width": self.width, "depth": self.depth}
+        return {
+            "generator": unet(
+                shape,
+                n_in=given.shape[1],
+                n_out=target.shape[1],
+                skips="all",
+                norm="layer",
+                attention=self.attention,
+                **size,
+            ),
+            "critic": critic((given.shape[1] + target.shape[1], *shape[1:]), **size),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        given, target = self._split(x)
+        guess = nets["generator"](given)
+
+        def judged(slices):
+            return nets["critic"](slices)[0]
+
+        real = torch.cat([given, target], dim=1)
+        fake = torch.cat([given, guess], dim=1)
+        yield (
+            ("critic",),
+            adversarial(judged(real), real=True, kind="wgan")
+            + adversarial(judged(fake.detach()), real=False, kind="wgan")
+            + self.gp_weight * gradient_penalty(judged, real, fake, t.rng),
+        )
+        if t.step % self.n_critic == 0:
+            yield (
+                ("generator",),
+                adversarial(judged(fake), real=True, kind="wgan")
+                + self.l1_weight * absolute_error(guess, target),
+            )
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        error, unit = self._map_of(nets, x, t), self._in_unit_range
+        target = self._split(x)[1]
+        return score_map("mse", error, target, self.score_by, in_unit_range=unit)
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        given, target = self._split(x)
+        return error_map("mse", nets["generator"](given), target)
+
+    def _split(self, x):
+        """Return the channels, or features, that are given and those to guess."""
+        if x.shape[1] == 1:
+            return torch.zeros_like(x), x
+        n_given = self.n_given or -(-x.shape[1] // 2)
+        return x[:, :n_given], x[:, n_given:]
