@@ -162,4 +162,4 @@ def test_it_finds_other_digits_among_eights(eights):
     found, before = (
         auroc(y, anomaly_scores(one.fit(train), X)) for one in (detector, untrained)
     )
-    assert found > max(0.8, before + 0.1)
+    assert found > max(0.75, before + 0.1)

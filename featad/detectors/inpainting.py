@@ -62,6 +62,8 @@ class Inpainting(TorchDetector):
     Notes
     -----
     Scoring takes as many passes as the hole has places: 25 to 49 with the defaults.
+    Where normal images differ much among themselves, as digits of one kind do, little
+    can be guessed: there it is no better than PCA, and its scores vary with the seed.
 
     Tables: holes are runs of neighbouring features.
 
@@ -109,10 +111,13 @@ class Inpainting(TorchDetector):
         depth=2,
         batch_size=16,
         lr=2e-3,
-        max_epochs=15,
+        max_epochs=60,
+        ema=0.99,
         **options,
     ):
-        super().__init__(batch_size=batch_size, lr=lr, max_epochs=max_epochs, **options)
+        super().__init__(
+            batch_size=batch_size, lr=lr, max_epochs=max_epochs, ema=ema, **options
+        )
         self.hole = hole
         self.stride = stride
         self.adversarial_weight = adversarial_weight
