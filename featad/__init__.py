@@ -30,6 +30,7 @@ _HOMES = {
         "ALAD",
         "AnoGAN",
         "AutoEncoder",
+        "ContrastTranslation",
         "DiscriminatorGAN",
         "FAnoGAN",
         "BiGAN",

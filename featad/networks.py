@@ -353,16 +353,17 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the output of each decoder; of a single one, without a tuple."""
-        bottom, levels = self._encode(x)
-        outputs = tuple(
-            self._decode(bottom, levels, ups, head, x.shape[2:])
-            for ups, head in zip(self.ups, self.heads, strict=True)
-        )
+        pairs = zip(self._decoded(x), self.heads, strict=True)
+        outputs = tuple(head(features) for features, head in pairs)
         return outputs if len(outputs) > 1 else outputs[0]
 
     def bottleneck(self, x: Tensor) -> Tensor:
         """Return the innermost features, (n, channels, h, w) or (n, n_hidden)."""
         return self._encode(x)[0]
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the last features of the first decoder, which ``heads[0]`` sees."""
+        return self._decoded(x)[0]
 
     def _encode(self, x):
         if self.image:
@@ -373,12 +374,16 @@ class UNet(nn.Module):
             x = F.max_pool2d(levels[-1], 2) if self.image else levels[-1]
         return self.attention(self.bottom(x)), levels
 
-    def _decode(self, x, levels, ups, head, size):
+    def _decoded(self, x):
+        bottom, levels = self._encode(x)
+        return [self._decode(bottom, levels, ups, x.shape[2:]) for ups in self.ups]
+
+    def _decode(self, x, levels, ups, size):
         for k in reversed(range(self.depth)):
             if self.image:
                 x = F.interpolate(x, scale_factor=2, mode="bilinear")
             x = ups[k](torch.cat([x, levels[k]], dim=1) if k in self.skips else x)
-        return crop(head(x), size) if self.image else head(x)
+        return crop(x, size) if self.image else x
 
 
 def _bounded(network):

@@ -155,6 +155,12 @@ LEARNED: dict[str, Scorer] = {
         "Han et al. 2021",
         grid={"detector__n_given": [None, 1], "detector__l1_weight": [10.0, 100.0]},
     ),
+    "contrasts": Scorer(
+        lambda: detectors.ContrastTranslation(),
+        "contrasts, or colours, of a pixel that do not go together",
+        "Medical Physics 48, 2021",
+        grid={"detector__n_components": [3, 6, 10]},
+    ),
     "vae": Scorer(
         lambda: detectors.VAE(),
         "badly rebuilt by a variational autoencoder, or unlikely",

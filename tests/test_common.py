@@ -65,6 +65,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "Inpainting": {**_TINY_NETWORK, "max_epochs": 20, "lr": 0.01},
     "SymmetricGAN": {**_TINY_NETWORK, "max_epochs": 20, "lr": 0.01},
     "MADGAN": {**_TINY_NETWORK, "max_epochs": 20, "lr": 0.01},
+    "ContrastTranslation": {**_TINY_NETWORK, "n_components": 2, "lr": 0.01},
     "VAERestoration": {**_TINY_NETWORK, "latent_dim": 2, "n_steps": 5},
     "ModeCollapseGAN": {**_TINY_NETWORK, "latent_dim": 2},
     "ALAD": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},

@@ -186,3 +186,9 @@ def test_a_unet_with_skips_sees_more_at_its_end():
 
 def test_chunks_cover_everything_once():
     assert [list(part) for part in chunks(list(range(5)), 2)] == [[0, 1], [2, 3], [4]]
+
+
+def test_the_last_features_of_a_unet_give_its_output():
+    for shape in ((3, 9, 10), (9,)):
+        network, x = unet(shape, width=4, depth=2, skips="all"), batch(shape)
+        torch.testing.assert_close(network.heads[0](network.features(x)), network(x))

@@ -1,0 +1,186 @@
+"""Strange is what the contrasts of an image show that do not go together."""
+
+from collections.abc import Iterable, Iterator
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from featad.losses import reduce_map
+from featad.networks import unet
+from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+
+_LEAST_VARIANCE = 1e-4  # of a Gaussian, in units of the features' own
+
+
+class ContrastTranslation(TorchDetector):
+    """Score an image by how unlikely its pixels are, told by guessing its channels.
+
+    The channels are contrasts of one object: of magnetic resonance, or colours. A U-Net
+    learns to guess any one of them, hidden, from the others. Its last features and its
+    errors then describe every pixel, and a mixture of Gaussians says how often a pixel
+    is like that.
+
+    Parameters
+    ----------
+    n_components : int, default=6
+        Gaussians in the mixture.
+
+    n_dimensions : int, default=8
+        To how many numbers a pixel's description is reduced, at most, by PCA.
+
+    n_pixels : int, default=20000
+        How many pixels of the training images the mixture is fitted to, at most.
+
+    score_by : {"top1%", "mean", "max"}, default="top1%"
+        How the pixels' become the sample's: the mean of the largest hundredth, of all,
+        or the largest.
+
+    width : int, default=8
+        Channels at full size; they double at every halving. A dense layer has 8 times
+        as many units.
+
+    depth : int, default=2
+        Halvings of an image, or hidden layers before the innermost.
+
+    Attributes
+    ----------
+    statistics_ : dict of str to object
+        ``"density"``: a Pipeline of StandardScaler, PCA and GaussianMixture.
+
+    Notes
+    -----
+    The map is the negative log-likelihood of every pixel. Each channel is hidden in one
+    pass; a pixel is described by the errors of all channels and by the U-Net's last
+    features, their mean over the passes. Where it lies in the image is hardly told: a
+    part in the wrong place is not seen.
+
+    A single channel is guessed from a blank: what is left is how usual its values are.
+    Tables: every feature is a channel, a row one pixel, which takes as many passes as
+    there are features.
+
+    Differs from the paper, of which the abstract could be read: networks, features and
+    sizes are this reading. Errors keep their sign, as a Gaussian fits them better so.
+
+    References
+    ----------
+    .. [1] "Unsupervised anomaly detection in MR images using multicontrast
+       information", Medical Physics 48, 2021, doi 10.1002/mp.15269.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import ContrastTranslation
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> detector = ContrastTranslation(1, max_epochs=20, random_state=0).fit(X)
+    >>> detector.score_samples([[0.5] * 6, [0, 1, 0, 1, 0, 1]]).argsort()
+    array([1, 0])
+    """
+
+    _parameter_constraints: dict = {
+        **TorchDetector._parameter_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_dimensions": [Interval(Integral, 1, None, closed="left")],
+        "n_pixels": [Interval(Integral, 2, None, closed="left")],
+        "score_by": [StrOptions({"top1%", "mean", "max"})],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components=6,
+        *,
+        n_dimensions=8,
+        n_pixels=20_000,
+        score_by="top1%",
+        width=8,
+        depth=2,
+        batch_size=16,
+        lr=2e-3,
+        **options,
+    ):
+        super().__init__(batch_size=batch_size, lr=lr, **options)
+        self.n_components = n_components
+        self.n_dimensions = n_dimensions
+        self.n_pixels = n_pixels
+        self.score_by = score_by
+        self.width = width
+        self.depth = depth
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        size = {"width": self.width, "depth": self.depth}
+        return {
+            "unet": unet(shape, n_in=2 * shape[0], skips="all", norm="layer", **size)
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        place = torch.randint(x.shape[1], (len(x),), generator=t.rng, device=x.device)
+        _, error = _guessed(nets["unet"], x, place)
+        yield ("unet",), (error**2).flatten(1).mean(dim=1)
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return (self._described(nets, x)[:, -x.shape[1] :] ** 2).flatten(1).mean(dim=1)
+
+    def _fit_statistics(
+        self, nets: dict, batches: Iterable[Tensor], t: Context
+    ) -> dict[str, Any]:
+        rng = np.random.default_rng(self.seed_)
+        n_pixels = sum(x[:, 0].numel() for x in batches)
+        share, chosen = min(1.0, self.n_pixels / n_pixels), []
+        for x in batches:
+            pixels = _pixels(self._described(nets, x))
+            size = max(1, round(share * len(pixels)))
+            chosen.append(pixels[rng.choice(len(pixels), size, replace=False)])
+        pixels = np.concatenate(chosen)
+        n_dimensions = min(self.n_dimensions, *pixels.shape)
+        density = make_pipeline(
+            StandardScaler(),
+            PCA(n_dimensions, random_state=self.seed_),
+            GaussianMixture(
+                min(self.n_components, len(pixels)),
+                reg_covar=_LEAST_VARIANCE,
+                random_state=self.seed_,
+            ),
+        )
+        return {"density": density.fit(pixels)}
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return reduce_map(self._map_of(nets, x, t), self.score_by)
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        pixels = _pixels(self._described(nets, x))
+        likelihood = t.statistics["density"].score_samples(pixels)
+        return torch.from_numpy(-likelihood).view(len(x), *(x.shape[2:] or (1,)))
+
+    def _described(self, nets, x):
+        """Return features and errors of each pixel, (n, n_numbers, ...)."""
+        total, errors = 0.0, []
+        for channel in range(x.shape[1]):
+            place = torch.full((len(x),), channel, device=x.device)
+            features, error = _guessed(nets["unet"], x, place)
+            total = total + features
+            errors.append(error)
+        return torch.cat([total / x.shape[1], *errors], dim=1)
+
+
+def _guessed(net, x, place):
+    """Return last features and error, (n, 1, ...), for one hidden channel of each."""
+    hidden = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
+    hidden[torch.arange(len(x), device=x.device), place] = True
+    hidden = hidden.view(*x.shape[:2], *[1] * (x.ndim - 2)).expand_as(x)
+    features = net.features(torch.cat([x * ~hidden, hidden.to(x.dtype)], dim=1))
+    difference = torch.where(hidden, x - net.heads[0](features), 0)
+    return features, difference.sum(dim=1, keepdim=True)
+
+
+def _pixels(described):
+    """Return (n, n_numbers, ...) as a table of all pixels, (n * ..., n_numbers)."""
+    table = described.movedim(1, -1).flatten(0, -2)
+    return table.double().cpu().numpy()
