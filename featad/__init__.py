@@ -45,6 +45,7 @@ _HOMES = {
         "NearestNeighbours",
         "PCAReconstruction",
         "PerceptualAutoEncoder",
+        "ProgressiveGANSimilarity",
         "SymmetricGAN",
         "UNetAutoEncoder",
         "VAE",

@@ -233,6 +233,12 @@ LEARNED: dict[str, Scorer] = {
         "Zenati et al. 2018",
         grid={"detector__latent_dim": [8, 16, 32]},
     ),
+    "progressive": Scorer(
+        lambda: detectors.ProgressiveGANSimilarity(),
+        "unlike its counterpart of a growing generator, at some size",
+        "Kwon et al. 2021; Karras et al. 2018",
+        grid={"detector__latent_dim": [16, 32, 64]},
+    ),
 }
 """Detectors that train networks on the images, and map where they are odd."""
 

@@ -67,6 +67,14 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "MADGAN": {**_TINY_NETWORK, "max_epochs": 20, "lr": 0.01},
     "ContrastTranslation": {**_TINY_NETWORK, "n_components": 2, "lr": 0.01},
     "VAERestoration": {**_TINY_NETWORK, "latent_dim": 2, "n_steps": 5},
+    "ProgressiveGANSimilarity": {
+        **_TINY_NETWORK,
+        "latent_dim": 3,
+        "max_epochs": 30,
+        "batch_size": 8,
+        "lr": 0.005,
+        "scale_weights": (0.0, 1.0),  # a checkerboard of half the size is plain grey
+    },
     "ModeCollapseGAN": {**_TINY_NETWORK, "latent_dim": 2},
     "ALAD": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},
 }

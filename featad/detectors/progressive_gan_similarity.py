@@ -1,0 +1,244 @@
+"""Strange is what differs, at some size, from what a growing GAN makes of it."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from featad._layers import crop
+from featad.descent import descend, same_noise
+from featad.latent_detector import LatentDetector
+from featad.losses import (
+    adversarial,
+    error_map,
+    gradient_penalty,
+    per_sample,
+    squared_error,
+)
+from featad.networks import default_depth, encoder
+from featad.progressive import GrowingCritic, GrowingGenerator, at_level, growth, halve
+from featad.torch_detector import Context, Interval, Stage, StrOptions
+
+_BETAS = (0.0, 0.99)
+_DRIFT = 1e-3  # keeps the critic's values near 0
+
+
+class ProgressiveGANSimilarity(LatentDetector):
+    """Score an image by its similarity to a generated counterpart, size by size.
+
+    A generator learns to make images of about 4 pixels a side that a critic takes for
+    normal ones, then of 8, 16 and so on up to the images' own size; layers for a new
+    size are faded in. Then an encoder learns to find the noise that the generator makes
+    an image's counterpart from.
+
+    Parameters
+    ----------
+    counterpart : {"encoder", "search"}, default="encoder"
+        Whether an encoder finds the noise, or a search for every image, by ``n_steps``
+        gradients through the generator. With ``"search"`` scoring is slow.
+
+    n_steps : int, default=100
+        Steps of the search.
+
+    search_lr : float, default=0.1
+        Step size of the search, by Adam.
+
+    scale_weights : tuple of float or None, default=None
+        Weights of the sizes, from the smallest to the images' own; one size and the
+        next are a factor of two apart. None: proportional to the length of a side.
+
+    gp_weight : float, default=10.0
+        Weight of the gradient penalty of the critic.
+
+    width : int, default=8
+        Channels at full size; they double at every halving, up to 128. A dense layer
+        has 8 times as many units; the encoder has four times as many of either.
+
+    Notes
+    -----
+    The strangeness is the weighted mean over the sizes of 1 - SSIM of image and
+    counterpart, the map that of their maps, enlarged. Images are expected in [0, 1].
+
+    Growing and encoding go ``max_epochs`` times through the training samples each. The
+    first is divided evenly into a phase for the smallest size and two for every other
+    one, in which it is faded in and then trained. ``early_stopping`` and ``trim`` leave
+    the growing alone.
+
+    Dense networks do not grow. Tables have but one size, and there the strangeness is
+    the mean squared error.
+
+    Differs from the paper, of which the abstract could be read: weights, sizes and the
+    encoder are this reading of it. Few channels, and a last activation that keeps
+    images in [0, 1].
+
+    References
+    ----------
+    .. [1] Kwon, Shin and Chung, "PGGAN-based anomaly classification on chest X-ray
+       using weighted multi-scale similarity", IEEE Access 2021.
+    .. [2] Karras et al., "Progressive growing of GANs for improved quality, stability,
+       and variation", ICLR 2018, arXiv 1710.10196.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import ProgressiveGANSimilarity
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> detector = ProgressiveGANSimilarity(1, random_state=0).fit(X)
+    >>> detector.score_samples([[0.5] * 6, [0, 1, 0, 1, 0, 1]]).argsort()
+    array([1, 0])
+    """
+
+    _parameter_constraints: dict = {
+        **LatentDetector._parameter_constraints,
+        "counterpart": [StrOptions({"encoder", "search"})],
+        "n_steps": [Interval(Integral, 0, None, closed="left")],
+        "search_lr": [Interval(Real, 0, None, closed="neither")],
+        "scale_weights": [tuple, None],
+        "gp_weight": [Interval(Real, 0, None, closed="left")],
+    }
+
+    _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
+
+    def __init__(
+        self,
+        latent_dim=32,
+        *,
+        counterpart="encoder",
+        n_steps=100,
+        search_lr=0.1,
+        scale_weights=None,
+        gp_weight=10.0,
+        width=8,
+        batch_size=16,
+        max_epochs=30,
+        ema=0.99,
+        **options,
+    ):
+        super().__init__(
+            latent_dim,
+            width=width,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            ema=ema,
+            **options,
+        )
+        self.counterpart = counterpart
+        self.n_steps = n_steps
+        self.search_lr = search_lr
+        self.scale_weights = scale_weights
+        self.gp_weight = gp_weight
+
+    @property
+    def _stages(self):
+        growing = Stage("growing", trains=("generator", "critic"))
+        if self.counterpart == "search":
+            return (growing,)
+        return (growing, Stage("encoder", trains=("encoder",)))
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        if self._grows(shape):
+            size = {"depth": len(self._weights(shape)) - 1, "width": self.width}
+            output = "sigmoid" if self._in_unit_range else "linear"
+            nets = {
+                "generator": GrowingGenerator(
+                    shape, self.latent_dim, output=output, **size
+                ),
+                "critic": GrowingCritic(shape, **size),
+            }
+        else:
+            nets = {"generator": self._decoder(shape), "critic": self._critic(shape)}
+        if self.counterpart == "encoder":
+            size = {**self._size, "width": 4 * self.width}
+            nets["encoder"] = encoder(shape, self.latent_dim, **size)
+        return nets
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        if t.stage == "encoder":
+            shown = self._counterpart(nets, x, t)
+            yield ("encoder",), squared_error(shown, x) + self._error(shown, x)
+            return
+        place: tuple = ()
+        if self._grows(x.shape[1:]):
+            depth = len(self._weights(x.shape[1:])) - 1
+            place = growth(depth, t.progress)
+            x = at_level(x, depth, *place)
+        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
+        fake = nets["generator"](noise, *place)
+
+        def judged(samples):
+            return nets["critic"](samples, *place)[0]
+
+        real = judged(x)
+        yield (
+            ("critic",),
+            adversarial(real, real=True, kind="wgan")
+            + adversarial(judged(fake.detach()), real=False, kind="wgan")
+            + self.gp_weight * gradient_penalty(judged, x, fake, t.rng)
+            + _DRIFT * real**2,
+        )
+        yield ("generator",), adversarial(judged(fake), real=True, kind="wgan")
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        if t.stage == "growing":  # to be gone through to its end, with all samples
+            return x.new_full((len(x),), -t.progress)
+        return self._strangeness_of(nets, x, t)
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return self._error(self._counterpart(nets, x, t), x)
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        maps = self._scale_maps(self._counterpart(nets, x, t), x)
+        size, total = x.shape[2:], 0.0
+        for weight, error in maps:
+            error = F.interpolate(error[:, None], size=size, mode="bilinear")
+            total = total + weight * error[:, 0]
+        return total
+
+    def _counterpart(self, nets, x, t):
+        """Return what the generator makes of the noise found for each sample."""
+        if self.counterpart == "encoder":
+            return self._shown(nets, nets["encoder"](x), x)
+        start = same_noise(len(x), (self.latent_dim,), t.rng)
+        found = descend(
+            lambda z: self._error(self._shown(nets, z, x), x),
+            start,
+            n_steps=self.n_steps,
+            lr=self.search_lr,
+        )
+        return self._shown(nets, found.best, x)
+
+    def _shown(self, nets, code, x):
+        """Return generated samples of the shape of ``x``."""
+        shown = nets["generator"](code)
+        return shown if x.ndim == 2 else crop(shown, x.shape[2:])
+
+    def _error(self, shown, x):
+        if x.ndim == 2:
+            return squared_error(shown, x)
+        maps = self._scale_maps(shown, x)
+        return sum(weight * per_sample(error) for weight, error in maps)
+
+    def _scale_maps(self, shown, x):
+        """Yield weight and 1 - SSIM of each size, the largest first."""
+        for weight in reversed(self._weights(x.shape[1:])):
+            if weight:
+                yield weight, error_map("ssim", shown, x)
+            shown, x = halve(shown), halve(x)
+
+    def _grows(self, shape):
+        return len(shape) == 3 and not self.dense
+
+    def _weights(self, shape):
+        """Return the weights of the sizes, from the smallest on; their sum is 1."""
+        depth = default_depth(shape) if self.depth is None else self.depth
+        weights = self.scale_weights
+        if weights is None:
+            weights = [2.0**level for level in range(depth + 1)]
+        if len(weights) != depth + 1 or min(weights) < 0 or not sum(weights):
+            raise ValueError(
+                f"ProgressiveGANSimilarity needs {depth + 1} scale_weights for images "
+                f"of this size, none negative and not all 0, got {weights}."
+            )
+        return [weight / sum(weights) for weight in weights]
