@@ -54,6 +54,22 @@ def zeros(real_data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def t_shirts(real_data) -> tuple[np.ndarray, ...]:
+    """Return Fashion-MNIST's training images, labels (T-shirt: normal), and the test's.
+
+    Both labels are 1 or -1; the other nine kinds are all among the training images.
+    """
+    from featad.datasets import load_idx
+
+    parts = [load_idx(real_data / "fashion_mnist", part) for part in ("train", "test")]
+    return tuple(
+        array
+        for images, kinds in parts
+        for array in (images / np.float32(255), np.where(kinds == 0, 1, -1))
+    )
+
+
+@pytest.fixture(scope="session")
 def images() -> np.ndarray:
     """Return 24 smooth random images, float32 (24, 8, 8, 3) in [0, 1]."""
     rng = np.random.default_rng(0)
@@ -62,6 +78,15 @@ def images() -> np.ndarray:
     images = np.clip(colour + noise, 0, 1).astype(np.float32)
     images.setflags(write=False)
     return images
+
+
+@pytest.fixture(scope="session")
+def stripes() -> tuple[np.ndarray, np.ndarray]:
+    """Return 40 grey images (40, 16, 16), the last 10 striped, and their labels."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.3, 0.7, (40, 1, 1)) + rng.normal(0, 0.03, (40, 16, 16))
+    X[30:, ::2] += 0.3
+    return X.clip(0, 1).astype(np.float32), np.repeat([1, -1], [30, 10])
 
 
 @pytest.fixture

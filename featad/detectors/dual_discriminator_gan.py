@@ -1,0 +1,180 @@
+"""Strange is what a network that learned to spoil anomalies rebuilds badly."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+
+from featad.latent_detector import LatentDetector
+from featad.losses import (
+    abc_error,
+    absolute_error,
+    adversarial,
+    error_map,
+    score_map,
+    top_patches,
+)
+from featad.torch_detector import Context, Interval, StrOptions
+
+_CRITICS = ("normal_critic", "anomaly_critic")
+_WARM_UP = 0.2  # share of the training in which the weight of anomalies grows
+
+
+class DualDiscriminatorGAN(LatentDetector):
+    """Score a sample by its error after an autoencoder that two critics trained.
+
+    Learns from labelled anomalies: ``fit`` needs a ``y`` that holds -1. Normal samples
+    are to be rebuilt well and to pass for real with the first critic, anomalies to be
+    rebuilt badly and to be seen through by the second.
+
+    Parameters
+    ----------
+    latent_dim : int, default=32
+        Length of the code that a sample is rebuilt from.
+
+    anomaly_weight : float, default=0.1
+        Weight of the loss -log(1 - exp(-error)) of samples labelled -1 in ``fit``,
+        which raises their error and, unlike the negated error, cannot fall below 0. It
+        grows from 0 over the first fifth of training.
+
+    adversarial_weight : float, default=0.01
+        Weight of the critics' opinions beside the mean absolute error. 0: no critics.
+
+    latent_weight : float, default=0.1
+        Weight of the difference between the codes of a normal sample and of its
+        reconstruction.
+
+    patch_weight : float, default=0.1
+        Weight of the mean error of a normal image's worst patches; not of tables.
+
+    patch_size : int or None, default=None
+        Side of a patch in pixels, placed every half of it; None: a quarter of the
+        image's shorter side.
+
+    n_patches : int, default=10
+        How many patches count.
+
+    score_by : {"mean", "relative"}, default="mean"
+        The mean absolute error of the pixels, ``"relative"`` of images in [0, 1] over
+        the root of their own mean.
+
+    balance : float in (0, 1) or None, default=0.5
+        Exact share of labelled anomalies in every batch; None: as they come.
+
+    Notes
+    -----
+    Samples labelled 0 count as normal. A critic learns from the samples of its class
+    alone and their reconstructions; in a batch without that class it rests. Trained on
+    known kinds of anomalies the detector is in part a classifier of these: what it
+    makes of other kinds must be measured apart.
+
+    Differs from the paper: the autoencoder has a code and no skip connections, the
+    critics give one logit an image instead of one a patch. Its weights are about 1,
+    which raises the errors of normal samples as well. A public implementation's patch
+    loss has no gradient; this one has.
+
+    References
+    ----------
+    .. [1] Kim, Jeong, Choi and Seo, "GAN-based anomaly detection in imbalance
+       problems", ECCV 2020 Workshops, LNCS 12538.
+    .. [2] Yamanaka et al., "Autoencoding binary classifiers for supervised anomaly
+       detection", PRICAI 2019, arXiv 1903.10709: the loss of anomalies.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import DualDiscriminatorGAN
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> X[30:] *= [0, 1, 0, 1, 0, 1]
+    >>> y = [1] * 30 + [-1] * 10
+    >>> detector = DualDiscriminatorGAN(latent_dim=1, random_state=0).fit(X, y)
+    >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **LatentDetector._parameter_constraints,
+        "anomaly_weight": [Interval(Real, 0, None, closed="left")],
+        "adversarial_weight": [Interval(Real, 0, None, closed="left")],
+        "latent_weight": [Interval(Real, 0, None, closed="left")],
+        "patch_weight": [Interval(Real, 0, None, closed="left")],
+        "patch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "n_patches": [Interval(Integral, 1, None, closed="left")],
+        "score_by": [StrOptions({"relative", "mean"})],
+    }
+
+    _optimizers = {name: {"lr": 2e-4, "betas": (0.5, 0.999)} for name in _CRITICS}
+    _uses_labels = True
+    _needs_anomalies = True
+
+    def __init__(
+        self,
+        latent_dim=32,
+        *,
+        anomaly_weight=0.1,
+        adversarial_weight=0.01,
+        latent_weight=0.1,
+        patch_weight=0.1,
+        patch_size=None,
+        n_patches=10,
+        score_by="mean",
+        balance=0.5,
+        ema=0.999,
+        **options,
+    ):
+        super().__init__(latent_dim, balance=balance, ema=ema, **options)
+        self.anomaly_weight = anomaly_weight
+        self.adversarial_weight = adversarial_weight
+        self.latent_weight = latent_weight
+        self.patch_weight = patch_weight
+        self.patch_size = patch_size
+        self.n_patches = n_patches
+        self.score_by = score_by
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        return {
+            "encoder": self._encoder(shape),
+            "decoder": self._decoder(shape),
+            **{name: self._critic(shape) for name in _CRITICS},
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        code = nets["encoder"](x)
+        rebuilt, odd = nets["decoder"](code), t.y == -1
+        kept, spoiled = self._own_losses(nets, x, rebuilt, code)
+        if self.adversarial_weight:
+            for name, own in zip(_CRITICS, (~odd, odd), strict=True):
+                if own.any():
+                    real, fake = nets[name](x[own]), nets[name](rebuilt[own].detach())
+                    loss = adversarial(real[0], real=True)
+                    yield (name,), loss + adversarial(fake[0], real=False)
+            normal, anomalous = (nets[name](rebuilt)[0] for name in _CRITICS)
+            kept = kept + self.adversarial_weight * adversarial(normal, real=True)
+            seen_through = adversarial(anomalous, real=False)
+            spoiled = spoiled + self.adversarial_weight * seen_through
+        ramp = min(1.0, t.progress / _WARM_UP)
+        yield ("encoder", "decoder"), torch.where(odd, ramp * spoiled, kept)
+
+    def _own_losses(self, nets, x, rebuilt, code):
+        """Return what is asked of normal samples and of anomalies, critics apart."""
+        error = absolute_error(rebuilt, x)
+        drift = absolute_error(nets["encoder"](rebuilt), code)
+        kept = error + self.latent_weight * drift
+        if x.ndim == 4:
+            worst = self._worst_patches(error_map("l1", rebuilt, x))
+            kept = kept + self.patch_weight * worst
+        return kept, self.anomaly_weight * abc_error(error)
+
+    def _worst_patches(self, error):
+        size = self.patch_size or max(1, min(error.shape[1:]) // 4)
+        return top_patches(
+            error, size=size, stride=max(1, size // 2), n_patches=self.n_patches
+        )
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        error, unit = self._map_of(nets, x, t), self._in_unit_range
+        return score_map("l1", error, x, self.score_by, in_unit_range=unit)
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return error_map("l1", nets["decoder"](nets["encoder"](x)), x)
