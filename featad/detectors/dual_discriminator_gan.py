@@ -67,7 +67,10 @@ class DualDiscriminatorGAN(LatentDetector):
     Samples labelled 0 count as normal. A critic learns from the samples of its class
     alone and their reconstructions; in a batch without that class it rests. Trained on
     known kinds of anomalies the detector is in part a classifier of these: what it
-    makes of other kinds must be measured apart.
+    makes of other kinds must be measured apart. With T-shirts normal (Fashion-MNIST,
+    two epochs of all images, one seed) its AUROC is 0.969 on the nine kinds labelled;
+    with only half of these labelled 0.948 or 0.885 on the other half, where a logistic
+    regression has 0.978, and 0.946 or 0.852.
 
     Differs from the paper: the autoencoder has a code and no skip connections, the
     critics give one logit an image instead of one a patch. Its weights are about 1,
