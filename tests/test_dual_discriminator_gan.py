@@ -1,4 +1,4 @@
-"""DualDiscriminatorGAN: who learns from what, and real t_shirts."""
+"""DualDiscriminatorGAN: who learns from what, and real clothes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""ReconstructionGAN: its autoencoder, its critic, and real t_shirts."""
+"""ReconstructionGAN: its autoencoder, its critic, and real clothes."""
 
 import numpy as np
 import pytest
