@@ -32,7 +32,7 @@ LABELLED = {
         LogisticRegression(C=0.1, class_weight="balanced", max_iter=200),
     ),
     "autoencoder, labels": featad.AutoEncoder(
-        anomaly_weight=0.02, score_by="mean", balance=0.5, random_state=0, **MANY
+        anomaly_weight=0.5, score_by="mean", balance=0.5, random_state=0, **MANY
     ),
     "ReconstructionGAN": featad.ReconstructionGAN(random_state=0, **MANY),
     "DualDiscriminatorGAN": featad.DualDiscriminatorGAN(random_state=0, **MANY),

@@ -39,7 +39,7 @@ def main(argv=None):
     }
     # With labels an epoch has 16 times the batches: 8 anomalous kinds, half of a batch.
     labelled = featad.AutoEncoder(
-        anomaly_weight=0.02, balance=0.5, max_epochs=args.max_epochs, **options
+        anomaly_weight=0.1, balance=0.5, max_epochs=args.max_epochs, **options
     )
     alone = featad.AutoEncoder(max_epochs=16 * args.max_epochs, **options)
     logistic = LogisticRegression(max_iter=1000)

@@ -6,7 +6,7 @@ import torch
 
 from featad.base import anomaly_scores
 from featad.detectors import FenceGAN
-from featad.losses import adversarial, dispersion
+from featad.gan_losses import adversarial, dispersion
 from featad.metrics import auroc
 from featad.networks import critic, decoder
 from featad.torch_detector import Context, TorchDetector

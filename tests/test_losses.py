@@ -121,25 +121,9 @@ def test_losses_that_raise_an_error_fall_as_it_grows():
 
 
 def test_abc_at_two_is_the_bound_of_images_in_minus_one_to_one():
-    assert losses.abc_error(torch.tensor([2.0])).item() == pytest.approx(
+    assert losses.abc_error(torch.tensor([2.0]), 1.0).item() == pytest.approx(
         0.1454, abs=1e-4
     )
-
-
-@pytest.mark.parametrize("kind", ["bce", "ls", "wgan", "hinge"])
-def test_adversarial_losses_reward_the_right_side(kind):
-    logit = torch.tensor([[-0.5, -0.5], [0.5, 0.5]])
-    for real in (True, False):
-        low, high = losses.adversarial(logit, real=real, kind=kind)
-        assert (low > high) == real
-
-
-def test_adversarial_bce_equals_the_cross_entropy():
-    logit = torch.randn(6)
-    expected = torch.nn.functional.binary_cross_entropy_with_logits(
-        logit, torch.ones(6), reduction="none"
-    )
-    torch.testing.assert_close(losses.adversarial(logit, real=True), expected)
 
 
 def test_patches_keep_their_gradient():
@@ -183,47 +167,3 @@ def test_blurring_keeps_constants_and_sums():
     spot[0, 0, 10, 10] = 1
     assert losses.blur(spot, 1.5).sum().item() == pytest.approx(1)
     assert losses.blur(spot, 0) is spot
-
-
-def test_the_gradient_penalty_of_a_linear_critic_is_exact():
-    real, fake = torch.rand(5, 2, 3), torch.rand(5, 2, 3)
-    weight = torch.randn(2, 3)
-    found = losses.gradient_penalty(lambda x: (x * weight).sum((1, 2)), real, fake)
-    torch.testing.assert_close(found, ((weight.norm() - 1) ** 2).expand(5))
-
-
-def test_the_gradient_penalty_is_taken_between_real_and_generated_samples():
-    places = []
-
-    def critic(x):
-        places.append(x.detach())
-        return (x**2).sum(1)
-
-    rng = torch.Generator().manual_seed(0)
-    losses.gradient_penalty(critic, torch.ones(50, 2), torch.zeros(50, 2), rng)
-    share = places[0]
-    assert (share[:, 0] == share[:, 1]).all()  # one share for all of a sample
-    assert len(share[:, 0].unique()) == 50
-    assert 0 <= share.min() < 0.1
-    assert 0.9 < share.max() <= 1
-
-
-@pytest.mark.parametrize("scale", [0.0, 1.0])
-def test_the_gradient_penalty_trains_the_critic_only(scale):
-    weight = torch.full((3,), scale, requires_grad=True)
-    fake = torch.rand(4, 3, requires_grad=True)
-    with torch.no_grad():
-        found = losses.gradient_penalty(lambda x: x @ weight, torch.rand(4, 3), fake)
-    found.sum().backward()
-    assert fake.grad is None
-    assert torch.isfinite(weight.grad).all()
-    assert (weight.grad != 0).all() == (scale > 0)
-
-
-def test_dispersion_falls_as_samples_spread():
-    x = torch.tensor([[0.0, 0.0], [2.0, 2.0]])  # each 1 from the mean
-    assert float(losses.dispersion(x)) == pytest.approx(1.0)
-    assert float(losses.dispersion(2 * x)) == pytest.approx(0.5)
-    image = x[:, :, None, None].repeat(1, 1, 5, 5)
-    assert float(losses.dispersion(image)) == pytest.approx(1.0)  # whatever the size
-    assert torch.isfinite(losses.dispersion(torch.zeros(3, 2)))

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from featad.gan_losses import adversarial
 from featad.latent_detector import LatentDetector
-from featad.losses import absolute_error, adversarial, error_map, score_map
+from featad.losses import absolute_error, error_map, score_map
 from featad.torch_detector import Context, StrOptions
 
 _CRITICS = ("pair_critic", "sample_critic", "code_critic")

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from featad.descent import Descent, descend, same_noise
+from featad.gan_losses import adversarial
 from featad.latent_detector import LatentDetector
-from featad.losses import absolute_error, adversarial, error_map, per_sample
+from featad.losses import absolute_error, error_map, per_sample
 from featad.torch_detector import Context, Interval, StrOptions
 
 _BETAS = (0.5, 0.999)

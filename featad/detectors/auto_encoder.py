@@ -45,11 +45,11 @@ class AutoEncoder(LatentDetector):
 
     anomaly_weight : float, default=0.0
         Weight of the loss that raises the error of samples labelled -1 in ``fit``; 0:
-        labels are ignored. About 0.02 is enough: with 1, errors of normal samples rise
-        as well, and known kinds of anomalies are told apart less surely.
+        labels are ignored. From 0.1 to 1: the larger, the more surely are known kinds
+        told from normal samples, and the worse are these rebuilt.
 
     anomaly_loss : {"abc", "hinge"}, default="abc"
-        That loss: -log(1 - exp(-error)), or max(0, margin - error). Neither can fall
+        That loss: -log(1 - exp(-10 error)), or max(0, margin - error). Neither can fall
         below 0, as the negated error would.
 
     margin : float, default=1.0

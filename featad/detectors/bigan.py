@@ -6,8 +6,9 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from featad.gan_losses import adversarial
 from featad.latent_detector import LatentDetector
-from featad.losses import absolute_error, adversarial, error_map, score_map
+from featad.losses import absolute_error, error_map, score_map
 from featad.torch_detector import Context, Interval, StrOptions
 
 _NETWORKS = ("encoder", "decoder", "critic")

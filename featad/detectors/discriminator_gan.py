@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from featad.descent import input_gradient
+from featad.gan_losses import adversarial
 from featad.latent_detector import LatentDetector
-from featad.losses import adversarial, blur
+from featad.losses import blur
 from featad.torch_detector import Context, Interval
 
 _BETAS = (0.5, 0.999)

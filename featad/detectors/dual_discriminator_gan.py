@@ -6,15 +6,9 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
+from featad.gan_losses import adversarial
 from featad.latent_detector import LatentDetector
-from featad.losses import (
-    abc_error,
-    absolute_error,
-    adversarial,
-    error_map,
-    score_map,
-    top_patches,
-)
+from featad.losses import abc_error, absolute_error, error_map, score_map, top_patches
 from featad.torch_detector import Context, Interval, StrOptions
 
 _CRITICS = ("normal_critic", "anomaly_critic")
@@ -33,8 +27,8 @@ class DualDiscriminatorGAN(LatentDetector):
     latent_dim : int, default=32
         Length of the code that a sample is rebuilt from.
 
-    anomaly_weight : float, default=0.1
-        Weight of the loss -log(1 - exp(-error)) of samples labelled -1 in ``fit``,
+    anomaly_weight : float, default=1.0
+        Weight of the loss -log(1 - exp(-10 error)) of samples labelled -1 in ``fit``,
         which raises their error and, unlike the negated error, cannot fall below 0. It
         grows from 0 over the first fifth of training.
 
@@ -73,9 +67,9 @@ class DualDiscriminatorGAN(LatentDetector):
     regression has 0.978, and 0.946 or 0.852.
 
     Differs from the paper: the autoencoder has a code and no skip connections, the
-    critics give one logit an image instead of one a patch. Its weights are about 1,
-    which raises the errors of normal samples as well. A public implementation's patch
-    loss has no gradient; this one has.
+    critics give one logit an image instead of one a patch. Its other weights are about
+    1, too, which raises the errors of normal samples as well. A public implementation's
+    patch loss has no gradient; this one has.
 
     References
     ----------
@@ -115,7 +109,7 @@ class DualDiscriminatorGAN(LatentDetector):
         self,
         latent_dim=32,
         *,
-        anomaly_weight=0.1,
+        anomaly_weight=1.0,
         adversarial_weight=0.01,
         latent_weight=0.1,
         patch_weight=0.1,

@@ -6,14 +6,9 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
+from featad.gan_losses import adversarial, gradient_penalty
 from featad.latent_detector import LatentDetector
-from featad.losses import (
-    adversarial,
-    error_map,
-    gradient_penalty,
-    per_sample,
-    squared_error,
-)
+from featad.losses import error_map, per_sample, squared_error
 from featad.torch_detector import Context, Interval, Stage, StrOptions
 
 _BETAS = (0.5, 0.9)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from featad.descent import input_gradient
+from featad.gan_losses import adversarial, dispersion
 from featad.latent_detector import LatentDetector
-from featad.losses import adversarial, blur, dispersion
+from featad.losses import blur
 from featad.torch_detector import Context, Interval
 
 

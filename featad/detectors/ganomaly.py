@@ -5,14 +5,9 @@ from numbers import Real
 
 from torch import Tensor, nn
 
+from featad.gan_losses import adversarial
 from featad.latent_detector import LatentDetector
-from featad.losses import (
-    absolute_error,
-    adversarial,
-    error_map,
-    score_map,
-    squared_error,
-)
+from featad.losses import absolute_error, error_map, score_map, squared_error
 from featad.torch_detector import Context, Interval, StrOptions
 from featad.training import RESET
 

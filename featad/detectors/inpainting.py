@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from featad._tensors import random_boxes, spatial_size
-from featad.losses import adversarial, error_map, reduce_map, score_map
+from featad.gan_losses import adversarial
+from featad.losses import error_map, reduce_map, score_map
 from featad.networks import critic, unet
 from featad.superpixels import superpixels
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector

@@ -6,13 +6,8 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.losses import (
-    absolute_error,
-    adversarial,
-    error_map,
-    gradient_penalty,
-    score_map,
-)
+from featad.gan_losses import adversarial, gradient_penalty
+from featad.losses import absolute_error, error_map, score_map
 from featad.networks import critic, unet
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
 

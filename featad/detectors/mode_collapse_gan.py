@@ -6,8 +6,9 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from featad.gan_losses import adversarial
 from featad.latent_detector import LatentDetector
-from featad.losses import adversarial, error_map, score_map, squared_error
+from featad.losses import error_map, score_map, squared_error
 from featad.torch_detector import Context, Interval, StrOptions
 
 _GAN = {"lr": 5e-4, "betas": (0.5, 0.999)}

@@ -9,14 +9,9 @@ from torch.nn import functional as F
 
 from featad._layers import crop
 from featad.descent import descend, same_noise
+from featad.gan_losses import adversarial, gradient_penalty
 from featad.latent_detector import LatentDetector
-from featad.losses import (
-    adversarial,
-    error_map,
-    gradient_penalty,
-    per_sample,
-    squared_error,
-)
+from featad.losses import error_map, per_sample, squared_error
 from featad.networks import default_depth, encoder
 from featad.progressive import GrowingCritic, GrowingGenerator, at_level, growth, halve
 from featad.torch_detector import Context, Interval, Stage, StrOptions

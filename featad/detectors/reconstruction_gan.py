@@ -6,14 +6,9 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from featad.gan_losses import adversarial
 from featad.latent_detector import LatentDetector
-from featad.losses import (
-    RECONSTRUCTION,
-    abc_error,
-    adversarial,
-    error_map,
-    score_map,
-)
+from featad.losses import RECONSTRUCTION, abc_error, error_map, score_map
 from featad.torch_detector import Context, Interval, StrOptions
 
 
@@ -32,8 +27,8 @@ class ReconstructionGAN(LatentDetector):
     loss : {"mse", "l1"}, default="mse"
         The error that is minimised, for anomalies raised, and that scores.
 
-    anomaly_weight : float, default=0.02
-        Weight of the loss -log(1 - exp(-error)) of samples labelled -1 in ``fit``,
+    anomaly_weight : float, default=0.5
+        Weight of the loss -log(1 - exp(-10 error)) of samples labelled -1 in ``fit``,
         which raises their error and, unlike the negated error, cannot fall below 0.
 
     adversarial_weight : float, default=0.01
@@ -53,7 +48,7 @@ class ReconstructionGAN(LatentDetector):
     Notes
     -----
     Samples labelled 0 count as normal. Without the critic this is
-    ``AutoEncoder(anomaly_weight=0.02, balance=0.5)``, bit for bit. Trained on known
+    ``AutoEncoder(anomaly_weight=0.5, balance=0.5)``, bit for bit. Trained on known
     kinds of anomalies the detector is in part a classifier of these: what it makes of
     other kinds must be measured apart. With T-shirts normal (Fashion-MNIST, two epochs
     of all images, one seed) its AUROC is 0.973 on the nine kinds labelled; with only
@@ -101,7 +96,7 @@ class ReconstructionGAN(LatentDetector):
         latent_dim=16,
         *,
         loss="mse",
-        anomaly_weight=0.02,
+        anomaly_weight=0.5,
         adversarial_weight=0.01,
         noise=0.1,
         score_by="mean",

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from featad.losses import absolute_error, adversarial, error_map, score_map
+from featad.gan_losses import adversarial
+from featad.losses import absolute_error, error_map, score_map
 from featad.networks import critic, unet
 from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
 
