@@ -25,7 +25,7 @@ from featad.registry import LEARNED
 
 SIZE = 64
 FEW = {"batch_size": 8, "max_epochs": 100}  # for sets too small to fill many batches
-MANY = {"dense": True, "batch_size": 256, "lr": 0.002, "max_epochs": 5}
+MANY = {"dense": True, "batch_size": 256, "lr": 0.002, "max_epochs": 2}
 LABELLED = {
     "logistic regression": make_pipeline(
         FunctionTransformer(lambda images: images.reshape(len(images), -1)),

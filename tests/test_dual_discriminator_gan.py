@@ -174,5 +174,5 @@ def test_it_tells_t_shirts_from_the_kinds_it_was_shown(t_shirts):
     found, before = (
         roc_auc_score(y_test, one.score_samples(X_test)) for one in (trained, untrained)
     )
-    assert found > 0.96
+    assert found > 0.975
     assert found > before + 0.1

@@ -27,7 +27,7 @@ class DualDiscriminatorGAN(LatentDetector):
     latent_dim : int, default=32
         Length of the code that a sample is rebuilt from.
 
-    anomaly_weight : float, default=1.0
+    anomaly_weight : float, default=2.0
         Weight of the loss -log(1 - exp(-10 error)) of samples labelled -1 in ``fit``,
         which raises their error and, unlike the negated error, cannot fall below 0. It
         grows from 0 over the first fifth of training.
@@ -109,7 +109,7 @@ class DualDiscriminatorGAN(LatentDetector):
         self,
         latent_dim=32,
         *,
-        anomaly_weight=1.0,
+        anomaly_weight=2.0,
         adversarial_weight=0.01,
         latent_weight=0.1,
         patch_weight=0.1,
