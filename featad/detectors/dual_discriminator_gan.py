@@ -56,13 +56,15 @@ class DualDiscriminatorGAN(LatentDetector):
     balance : float in (0, 1) or None, default=0.5
         Exact share of labelled anomalies in every batch; None: as they come.
 
-    Notes ----- Samples labelled 0 count as normal. A critic learns from the samples of
-    its class alone and their reconstructions; in a batch without that class it rests.
-    Trained on known kinds of anomalies the detector is in part a classifier of these:
-    what it makes of other kinds must be measured apart. With T-shirts normal
-    (Fashion-MNIST, two epochs of all images, one seed) its AUROC is 0.981 with nine
-    kinds labelled; with 1 to 4 labelled it is 0.953 on 5 to 9, the other way round
-    0.912; a logistic regression has 0.978, 0.939 and 0.790.
+    Notes
+    -----
+    Samples labelled 0 count as normal. A critic learns from the samples of its class
+    alone and their reconstructions; in a batch without that class it rests. Trained on
+    known kinds of anomalies the detector is in part a classifier of these: what it
+    makes of other kinds must be measured apart. With T-shirts normal (Fashion-MNIST,
+    two epochs of all images, one seed) its AUROC is 0.981 with nine kinds labelled;
+    with 1 to 4 labelled it is 0.953 on 5 to 9, the other way round 0.912; a logistic
+    regression has 0.978, 0.939 and 0.790.
 
     Differs from the paper: the autoencoder has a code and no skip connections, the
     critics give one logit an image instead of one a patch. Its other weights are about

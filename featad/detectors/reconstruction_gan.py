@@ -45,7 +45,9 @@ class ReconstructionGAN(LatentDetector):
     balance : float in (0, 1) or None, default=0.5
         Exact share of labelled anomalies in every batch; None: as they come.
 
-    Notes ----- Samples labelled 0 count as normal. Without the critic this is
+    Notes
+    -----
+    Samples labelled 0 count as normal. Without the critic this is
     ``AutoEncoder(anomaly_weight=0.5, balance=0.5)``, bit for bit. Trained on known
     kinds of anomalies the detector is in part a classifier of these: what it makes of
     other kinds must be measured apart. With T-shirts normal (Fashion-MNIST, two epochs
