@@ -146,7 +146,11 @@ def test_a_file_put_in_the_cache_by_hand_needs_no_network(
     assert load_network(ARCH)[1] == network[1]
 
 
-@pytest.mark.parametrize("host", [f"127.0.0.1:{closed_port()}", "featad.invalid"])
+@pytest.mark.parametrize(
+    "host",
+    [f"127.0.0.1:{closed_port()}", "featad.invalid"],
+    ids=["closed port", "no such host"],
+)
 def test_without_a_network_the_error_says_where_the_file_goes(set_url, host):
     set_url(f"http://{host}/{ARCH}-00000000.pth")
     start = time.perf_counter()
