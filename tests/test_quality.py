@@ -9,7 +9,8 @@ from sklearn.svm import OneClassSVM
 
 import featad
 
-pytestmark = [pytest.mark.data, pytest.mark.slow]
+# one process for all: they share what takes longest
+pytestmark = [pytest.mark.data, pytest.mark.slow, pytest.mark.xdist_group("quality")]
 
 
 @pytest.fixture(scope="module")

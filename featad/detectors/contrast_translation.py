@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn import config_context
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
@@ -149,7 +150,8 @@ class ContrastTranslation(TorchDetector):
                 random_state=self.seed_,
             ),
         )
-        return {"density": density.fit(pixels)}
+        with config_context(array_api_dispatch=False):  # which k-means cannot start
+            return {"density": density.fit(pixels)}
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return reduce_map(self._map_of(nets, x, t), self.score_by)
