@@ -10,7 +10,7 @@ demo: $(VENV)/demo.installed
 	$(BIN)/featad demo --output featad-demo
 
 test: $(VENV)/dev.installed
-	SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --durations=10
+	SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations=10
 
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .

@@ -9,8 +9,7 @@ from sklearn.svm import OneClassSVM
 
 import featad
 
-# one process for all: they share what takes longest
-pytestmark = [pytest.mark.data, pytest.mark.slow, pytest.mark.xdist_group("quality")]
+pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
