@@ -68,3 +68,14 @@ def test_dispersion_falls_as_samples_spread():
         1.0
     )  # whatever the size
     assert torch.isfinite(gan_losses.dispersion(torch.zeros(3, 2)))
+
+
+def test_a_wasserstein_critic_is_told_by_the_difference_of_its_values_and_its_slope():
+    real, fake = torch.rand(5, 3), torch.rand(5, 3, requires_grad=True)
+    weight = torch.tensor([2.0, 0.0, 0.0])  # a slope of 2: a penalty of 1
+    loss = gan_losses.wasserstein_critic_loss(
+        lambda x: x @ weight, real, fake, gp_weight=10.0, drift=0.5
+    )
+    expected = fake @ weight - real @ weight + 10 + 0.5 * (real @ weight) ** 2
+    torch.testing.assert_close(loss, expected.detach())
+    assert not loss.requires_grad

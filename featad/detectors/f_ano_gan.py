@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.gan_losses import adversarial, gradient_penalty
+from featad.gan_losses import adversarial, wasserstein_critic_loss
 from featad.latent_detector import LatentDetector
 from featad.losses import error_map, per_sample, squared_error
 from featad.torch_detector import Context, Interval, Stage, StrOptions
@@ -146,14 +146,10 @@ class FAnoGAN(LatentDetector):
             return nets["critic"](samples)[0]
 
         fake = nets["generator"](noise)
-        real = judged(x)
-        yield (
-            ("critic",),
-            adversarial(real, real=True, kind="wgan")
-            + adversarial(judged(fake.detach()), real=False, kind="wgan")
-            + self.gp_weight * gradient_penalty(judged, x, fake, t.rng)
-            + _DRIFT * real**2,
+        loss = wasserstein_critic_loss(
+            judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=_DRIFT
         )
+        yield ("critic",), loss
         if t.step % self.n_critic == 0:
             yield ("generator",), adversarial(judged(fake), real=True, kind="wgan")
 

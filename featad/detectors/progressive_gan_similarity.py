@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from featad._layers import crop
 from featad.descent import descend, same_noise
-from featad.gan_losses import adversarial, gradient_penalty
+from featad.gan_losses import adversarial, wasserstein_critic_loss
 from featad.latent_detector import LatentDetector
 from featad.losses import error_map, per_sample, squared_error
 from featad.networks import default_depth, encoder
@@ -165,14 +165,10 @@ class ProgressiveGANSimilarity(LatentDetector):
         def judged(samples):
             return nets["critic"](samples, *place)[0]
 
-        real = judged(x)
-        yield (
-            ("critic",),
-            adversarial(real, real=True, kind="wgan")
-            + adversarial(judged(fake.detach()), real=False, kind="wgan")
-            + self.gp_weight * gradient_penalty(judged, x, fake, t.rng)
-            + _DRIFT * real**2,
+        loss = wasserstein_critic_loss(
+            judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=_DRIFT
         )
+        yield ("critic",), loss
         yield ("generator",), adversarial(judged(fake), real=True, kind="wgan")
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
