@@ -14,13 +14,13 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from featad.losses import reduce_map
-from featad.networks import unet
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
+from featad.unet_detector import UNetDetector
 
 _LEAST_VARIANCE = 1e-4  # of a Gaussian, in units of the features' own
 
 
-class ContrastTranslation(TorchDetector):
+class ContrastTranslation(UNetDetector):
     """Score an image by how unlikely its pixels are, told by guessing its channels.
 
     The channels are contrasts of one object: of magnetic resonance, or colours. A U-Net
@@ -42,13 +42,6 @@ class ContrastTranslation(TorchDetector):
     score_by : {"top1%", "mean", "max"}, default="top1%"
         How the pixels' become the sample's: the mean of the largest hundredth, of all,
         or the largest.
-
-    width : int, default=8
-        Channels at full size; they double at every halving. A dense layer has 8 times
-        as many units.
-
-    depth : int, default=2
-        Halvings of an image, or hidden layers before the innermost.
 
     Attributes
     ----------
@@ -85,13 +78,11 @@ class ContrastTranslation(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
+        **UNetDetector._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "n_dimensions": [Interval(Integral, 1, None, closed="left")],
         "n_pixels": [Interval(Integral, 2, None, closed="left")],
         "score_by": [StrOptions({"top1%", "mean", "max"})],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -101,25 +92,19 @@ class ContrastTranslation(TorchDetector):
         n_dimensions=8,
         n_pixels=20_000,
         score_by="top1%",
-        width=8,
         depth=2,
-        batch_size=16,
-        lr=2e-3,
+        max_epochs=50,
+        ema=None,
         **options,
     ):
-        super().__init__(batch_size=batch_size, lr=lr, **options)
+        super().__init__(depth=depth, max_epochs=max_epochs, ema=ema, **options)
         self.n_components = n_components
         self.n_dimensions = n_dimensions
         self.n_pixels = n_pixels
         self.score_by = score_by
-        self.width = width
-        self.depth = depth
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        size = {"width": self.width, "depth": self.depth}
-        return {
-            "unet": unet(shape, n_in=2 * shape[0], skips="all", norm="layer", **size)
-        }
+        return {"unet": self._unet(shape, n_in=2 * shape[0], skips="all")}
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         place = torch.randint(x.shape[1], (len(x),), generator=t.rng, device=x.device)

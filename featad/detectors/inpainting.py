@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from featad._tensors import random_boxes, spatial_size
 from featad.gan_losses import adversarial
 from featad.losses import error_map, reduce_map, score_map
-from featad.networks import critic, unet
+from featad.networks import critic
 from featad.superpixels import superpixels
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
+from featad.unet_detector import UNetDetector
 
 
-class Inpainting(TorchDetector):
+class Inpainting(UNetDetector):
     """Score an image by how badly its parts are guessed from their surroundings.
 
     In training one random box of each image is blanked out and a U-Net, which is also
@@ -53,13 +54,6 @@ class Inpainting(TorchDetector):
         Number of superpixels whose mean heat each of their pixels gets; 100 to 200 are
         usual. None: every pixel its own.
 
-    width : int, default=8
-        Channels at full size; they double at every halving. A dense layer has 8 times
-        as many units.
-
-    depth : int, default=2
-        Halvings of an image, or hidden layers before the innermost.
-
     Notes
     -----
     Scoring takes as many passes as the hole has places: 25 to 49 with the defaults.
@@ -88,15 +82,13 @@ class Inpainting(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
+        **UNetDetector._parameter_constraints,
         "hole": [Interval(Real, 0, 1, closed="neither")],
         "stride": [Interval(Real, 0, 1, closed="right")],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
         "normalise_map": ["boolean"],
         "n_segments": [Interval(Integral, 1, None, closed="left"), None],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -108,37 +100,26 @@ class Inpainting(TorchDetector):
         score_by="relative",
         normalise_map=False,
         n_segments=None,
-        width=8,
         depth=2,
-        batch_size=16,
-        lr=2e-3,
         max_epochs=60,
-        ema=0.99,
         **options,
     ):
-        super().__init__(
-            batch_size=batch_size, lr=lr, max_epochs=max_epochs, ema=ema, **options
-        )
+        super().__init__(depth=depth, max_epochs=max_epochs, **options)
         self.hole = hole
         self.stride = stride
         self.adversarial_weight = adversarial_weight
         self.score_by = score_by
         self.normalise_map = normalise_map
         self.n_segments = n_segments
-        self.width = width
-        self.depth = depth
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         image = len(shape) == 3
         nets: dict[str, nn.Module] = {
-            "generator": unet(
+            "generator": self._unet(
                 shape,
                 n_in=shape[0] + 1 if image else 2 * shape[0],
-                width=self.width,
-                depth=self.depth,
                 skips="all",
                 dilations=(2, 4),
-                norm="layer",
             )
         }
         if self.adversarial_weight:

@@ -6,15 +6,16 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.gan_losses import adversarial, gradient_penalty
+from featad.gan_losses import adversarial, wasserstein_critic_loss
 from featad.losses import absolute_error, error_map, score_map
-from featad.networks import critic, unet
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.networks import critic
+from featad.torch_detector import Context, Interval, StrOptions
+from featad.unet_detector import UNetDetector
 
 _BETAS = (0.5, 0.9)
 
 
-class MADGAN(TorchDetector):
+class MADGAN(UNetDetector):
     """Score a window of slices by how badly its last are guessed from its first.
 
     Slices are channels: :func:`featad.slice_windows` makes such windows of scans, and
@@ -46,13 +47,6 @@ class MADGAN(TorchDetector):
         How the squared errors of the pixels, or features, become the sample's: the mean
         of all, of the largest hundredth, or the largest. ``"relative"`` is the mean, of
         images in [0, 1] divided by the root of the mean square of the slices guessed.
-
-    width : int, default=8
-        Channels at full size; they double at every halving. A dense layer has 8 times
-        as many units.
-
-    depth : int, default=3
-        Halvings of an image, or hidden layers before the innermost.
 
     Notes
     -----
@@ -86,15 +80,13 @@ class MADGAN(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
+        **UNetDetector._parameter_constraints,
         "n_given": [Interval(Integral, 1, None, closed="left"), None],
         "attention": ["boolean"],
         "l1_weight": [Interval(Real, 0, None, closed="left")],
         "n_critic": [Interval(Integral, 1, None, closed="left")],
         "gp_weight": [Interval(Real, 0, None, closed="left")],
         "score_by": [StrOptions({"mean", "relative", "top1%", "max"})],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 1, None, closed="left")],
     }
 
     _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
@@ -108,25 +100,15 @@ class MADGAN(TorchDetector):
         n_critic=2,
         gp_weight=10.0,
         score_by="mean",
-        width=8,
-        depth=3,
-        batch_size=16,
-        lr=2e-3,
-        max_epochs=30,
-        ema=0.99,
         **options,
     ):
-        super().__init__(
-            batch_size=batch_size, lr=lr, max_epochs=max_epochs, ema=ema, **options
-        )
+        super().__init__(**options)
         self.n_given = n_given
         self.attention = attention
         self.l1_weight = l1_weight
         self.n_critic = n_critic
         self.gp_weight = gp_weight
         self.score_by = score_by
-        self.width = width
-        self.depth = depth
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         if self.n_given is not None and self.n_given >= shape[0]:
@@ -138,14 +120,12 @@ class MADGAN(TorchDetector):
         given, target = self._split(torch.zeros(1, *shape))
         size = {"width": self.width, "depth": self.depth}
         return {
-            "generator": unet(
+            "generator": self._unet(
                 shape,
                 n_in=given.shape[1],
                 n_out=target.shape[1],
                 skips="all",
-                norm="layer",
                 attention=self.attention,
-                **size,
             ),
             "critic": critic((given.shape[1] + target.shape[1], *shape[1:]), **size),
         }
@@ -159,12 +139,10 @@ class MADGAN(TorchDetector):
 
         real = torch.cat([given, target], dim=1)
         fake = torch.cat([given, guess], dim=1)
-        yield (
-            ("critic",),
-            adversarial(judged(real), real=True, kind="wgan")
-            + adversarial(judged(fake.detach()), real=False, kind="wgan")
-            + self.gp_weight * gradient_penalty(judged, real, fake, t.rng),
+        loss = wasserstein_critic_loss(
+            judged, real, fake, t.rng, gp_weight=self.gp_weight
         )
+        yield ("critic",), loss
         if t.step % self.n_critic == 0:
             yield (
                 ("generator",),

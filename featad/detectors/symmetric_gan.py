@@ -9,13 +9,14 @@ from torch.nn import functional as F
 
 from featad.gan_losses import adversarial
 from featad.losses import absolute_error, error_map, score_map
-from featad.networks import critic, unet
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.networks import critic
+from featad.torch_detector import Context, Interval, StrOptions
+from featad.unet_detector import UNetDetector
 
 _BETAS = (0.5, 0.999)
 
 
-class SymmetricGAN(TorchDetector):
+class SymmetricGAN(UNetDetector):
     """Score an image by how badly each of its halves is guessed from the other.
 
     One U-Net makes of either half the mirror image of the other, so that what is
@@ -44,13 +45,6 @@ class SymmetricGAN(TorchDetector):
         How the errors of the pixels, or features, become the sample's: the mean of all,
         of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
         in [0, 1] divided by the root of the mean of their own pixels.
-
-    width : int, default=8
-        Channels at full size; they double at every halving. A dense layer has 8 times
-        as many units.
-
-    depth : int, default=3
-        Halvings of an image, or hidden layers before the innermost.
 
     Notes
     -----
@@ -84,14 +78,12 @@ class SymmetricGAN(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
+        **UNetDetector._parameter_constraints,
         "axis": [StrOptions({"vertical", "horizontal"})],
         "max_shift": [Interval(Integral, 0, None, closed="left")],
         "l1_weight": [Interval(Real, 0, None, closed="left")],
         "cycle_weight": [Interval(Real, 0, None, closed="left")],
         "score_by": [StrOptions({"mean", "relative", "top1%", "max"})],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 1, None, closed="left")],
     }
 
     _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
@@ -104,24 +96,14 @@ class SymmetricGAN(TorchDetector):
         l1_weight=100.0,
         cycle_weight=0.0,
         score_by="mean",
-        width=8,
-        depth=3,
-        batch_size=16,
-        lr=2e-3,
-        max_epochs=30,
-        ema=0.99,
         **options,
     ):
-        super().__init__(
-            batch_size=batch_size, lr=lr, max_epochs=max_epochs, ema=ema, **options
-        )
+        super().__init__(**options)
         self.axis = axis
         self.max_shift = max_shift
         self.l1_weight = l1_weight
         self.cycle_weight = cycle_weight
         self.score_by = score_by
-        self.width = width
-        self.depth = depth
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         given, target = self._pairs(torch.zeros(1, *shape))
@@ -129,7 +111,7 @@ class SymmetricGAN(TorchDetector):
         both = (2 * half[0], *half[1:])
         size = {"width": self.width, "depth": self.depth}
         return {
-            "generator": unet(half, skips="all", norm="layer", **size),
+            "generator": self._unet(half, skips="all"),
             "critic": critic(both, patch=len(shape) == 3, **size),
         }
 

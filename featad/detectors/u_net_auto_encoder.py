@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from featad._tensors import random_boxes
 from featad.descent import same_noise
 from featad.losses import RECONSTRUCTION, error_map, score_map
-from featad.networks import unet
-from featad.torch_detector import Context, Interval, StrOptions, TorchDetector
+from featad.torch_detector import Context, Interval, StrOptions
+from featad.unet_detector import UNetDetector
 
 _IMAGE_NOISE, _TABLE_NOISE = 1.5, 0.5
 
 
-class UNetAutoEncoder(TorchDetector):
+class UNetAutoEncoder(UNetDetector):
     """Score an image by how a U-Net rebuilds it from under strong noise.
 
     Parameters
@@ -51,13 +51,6 @@ class UNetAutoEncoder(TorchDetector):
         in [0, 1] divided by the root of the mean square (``"l1"``: mean) of their own
         pixels.
 
-    width : int, default=8
-        Channels at full size; they double at every halving. A dense layer has 8 times
-        as many units.
-
-    depth : int, default=3
-        Halvings of an image, or hidden layers before the innermost.
-
     Notes
     -----
     Warning: a U-Net with ``skips="all"`` can learn to copy. Its skip at full size needs
@@ -89,7 +82,7 @@ class UNetAutoEncoder(TorchDetector):
     """
 
     _parameter_constraints: dict = {
-        **TorchDetector._parameter_constraints,
+        **UNetDetector._parameter_constraints,
         "skips": [StrOptions({"none", "inner", "all"})],
         "corruption": [StrOptions({"none", "noise", "boxes", "patches", "mixed"})],
         "noise": [Interval(Real, 0, None, closed="left"), None],
@@ -97,8 +90,6 @@ class UNetAutoEncoder(TorchDetector):
         "box": [Interval(Real, 0, 1, closed="right")],
         "loss": [StrOptions(set(RECONSTRUCTION))],
         "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -111,17 +102,9 @@ class UNetAutoEncoder(TorchDetector):
         box=0.5,
         loss="mse",
         score_by="relative",
-        width=8,
-        depth=3,
-        batch_size=16,
-        lr=2e-3,
-        max_epochs=30,
-        ema=0.99,
         **options,
     ):
-        super().__init__(
-            batch_size=batch_size, lr=lr, max_epochs=max_epochs, ema=ema, **options
-        )
+        super().__init__(**options)
         self.skips = skips
         self.corruption = corruption
         self.noise = noise
@@ -129,16 +112,13 @@ class UNetAutoEncoder(TorchDetector):
         self.box = box
         self.loss = loss
         self.score_by = score_by
-        self.width = width
-        self.depth = depth
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         if len(shape) == 1 and "ssim" in self.loss:
             raise ValueError(
                 f"UNetAutoEncoder(loss={self.loss!r}) needs images, got a table."
             )
-        size = {"width": self.width, "depth": self.depth}
-        return {"unet": unet(shape, skips=self.skips, norm="layer", **size)}
+        return {"unet": self._unet(shape, skips=self.skips)}
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         rebuilt = nets["unet"](self._corrupted(x, t.rng))
