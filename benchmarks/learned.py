@@ -8,6 +8,7 @@ there are masks, maps are judged pixel by pixel.
 import argparse
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -50,27 +51,32 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    for name, load in DATASETS.items():
+    jobs = {name: partial(_one_class, name, load) for name, load in DATASETS.items()}
+    if not args.kinds:
+        jobs["labelled"] = _labelled
+    for name, job in jobs.items():
         if args.only and name not in args.only:
             continue
         try:
-            train, test, y, masks, protocol = load()
+            job(args)
         except featad.errors.DatasetError as error:
             print(f"{name}: skipped, {error}", file=sys.stderr)
-            continue
-        options = FEW if len(train) < 200 else {}
-        if options:
-            protocol += f" {options}, as there are so few."
-        found = read_rows(f"learned_{name}.md") if args.kinds else {}
-        for label, detector in _detectors(name, options, args.kinds):
-            found[label] = _row(detector, args.seeds, train, test, y, masks)
-            print(name, label, *found[label], file=sys.stderr)
-        write(f"learned_{name}.md", _text(name, protocol, found, args))
-    if not args.kinds and (not args.only or "labelled" in args.only):
-        _labelled(args.threads)
 
 
-def _labelled(n_threads):
+def _one_class(name, load, args):
+    """Write ``results/learned_NAME.md``: trained on normal images alone."""
+    train, test, y, masks, protocol = load()
+    options = FEW if len(train) < 200 else {}
+    if options:
+        protocol += f" {options}, as there are so few."
+    found = read_rows(f"learned_{name}.md") if args.kinds else {}
+    for label, detector in _detectors(name, options, args.kinds):
+        found[label] = _row(detector, args.seeds, train, test, y, masks)
+        print(name, label, *found[label], file=sys.stderr)
+    write(f"learned_{name}.md", _text(name, protocol, found, args))
+
+
+def _labelled(args):
     """Write ``results/learned_labelled.md``: kinds that had labels, and others."""
     parts = [
         featad.load_idx(DATA / "fashion_mnist", part) for part in ("train", "test")
@@ -100,7 +106,7 @@ def _labelled(n_threads):
         "Fashion-MNIST, T-shirts (kind 0) normal: trained with labels on all images of "
         "the training set, or on those of T-shirts and kinds 1 to 4, or 5 to 9; tested "
         "on T-shirts and the kinds named, of the test set. AUROC, 95 % interval. "
-        f"{MANY} for all networks, {n_threads} thread(s), one seed."
+        f"{MANY} for all networks, {args.threads} thread(s), one seed."
     )
     text = heading("Learned detectors: labelled kinds", "benchmarks.learned")
     table = markdown_table(["detector", *splits, "s a fit"], rows)
