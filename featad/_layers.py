@@ -1,4 +1,6 @@
-"""Layers that networks are built from: blocks, padding, attention."""
+"""Layers that networks are built from, and images as tensors: padded, cut, smooth."""
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +48,28 @@ def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
         (have - want) // 2 for have, want in zip(x.shape[2:], size, strict=True)
     )
     return x[:, :, top : top + size[0], left : left + size[1]]
+
+
+def blur(x: Tensor, sigma: float) -> Tensor:
+    """Smooth images or maps with a Gaussian; edges are repeated.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, height, width) or (n, channels, height, width)
+
+    sigma : float
+        In pixels; 0: ``x`` as it is.
+
+    Returns
+    -------
+    blurred : Tensor of the same shape
+    """
+    if sigma == 0:
+        return x
+    stack = x.flatten(0, -3)[:, None]  # (n * channels, 1, height, width)
+    radius = max(1, math.ceil(3 * sigma))
+    padded = F.pad(stack, (radius,) * 4, mode="replicate")
+    return _gaussian(padded, sigma, radius).view(x.shape)
 
 
 class Pad(nn.Module):
@@ -120,3 +144,12 @@ def _norm(norm, n, image):
         return [nn.GroupNorm(1, n) if image else nn.LayerNorm(n)]
     batch = nn.BatchNorm2d if image else nn.BatchNorm1d
     return [batch(n, affine=norm == "batch")]
+
+
+def _gaussian(stack, sigma, radius):
+    """Convolve (n, 1, h, w) without padding."""
+    offsets = torch.arange(-radius, radius + 1, dtype=stack.dtype, device=stack.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    rows = F.conv2d(stack, kernel.view(1, 1, -1, 1))
+    return F.conv2d(rows, kernel.view(1, 1, 1, -1))

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from featad._layers import blur
+
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 
 
@@ -105,21 +107,27 @@ def descend(
     return found
 
 
-def input_gradient(objective: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return the gradient of a per-sample objective at ``x``.
+def gradient_map(
+    objective: Callable[[Tensor], Tensor], x: Tensor, sigma: float
+) -> Tensor:
+    """Return how steep an objective is in every pixel.
 
     Parameters
     ----------
     objective : callable
-        From (n, ...) to (n,). Works inside ``torch.no_grad``.
+        From (n, channels, height, width) to (n,). Works inside ``torch.no_grad``.
 
-    x : Tensor of shape (n, ...)
+    x : Tensor of shape (n, channels, height, width)
+
+    sigma : float
+        Of the Gaussian that smooths the map, in pixels; 0: none.
 
     Returns
     -------
-    gradient : Tensor of the shape of ``x``
+    map : Tensor of shape (n, height, width)
+        The gradient's absolute values, summed over the channels.
     """
-    return _evaluate(objective, x)[1]
+    return blur(_evaluate(objective, x)[1].abs().sum(dim=1), sigma)
 
 
 def same_noise(n: int, shape: Sequence[int], rng: torch.Generator) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from featad._layers import blur
+
 _SSIM_SIGMA = 1.5
 _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _TINY = 1e-6
@@ -300,37 +302,6 @@ def top_patches(error: Tensor, *, size: int, stride: int, n_patches: int) -> Ten
     patches = F.avg_pool2d(error[:, None], min(size, *error.shape[1:]), stride)
     patches = patches.flatten(1)
     return patches.topk(min(n_patches, patches.shape[1]), dim=1).values.mean(dim=1)
-
-
-def blur(x: Tensor, sigma: float) -> Tensor:
-    """Smooth images or maps with a Gaussian; edges are repeated.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, height, width) or (n, channels, height, width)
-
-    sigma : float
-        In pixels; 0: ``x`` as it is.
-
-    Returns
-    -------
-    blurred : Tensor of the same shape
-    """
-    if sigma == 0:
-        return x
-    stack = x.flatten(0, -3)[:, None]  # (n * channels, 1, height, width)
-    radius = max(1, math.ceil(3 * sigma))
-    padded = F.pad(stack, (radius,) * 4, mode="replicate")
-    return _gaussian(padded, sigma, radius).view(x.shape)
-
-
-def _gaussian(stack, sigma, radius):
-    """Convolve (n, 1, h, w) without padding."""
-    offsets = torch.arange(-radius, radius + 1, dtype=stack.dtype, device=stack.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    rows = F.conv2d(stack, kernel.view(1, 1, -1, 1))
-    return F.conv2d(rows, kernel.view(1, 1, 1, -1))
 
 
 def _ssim(x, target, c1=0.01**2, c2=0.03**2):

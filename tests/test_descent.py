@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from featad.descent import descend, input_gradient, same_noise
+from featad.descent import descend, gradient_map, same_noise
 
 TARGET = torch.tensor([[1.0, -2.0], [0.5, 3.0], [0.0, 0.1]])
 
@@ -67,11 +67,14 @@ def test_the_learning_rate_may_depend_on_the_step():
     assert (found.best == 0).all()
 
 
-def test_gradients_are_enabled_inside_no_grad():
+def test_a_map_of_the_gradient_sums_its_size_over_channels_inside_no_grad():
+    weights = torch.tensor([1.0, -2.0])[:, None, None] * torch.eye(4)
     with torch.no_grad():
-        gradient = input_gradient(bowl, torch.zeros(3, 2))
-    torch.testing.assert_close(gradient, -2 * TARGET)
-    assert not gradient.requires_grad
+        steep = gradient_map(
+            lambda x: (weights * x).sum((1, 2, 3)), torch.zeros(3, 2, 4, 4), 0
+        )
+    torch.testing.assert_close(steep, 3 * torch.eye(4).expand(3, 4, 4))
+    assert not steep.requires_grad
 
 
 def test_the_start_is_left_as_it_was():

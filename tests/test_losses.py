@@ -6,6 +6,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from featad import losses
+from featad._layers import blur
 
 
 @pytest.fixture
@@ -162,8 +163,8 @@ def test_a_black_image_has_a_finite_relative_error():
 
 
 def test_blurring_keeps_constants_and_sums():
-    assert losses.blur(torch.ones(2, 5, 5), 1.0).sub(1).abs().max() < 1e-6
+    assert blur(torch.ones(2, 5, 5), 1.0).sub(1).abs().max() < 1e-6
     spot = torch.zeros(1, 1, 21, 21)
     spot[0, 0, 10, 10] = 1
-    assert losses.blur(spot, 1.5).sum().item() == pytest.approx(1)
-    assert losses.blur(spot, 0) is spot
+    assert blur(spot, 1.5).sum().item() == pytest.approx(1)
+    assert blur(spot, 0) is spot

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featad.descent import input_gradient
+from featad.descent import gradient_map
 from featad.gan_losses import adversarial
 from featad.latent_detector import LatentDetector
-from featad.losses import blur
 from featad.torch_detector import Context, Interval
 
 _BETAS = (0.5, 0.999)
@@ -155,5 +154,6 @@ class DiscriminatorGAN(LatentDetector):
         return -nets["discriminator"](x)[0]
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        gradient = input_gradient(lambda image: nets["discriminator"](image)[0], x)
-        return blur(gradient.abs().sum(dim=1), self.map_sigma)
+        return gradient_map(
+            lambda image: nets["discriminator"](image)[0], x, self.map_sigma
+        )

@@ -6,10 +6,9 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.descent import input_gradient
+from featad.descent import gradient_map
 from featad.gan_losses import adversarial, dispersion
 from featad.latent_detector import LatentDetector
-from featad.losses import blur
 from featad.torch_detector import Context, Interval
 
 
@@ -132,8 +131,7 @@ class FenceGAN(LatentDetector):
         return -nets["critic"](x)[0]
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        gradient = input_gradient(lambda image: nets["critic"](image)[0], x)
-        return blur(gradient.abs().sum(dim=1), self.map_sigma)
+        return gradient_map(lambda image: nets["critic"](image)[0], x, self.map_sigma)
 
     def _generated(self, nets, n, t):
         noise = torch.randn(n, self.latent_dim, generator=t.rng, device=t.rng.device)

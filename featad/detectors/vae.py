@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featad.descent import input_gradient
+from featad.descent import gradient_map
 from featad.latent_detector import LatentDetector
-from featad.losses import blur, error_map, gaussian_kl, gaussian_nll, relative_score
+from featad.losses import error_map, gaussian_kl, gaussian_nll, relative_score
 from featad.torch_detector import Context, Interval, StrOptions
 
 _WARM_UP = 0.2  # share of the training in which beta grows
@@ -158,8 +158,9 @@ default="reconstruction"
             mean = nets["encoder"](x).chunk(2, dim=1)[0]
             return error_map("mse", nets["decoder"](mean), x)
         term = kind.removesuffix("_gradient")
-        gradient = input_gradient(lambda image: self._terms(nets, image, term), x)
-        return blur(gradient.abs().sum(dim=1), self.map_sigma)
+        return gradient_map(
+            lambda image: self._terms(nets, image, term), x, self.map_sigma
+        )
 
     def _terms(self, nets, x, which="elbo"):
         """Return the bound, or one of its two parts, of every sample."""
