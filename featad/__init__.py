@@ -28,6 +28,7 @@ _HOMES = {
     ],
     "detectors": [
         "ALAD",
+        "ASCNet",
         "AnoGAN",
         "AutoEncoder",
         "ContrastTranslation",

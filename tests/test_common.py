@@ -65,6 +65,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "Inpainting": {**_TINY_NETWORK, "max_epochs": 20, "lr": 0.01},
     "SymmetricGAN": {**_TINY_NETWORK, "max_epochs": 20, "lr": 0.01},
     "MADGAN": {**_TINY_NETWORK, "max_epochs": 20, "lr": 0.01},
+    "ASCNet": {**_TINY_NETWORK, "max_epochs": 20, "n_critic": 1, "lr": 0.01},
     "ContrastTranslation": {**_TINY_NETWORK, "n_components": 2, "lr": 0.01},
     "VAERestoration": {**_TINY_NETWORK, "latent_dim": 2, "n_steps": 5},
     "ProgressiveGANSimilarity": {
@@ -97,7 +98,12 @@ def _without_labels(detector):
         odd = np.clip(X[:1] + noise, X.min(), X.max()).astype(X.dtype)
         detector._train(self, np.concatenate([X, odd]), np.append(labels, -1))
 
-    hooks = {"_uses_labels": False, "_needs_anomalies": False, "_train": _train}
+    hooks = {
+        "_uses_labels": False,
+        "_needs_anomalies": False,
+        "_training_labels": TorchDetector._training_labels,
+        "_train": _train,
+    }
     made = type(detector.__name__, (detector,), {**hooks, "__module__": __name__})
     return globals().setdefault(detector.__name__, made)  # pickle looks there
 

@@ -1,0 +1,177 @@
+"""Strange is what has to be cut off a sample before it passes for a reference."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+
+import numpy as np
+from torch import Tensor, nn
+
+from featad._validation import check_labels
+from featad.gan_losses import wasserstein_critic_loss
+from featad.losses import absolute_error, error_map, per_sample, score_map
+from featad.networks import critic
+from featad.torch_detector import Context, Interval, StrOptions
+from featad.unet_detector import UNetDetector
+
+_WARM_UP = 0.2  # share of the training in which the critic learns alone
+
+
+class ASCNet(UNetDetector):
+    """Score an image by what must be cut off it before it looks like reference images.
+
+    For two training sets: a reference set known to be normal, and a mixed one that
+    holds anomalies nobody has labelled. A U-Net divides an image in two cuts whose sum
+    it is. A critic that tells reference images from the first cuts of mixed ones drives
+    what the reference set never shows into the second cut, which is kept sparse.
+
+    Parameters
+    ----------
+    sparsity : float, default=0.35
+        Weight of the second cut's mean absolute value, times the root of the number of
+        a sample's values, beside the critic's opinion of the first. Where the critic is
+        as steep as its gradient penalty asks for, cutting off pays for what covers less
+        than 1 / sparsity^2 of the image.
+
+    n_critic : int, default=3
+        Steps of the critic for each of the U-Net.
+
+    gp_weight : float, default=10.0
+        Weight of the critic's gradient penalty.
+
+    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
+        How what is cut off at the pixels, or features, becomes the sample's: the mean
+        of all, of the largest hundredth, or the largest. ``"relative"`` is the mean, of
+        images in [0, 1] divided by the root of the mean of their own pixels.
+
+    balance : float in (0, 1) or None, default=0.5
+        Exact share of mixed samples in every batch. None: as they come.
+
+    Notes
+    -----
+    In ``fit(X, y)`` the label 1 marks the reference set; 0, unlabelled, and -1 both
+    mean the mixed one. ``contamination`` is a share of the reference set.
+
+    The map is the absolute value of the second cut, which may be negative: what is too
+    dark is made brighter. The critic judges places that grow with ``depth``: 2 suits
+    odd spots in a texture, 3 the shape of a small image as a whole.
+
+    Differs from the paper: a second decoder, its overlap with the first and the error
+    of their sum are not needed, as the second cut is what the first leaves; it is kept
+    small instead. The critic is that of WGAN-GP; it learns alone in the first fifth of
+    the training and then along with the U-Net. In the paper it begins anew in each of
+    several cycles and stands still while the U-Net learns: with that the cuts diverged
+    or were forgotten. Strangeness is not the share of pixels beyond a valley of the
+    histogram, as there need not be one.
+
+    References
+    ----------
+    .. [1] Dey and Hong, "ASC-Net: adversarial-based selective network for unsupervised
+       anomaly segmentation", MICCAI 2021, arXiv 2103.03664.
+    .. [2] Baumgartner et al., "Visual feature attribution using Wasserstein GANs", CVPR
+       2018, arXiv 1711.08998: the sparse change between two sets of images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import ASCNet
+    >>> rng = np.random.default_rng(0)
+    >>> reference, mixed = rng.normal(size=(2, 60, 4))
+    >>> mixed[:12, 0] += 6  # a fifth of them, in the first feature
+    >>> X, y = np.concatenate([reference, mixed]), np.repeat([1, 0], 60)
+    >>> detector = ASCNet(max_epochs=50, random_state=0).fit(X, y)
+    >>> detector.score_samples([[0, 0, 0, 0], [6, 0, 0, 0]]).argsort()
+    array([1, 0])
+    """
+
+    _parameter_constraints: dict = {
+        **UNetDetector._parameter_constraints,
+        "sparsity": [Interval(Real, 0, None, closed="left")],
+        "n_critic": [Interval(Integral, 1, None, closed="left")],
+        "gp_weight": [Interval(Real, 0, None, closed="left")],
+        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
+    }
+
+    _optimizers = {"unet": {"betas": (0.5, 0.999)}, "critic": {"betas": (0.5, 0.9)}}
+    _uses_labels = True
+    _needs_anomalies = True  # or a mixed set
+
+    def __init__(
+        self,
+        sparsity=0.35,
+        *,
+        n_critic=3,
+        gp_weight=10.0,
+        score_by="relative",
+        batch_size=32,
+        max_epochs=100,
+        balance=0.5,
+        **options,
+    ):
+        super().__init__(
+            batch_size=batch_size, max_epochs=max_epochs, balance=balance, **options
+        )
+        self.sparsity = sparsity
+        self.n_critic = n_critic
+        self.gp_weight = gp_weight
+        self.score_by = score_by
+
+    def _training_labels(self, y, n_samples):
+        """Return 1 for the reference set and -1 for the mixed one."""
+        labels = np.zeros(n_samples) if y is None else y
+        labels = check_labels(labels, n_samples=n_samples, allow_unlabelled=True)
+        n_reference = (labels == 1).sum()
+        if not 0 < n_reference < n_samples:
+            raise ValueError(
+                "ASCNet learns from two sets: y must hold 1 for the reference, known "
+                "to be normal, and 0 for the mixed set, but it names "
+                f"{n_reference} of {n_samples} samples as the reference."
+            )
+        return np.where(labels == 1, 1, -1)
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        image = len(shape) == 3
+        output = "tanh" if self._in_unit_range else "linear"
+        size = {"width": 2 * self.width, "depth": self.depth}
+        return {
+            "unet": self._unet(shape, skips="all", output=output),
+            "critic": critic(shape, patch=image, **size),
+        }
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        mixed = t.y == -1
+        fake, real = x[mixed], x[~mixed]
+        n_pairs = min(len(fake), len(real))
+        if n_pairs:  # none in batches of one
+            fake = self._first_cut(nets, fake[:n_pairs]).detach()
+            for _ in range(self.n_critic):
+                loss = wasserstein_critic_loss(
+                    lambda seen: _judged(nets, seen), real[:n_pairs], fake, t.rng,
+                    gp_weight=self.gp_weight,
+                )  # fmt: skip
+                yield ("critic",), loss
+        if t.progress < _WARM_UP:
+            return
+        first = self._first_cut(nets, x)
+        looks = x.new_zeros(len(x))
+        looks[mixed] = _judged(nets, first[mixed])
+        weight = self.sparsity * x[0].numel() ** 0.5
+        yield ("unet",), weight * absolute_error(first, x) - looks
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return per_sample(self._map_of(nets, x, t))
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        error, unit = self._map_of(nets, x, t), self._in_unit_range
+        return score_map("l1", error, x, self.score_by, in_unit_range=unit)
+
+    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return error_map("l1", self._first_cut(nets, x), x)
+
+    def _first_cut(self, nets, x):
+        return x - nets["unet"](x)
+
+
+def _judged(nets, x):
+    """Return the sum of the critic's logits over all places, (n,)."""
+    logit = nets["critic"](x)[0]
+    return logit.sum(dim=1) if logit.ndim > 1 else logit
