@@ -157,7 +157,7 @@ def test_trimming_and_early_stopping_work_with_a_normalised_map(images):
 def test_it_finds_other_digits_among_eights(eights):
     train, X, y = eights
     X, y = X[:400], y[:400]
-    detector = Inpainting(random_state=0, device="cpu", max_epochs=30)
+    detector = Inpainting(random_state=0, device="cpu", max_epochs=20)
     untrained = clone(detector).set_params(max_epochs=0)
     found, before = (
         auroc(y, anomaly_scores(one.fit(train), X)) for one in (detector, untrained)

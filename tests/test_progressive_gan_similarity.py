@@ -116,7 +116,7 @@ def test_dense_networks_do_not_grow(images):
 @pytest.mark.slow
 def test_it_finds_other_digits_among_eights(eights):
     train, X, y = eights
-    trained = ProgressiveGANSimilarity(random_state=0, max_epochs=16).fit(train)
+    trained = ProgressiveGANSimilarity(random_state=0, max_epochs=10).fit(train)
     untrained = ProgressiveGANSimilarity(random_state=0, max_epochs=0).fit(train)
     found, before = (auroc(y, anomaly_scores(one, X)) for one in (trained, untrained))
     assert found > 0.80

@@ -144,7 +144,7 @@ def test_ssim_of_tables_is_refused():
 @pytest.mark.slow
 def test_it_finds_other_digits_among_eights_better_than_pca_and_untrained(eights):
     train, test, y = eights
-    detector = UNetAutoEncoder(random_state=0)
+    detector = UNetAutoEncoder(random_state=0, max_epochs=15)
     untrained = clone(detector).set_params(max_epochs=0)
     found, untrained, pca = (
         auroc(y, anomaly_scores(system.fit(train), test))
