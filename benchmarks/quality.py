@@ -134,7 +134,8 @@ def _notes():
         "of the anomalies; TPR: share of anomalies found where 1 % of normal images "
         "are called anomalous. Seconds and images per second include reading the files "
         "and the network. *Random weights* are the line that pretraining has to beat, "
-        f"*pixels* and *filters* (no learning at all) the network's.{vgg16}\n"
+        f"*pixels* and *filters* (no learning at all) the network's.{vgg16} Detectors "
+        "that train networks of their own are in `learned_*.md` and `mixed_*.md`.\n"
     )
 
 

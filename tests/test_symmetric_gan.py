@@ -159,14 +159,6 @@ def test_both_networks_are_trained(images):
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_it_finds_other_digits_among_eights(eights):
-    train, test, y = eights
-    found, before = trained_and_not(SymmetricGAN(max_epochs=12), train, test, y)
-    assert found > max(0.75, before + 0.2)
-
-
-@pytest.mark.data
-@pytest.mark.slow
 def test_it_finds_tumours_better_than_the_difference_of_the_halves(real_data):
     dataset = load_folder(real_data / "brain_mri", normal="no", anomaly="yes")
     images = ImageReader(size=64, mode="L").fit_transform(dataset.images)

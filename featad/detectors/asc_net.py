@@ -49,7 +49,9 @@ class ASCNet(UNetDetector):
     Notes
     -----
     In ``fit(X, y)`` the label 1 marks the reference set; 0, unlabelled, and -1 both
-    mean the mixed one. ``contamination`` is a share of the reference set.
+    mean the mixed one. ``contamination`` is a share of the reference set. The sets
+    should differ by the anomalies alone: whatever else the mixed one has more of, as
+    another camera, is cut off too. The maps show it.
 
     The map is the absolute value of the second cut, which may be negative: what is too
     dark is made brighter. The critic judges places that grow with ``depth``: 2 suits

@@ -1,0 +1,60 @@
+"""Every learned detector finds odd digits, and its untrained self finds fewer."""
+
+import pytest
+from sklearn.base import clone
+
+from featad import PCAReconstruction, anomaly_scores
+from featad.metrics import auroc
+from featad.registry import LEARNED
+
+pytestmark = [pytest.mark.data, pytest.mark.slow]
+
+ON_EIGHTS = {  # AUROC to reach, images to test, parameters; PCA reaches 0.857 on 2,000
+    "autoencoder": (0.907, 2000, {}),
+    "improved": (0.907, 2000, {}),
+    "unet": (0.88, 2000, {"max_epochs": 15}),
+    "inpainting": (0.75, 400, {"max_epochs": 20}),
+    "symmetric": (0.75, 2000, {"max_epochs": 12}),
+    "vae": (0.907, 2000, {}),
+    "restoration": (0.90, 600, {"dense": True, "max_epochs": 60}),
+    "anogan": (0.78, 800, {}),
+    "fanogan": (0.85, 2000, {}),
+    "discriminator": (0.75, 2000, {}),
+    "ganomaly": (0.80, 2000, {}),
+    "modecollapse": (0.75, 2000, {}),
+    "bigan": (0.75, 2000, {}),
+    "alad": (0.75, 2000, {"max_epochs": 100}),
+    "progressive": (0.80, 2000, {"max_epochs": 10}),
+}
+ELSEWHERE = {
+    "contrasts": "hazelnuts in test_contrast_translation.py: a digit has one channel",
+    "fence": "digits in test_fence_gan.py: with its fence and without",
+    "madgan": "a phantom in test_madgan.py: a digit has no slices",
+    "perceptual": "transistors in test_perceptual_auto_encoder.py: their maps",
+}
+
+
+def test_every_learned_detector_is_held_to_a_floor():
+    assert ON_EIGHTS.keys() | ELSEWHERE.keys() == LEARNED.keys()
+
+
+@pytest.mark.parametrize("kind", ON_EIGHTS)
+def test_a_learned_detector_finds_other_digits_among_eights(kind, eights):
+    floor, n_test, params = ON_EIGHTS[kind]
+    trained = LEARNED[kind].make().set_params(random_state=0, device="cpu", **params)
+    untrained = clone(trained).set_params(max_epochs=0)
+    found, before = areas((trained, untrained), eights, n_test)
+    assert found > max(floor, before + 0.1)
+
+
+def test_pca_finds_fewer_than_the_floors_above_it_say(eights):
+    (found,) = areas((PCAReconstruction(32),), eights)
+    assert found == pytest.approx(0.857, abs=0.001)
+
+
+def areas(detectors, digits, n_test=2000):
+    train, X, y = digits
+    return [
+        auroc(y[:n_test], anomaly_scores(one.fit(train), X[:n_test]))
+        for one in detectors
+    ]
