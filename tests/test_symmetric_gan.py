@@ -165,7 +165,7 @@ def test_it_finds_tumours_better_than_the_difference_of_the_halves(real_data):
     normal = np.random.default_rng(0).permutation(np.flatnonzero(dataset.labels == 1))
     test = np.setdiff1d(np.arange(len(images)), normal[:70])
     X, y = images[test], dataset.labels[test]
-    detector = SymmetricGAN(batch_size=8, max_epochs=40)
+    detector = SymmetricGAN(batch_size=8, max_epochs=30)
     found, before = trained_and_not(detector, images[normal[:70]], X, y)
     difference = abs(X - X[:, :, ::-1]).mean(axis=(1, 2, 3))
     assert found > max(auroc(y, difference), before + 0.04)
