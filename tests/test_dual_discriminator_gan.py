@@ -162,17 +162,3 @@ def test_every_score_is_of_the_map(fitted, stripes, score_by):
         "relative": maps.mean((1, 2)) / np.sqrt(X.mean((1, 2))),
     }
     np.testing.assert_allclose(scores, expected[score_by], rtol=1e-4)
-
-
-@pytest.mark.data
-@pytest.mark.slow
-def test_it_tells_t_shirts_from_the_kinds_it_was_shown(t_shirts):
-    X, y, X_test, y_test = t_shirts
-    options = {"dense": True, "batch_size": 256, "lr": 2e-3, "random_state": 0}
-    trained = DualDiscriminatorGAN(**options, max_epochs=2).fit(X, y)
-    untrained = DualDiscriminatorGAN(**options, max_epochs=0).fit(X, y)
-    found, before = (
-        roc_auc_score(y_test, one.score_samples(X_test)) for one in (trained, untrained)
-    )
-    assert found > 0.975
-    assert found > before + 0.1

@@ -1,9 +1,14 @@
-"""Every learned detector finds odd digits, and its untrained self finds fewer."""
+"""Every learned detector finds odd images, and its untrained self finds fewer."""
 
 import pytest
 from sklearn.base import clone
 
-from featad import PCAReconstruction, anomaly_scores
+from featad import (
+    DualDiscriminatorGAN,
+    PCAReconstruction,
+    ReconstructionGAN,
+    anomaly_scores,
+)
 from featad.metrics import auroc
 from featad.registry import LEARNED
 
@@ -50,6 +55,21 @@ def test_a_learned_detector_finds_other_digits_among_eights(kind, eights):
 def test_pca_finds_fewer_than_the_floors_above_it_say(eights):
     (found,) = areas((PCAReconstruction(32),), eights)
     assert found == pytest.approx(0.857, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("detector", "floor"), [(ReconstructionGAN, 0.98), (DualDiscriminatorGAN, 0.975)]
+)
+def test_with_labels_it_tells_t_shirts_from_the_kinds_it_was_shown(
+    detector, floor, t_shirts
+):
+    X, y, X_test, y_test = t_shirts
+    options = {"dense": True, "batch_size": 256, "lr": 2e-3, "random_state": 0}
+    found, before = (
+        auroc(y_test, anomaly_scores(one.fit(X, y), X_test))
+        for one in (detector(max_epochs=epochs, **options) for epochs in (2, 0))
+    )
+    assert found > max(floor, before + 0.1)
 
 
 def areas(detectors, digits, n_test=2000):
