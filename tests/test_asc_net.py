@@ -67,7 +67,8 @@ def test_planted_blobs_are_found_by_image_and_by_pixel(trained):
     before = untrained(trained, X, y)
     assert pixel_auroc(inside, before.anomaly_map(X)) < 0.75
     assert pixel_auroc(inside, trained.anomaly_map(X)) >= 0.9
-    assert auroc(y, anomaly_scores(trained, X)) >= 0.9
+    found, before = (auroc(y, anomaly_scores(one, X)) for one in (trained, before))
+    assert found > max(0.9, before)
 
 
 @pytest.mark.slow
