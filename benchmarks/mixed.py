@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 import featad
@@ -62,7 +63,8 @@ def _rows(n_seeds, options, reference, mixed, test, y):
     """Yield the cells of one system after the other."""
     X = np.concatenate([reference, mixed])
     sets = np.repeat([1, 0], [len(reference), len(mixed)])
-    for name, detector in ALONE.items():
+    for name, system in ALONE.items():
+        detector = clone(system)
         if "max_epochs" in detector.get_params():
             detector.set_params(**options)
         start = time.perf_counter()

@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from featad.base import anomaly_scores
+from featad.datasets import load_idx
 from featad.detectors import ASCNet, PCAReconstruction
 from featad.metrics import auroc
 from featad.pixel_metrics import pixel_auroc
@@ -96,8 +97,6 @@ def test_of_a_mixed_set_like_the_reference_nothing_is_cut_off(trained):
 @pytest.mark.data
 @pytest.mark.slow
 def test_it_finds_digits_that_only_the_mixed_set_holds(real_data, eights):
-    from featad.datasets import load_idx
-
     train, test, y = eights
     images, digits = load_idx(real_data / "mnist", "train")
     others = np.random.default_rng(0).permutation(images[digits != 8])[:50]

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
+from featad.base import anomaly_scores
 from featad.detectors import DiscriminatorGAN
 from featad.detectors.discriminator_gan import _N_PAST
+from featad.metrics import auroc
 from featad.torch_detector import Context
 
 TINY = {"latent_dim": 2, "width": 4, "max_epochs": 3, "device": "cpu"}
@@ -136,3 +139,17 @@ def test_maps_have_the_size_of_the_image(images):
     maps = build(max_epochs=1).fit(images[:, :7, :5]).anomaly_map(images[:, :7, :5])
     assert maps.shape == (24, 7, 5)
     assert (maps >= 0).all()
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_it_is_better_than_chance_and_than_untrained_on_zeros(zeros):
+    train, X, y = zeros
+    found, before = [], []
+    for seed in range(3):
+        detector = DiscriminatorGAN(random_state=seed)
+        untrained = clone(detector).set_params(max_epochs=0)
+        found.append(auroc(y, anomaly_scores(detector.fit(train), X)))
+        before.append(auroc(y, anomaly_scores(untrained.fit(train), X)))
+    assert np.mean(found) > 0.8
+    assert min(found) > max(0.6, *before)
