@@ -26,7 +26,7 @@ from sklearn.utils.estimator_checks import (
 import featad.detectors
 from featad.calibration import CalibratedDetector
 from featad.detectors import KMeansDistance, all_detectors
-from featad.torch_detector import TorchDetector
+from featad.neural.detector import TorchDetector
 from featad.trimming import TrimmedDetector
 
 _TINY_NETWORK = {"max_epochs": 2, "width": 4, "device": "cpu"}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from featad.descent import descend, gradient_map, same_noise
+from featad.neural.descent import descend, gradient_map, same_noise
 
 TARGET = torch.tensor([[1.0, -2.0], [0.5, 3.0], [0.0, 0.1]])
 

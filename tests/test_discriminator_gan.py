@@ -9,7 +9,7 @@ from featad.base import anomaly_scores
 from featad.detectors import DiscriminatorGAN
 from featad.detectors.discriminator_gan import _N_PAST
 from featad.metrics import auroc
-from featad.torch_detector import Context
+from featad.neural.detector import Context
 
 TINY = {"latent_dim": 2, "width": 4, "max_epochs": 3, "device": "cpu"}
 

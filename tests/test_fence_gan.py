@@ -6,10 +6,10 @@ import torch
 
 from featad.base import anomaly_scores
 from featad.detectors import FenceGAN
-from featad.gan_losses import adversarial, dispersion
 from featad.metrics import auroc
-from featad.networks import critic, decoder
-from featad.torch_detector import Context, TorchDetector
+from featad.neural.detector import Context, TorchDetector
+from featad.neural.gan_losses import adversarial, dispersion
+from featad.neural.networks import critic, decoder
 
 TINY = {
     "latent_dim": 3, "width": 4, "dense": False, "device": "cpu", "random_state": 0

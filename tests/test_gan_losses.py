@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from featad import gan_losses
+from featad.neural import gan_losses
 
 
 @pytest.mark.parametrize("kind", ["bce", "ls", "wgan", "hinge"])

@@ -9,11 +9,11 @@ from sklearn.base import clone
 from torch import nn
 from torch.nn import functional as F
 
-from featad._tensors import random_boxes
 from featad.detectors import Inpainting
 from featad.metrics import auroc
-from featad.superpixels import superpixels
-from featad.training import Context, generator
+from featad.neural.superpixels import superpixels
+from featad.neural.tensors import random_boxes
+from featad.neural.training import Context, generator
 
 TINY = {"width": 4, "max_epochs": 2, "device": "cpu", "random_state": 0}
 

@@ -1,9 +1,10 @@
-"""The package is laid out in floors; imports only go down."""
+"""The package is laid out in wings on floors; imports never go up, nor in a circle."""
 
 import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,8 @@ def _floors():
 FLOORS = _floors()
 
 
-def _unit(path):
-    """Return the row entry a file belongs to: its own name, or its folder's."""
+def _wing(path):
+    """Return the table's entry for a file: its own name, or its folder's."""
     first = path.relative_to(PACKAGE).parts[0]
     return first if first.endswith(".py") else f"{first}/"
 
@@ -54,16 +55,31 @@ def _imports(path):
                     yield target / "__init__.py"
 
 
-def test_every_file_stands_on_a_floor():
-    assert {_unit(path) for path in FILES} == set(FLOORS)
+def _graph(of):
+    """Return {part: parts it imports}; ``of`` says which part a file belongs to."""
+    graph = {of(path): set() for path in FILES}
+    for path in FILES:
+        graph[of(path)] |= {of(target) for target in _imports(path)} - {of(path)}
+    return graph
+
+
+def test_every_wing_stands_on_a_floor():
+    assert {_wing(path) for path in FILES} == set(FLOORS)
+
+
+def test_there_are_few_floors():
+    assert sorted(set(FLOORS.values())) == list(range(6))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_go_down(path):
-    floor = FLOORS[_unit(path)]
-    for target in _imports(path):
-        inside = _unit(target) == _unit(path) and _unit(path).endswith("/")
-        assert inside or FLOORS[_unit(target)] < floor, f"{path} imports {target}"
+def test_imports_do_not_go_up(path):
+    higher = [t for t in _imports(path) if FLOORS[_wing(t)] > FLOORS[_wing(path)]]
+    assert higher == []
+
+
+@pytest.mark.parametrize("of", [lambda path: _wing(path), lambda path: path])
+def test_imports_do_not_go_in_a_circle(of):
+    TopologicalSorter(_graph(of)).prepare()  # raises CycleError
 
 
 def test_detectors_do_not_import_one_another():

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from featad import losses
-from featad._layers import blur
+from featad.neural import losses
+from featad.neural.layers import blur
 
 
 @pytest.fixture

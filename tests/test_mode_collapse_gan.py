@@ -5,12 +5,12 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from featad._sampling import Trimming
 from featad.base import anomaly_scores
 from featad.datasets import load_idx, one_vs_rest
 from featad.detectors import ModeCollapseGAN
 from featad.metrics import auroc
-from featad.training import Context
+from featad.neural.sampling import Trimming
+from featad.neural.training import Context
 
 TINY = {"latent_dim": 3, "width": 8, "random_state": 0}
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from featad._sampling import chunks
-from featad.networks import critic as build_critic
-from featad.networks import crop, decoder, default_depth, encoder, pad, unet
+from featad.neural.networks import critic as build_critic
+from featad.neural.networks import crop, decoder, default_depth, encoder, pad, unet
+from featad.neural.sampling import chunks
 
 SHAPES = [(5,), (1, 8, 8), (3, 9, 5), (2, 1, 40), (4, 30, 17), (1, 1, 1)]
 

@@ -10,7 +10,7 @@ from featad.detectors import PerceptualAutoEncoder
 from featad.errors import ModelFileError, WeightsNotFoundError
 from featad.folders import load_folder
 from featad.images import ImageReader, read_image
-from featad.losses import relative_perceptual_error
+from featad.neural.losses import relative_perceptual_error
 from featad.pixel_metrics import pixel_auroc
 from featad.weights import load_network
 

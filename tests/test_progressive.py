@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from featad.progressive import (
+from featad.neural.growing import (
     Equalised,
     GrowingCritic,
     GrowingGenerator,

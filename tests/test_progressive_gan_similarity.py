@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional as F
 
 from featad.detectors import ProgressiveGANSimilarity
-from featad.losses import error_map, ssim_error
-from featad.progressive import halve
+from featad.neural.growing import halve
+from featad.neural.losses import error_map, ssim_error
 
 TINY = {"latent_dim": 3, "width": 4, "device": "cpu", "random_state": 0}
 FINEST = (0.0, 1.0)  # of the fixture's images, 8 pixels a side: sizes of 4 and 8

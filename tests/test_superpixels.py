@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from featad.superpixels import superpixels
+from featad.neural.superpixels import superpixels
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (20, 33, 3), (3, 5, 1)])

@@ -17,7 +17,7 @@ from torch import nn
 
 from featad.detectors import AutoEncoder
 from featad.errors import ModelFileError
-from featad.torch_detector import Stage, TorchDetector
+from featad.neural.detector import Stage, TorchDetector
 
 
 class Toy(TorchDetector):

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from featad._sampling import Trimming, batches
-from featad.training import (
+from featad.neural.sampling import Trimming, batches
+from featad.neural.training import (
     RESET,
     Context,
     Options,

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from torch.nn import functional as F
 
 from featad.detectors import UNetAutoEncoder
-from featad.training import generator
+from featad.neural.training import generator
 
 TINY = {"width": 4, "depth": 2, "max_epochs": 2, "device": "cpu", "random_state": 0}
 

@@ -7,7 +7,7 @@ from torch.distributions import Normal, kl_divergence
 
 from featad.detectors import VAERestoration
 from featad.detectors.vae_restoration import _bound, _Mixture, _variation
-from featad.losses import total_variation
+from featad.neural.losses import total_variation
 
 
 def build(**options):

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from featad.gan_losses import adversarial
-from featad.latent_detector import LatentDetector
-from featad.losses import absolute_error, error_map, score_map
-from featad.torch_detector import Context, StrOptions
+from featad.neural.detector import Context, StrOptions
+from featad.neural.gan_losses import adversarial
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import absolute_error, error_map, score_map
 
 _CRITICS = ("pair_critic", "sample_critic", "code_critic")
 _NETWORKS = ("encoder", "decoder", *_CRITICS)

@@ -7,11 +7,11 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.descent import Descent, descend, same_noise
-from featad.gan_losses import adversarial
-from featad.latent_detector import LatentDetector
-from featad.losses import absolute_error, error_map, per_sample
-from featad.torch_detector import Context, Interval, StrOptions
+from featad.neural.descent import Descent, descend, same_noise
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.gan_losses import adversarial
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import absolute_error, error_map, per_sample
 
 _BETAS = (0.5, 0.999)
 _BLACK = 1e-3  # least mean that errors are divided by

@@ -7,11 +7,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from featad._validation import check_labels
-from featad.gan_losses import wasserstein_critic_loss
-from featad.losses import absolute_error, error_map, per_sample, score_map
-from featad.networks import critic
-from featad.torch_detector import Context, Interval, StrOptions
-from featad.unet_detector import UNetDetector
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.gan_losses import wasserstein_critic_loss
+from featad.neural.losses import absolute_error, error_map, per_sample, score_map
+from featad.neural.networks import critic
+from featad.neural.unet import UNetDetector
 
 _WARM_UP = 0.2  # share of the training in which the critic learns alone
 

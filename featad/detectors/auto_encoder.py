@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featad.latent_detector import LatentDetector
-from featad.losses import (
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import (
     RECONSTRUCTION,
     abc_error,
     error_map,
     hinge_error,
     score_map,
 )
-from featad.torch_detector import Context, Interval, StrOptions
 
 
 class AutoEncoder(LatentDetector):

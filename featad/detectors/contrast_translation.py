@@ -13,9 +13,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from featad.losses import reduce_map
-from featad.torch_detector import Context, Interval, StrOptions
-from featad.unet_detector import UNetDetector
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.losses import reduce_map
+from featad.neural.unet import UNetDetector
 
 _LEAST_VARIANCE = 1e-4  # of a Gaussian, in units of the features' own
 

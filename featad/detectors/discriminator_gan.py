@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featad.descent import gradient_map
-from featad.gan_losses import adversarial
-from featad.latent_detector import LatentDetector
-from featad.torch_detector import Context, Interval
+from featad.neural.descent import gradient_map
+from featad.neural.detector import Context, Interval
+from featad.neural.gan_losses import adversarial
+from featad.neural.latent import LatentDetector
 
 _BETAS = (0.5, 0.999)
 _N_PAST = 512  # old generated samples that are kept

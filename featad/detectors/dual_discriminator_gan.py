@@ -6,10 +6,16 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.gan_losses import adversarial
-from featad.latent_detector import LatentDetector
-from featad.losses import abc_error, absolute_error, error_map, score_map, top_patches
-from featad.torch_detector import Context, Interval, StrOptions
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.gan_losses import adversarial
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import (
+    abc_error,
+    absolute_error,
+    error_map,
+    score_map,
+    top_patches,
+)
 
 _CRITICS = ("normal_critic", "anomaly_critic")
 _WARM_UP = 0.2  # share of the training in which the weight of anomalies grows

@@ -6,10 +6,10 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.gan_losses import adversarial, wasserstein_critic_loss
-from featad.latent_detector import LatentDetector
-from featad.losses import error_map, per_sample, squared_error
-from featad.torch_detector import Context, Interval, Stage, StrOptions
+from featad.neural.detector import Context, Interval, Stage, StrOptions
+from featad.neural.gan_losses import adversarial, wasserstein_critic_loss
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import error_map, per_sample, squared_error
 
 _BETAS = (0.5, 0.9)
 _DRIFT = 1e-3  # keeps the critic's values near 0

@@ -6,10 +6,10 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.descent import gradient_map
-from featad.gan_losses import adversarial, dispersion
-from featad.latent_detector import LatentDetector
-from featad.torch_detector import Context, Interval
+from featad.neural.descent import gradient_map
+from featad.neural.detector import Context, Interval
+from featad.neural.gan_losses import adversarial, dispersion
+from featad.neural.latent import LatentDetector
 
 
 class FenceGAN(LatentDetector):

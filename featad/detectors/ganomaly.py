@@ -5,11 +5,11 @@ from numbers import Real
 
 from torch import Tensor, nn
 
-from featad.gan_losses import adversarial
-from featad.latent_detector import LatentDetector
-from featad.losses import absolute_error, error_map, score_map, squared_error
-from featad.torch_detector import Context, Interval, StrOptions
-from featad.training import RESET
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.gan_losses import adversarial
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import absolute_error, error_map, score_map, squared_error
+from featad.neural.training import RESET
 
 _COLLAPSED = 1e-5  # loss of a critic that nothing deceives any more
 _GENERATOR = ("encoder", "decoder", "second_encoder")

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featad.latent_detector import LatentDetector
-from featad.losses import error_map, score_map, squared_error
-from featad.torch_detector import Context, Interval, StrOptions
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import error_map, score_map, squared_error
 
 
 class ImprovedAutoEncoder(LatentDetector):

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featad._tensors import random_boxes, spatial_size
-from featad.gan_losses import adversarial
-from featad.losses import error_map, reduce_map, score_map
-from featad.networks import critic
-from featad.superpixels import superpixels
-from featad.torch_detector import Context, Interval, StrOptions
-from featad.unet_detector import UNetDetector
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.gan_losses import adversarial
+from featad.neural.losses import error_map, reduce_map, score_map
+from featad.neural.networks import critic
+from featad.neural.superpixels import superpixels
+from featad.neural.tensors import random_boxes, spatial_size
+from featad.neural.unet import UNetDetector
 
 
 class Inpainting(UNetDetector):

@@ -6,11 +6,11 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.gan_losses import adversarial, wasserstein_critic_loss
-from featad.losses import absolute_error, error_map, score_map
-from featad.networks import critic
-from featad.torch_detector import Context, Interval, StrOptions
-from featad.unet_detector import UNetDetector
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.gan_losses import adversarial, wasserstein_critic_loss
+from featad.neural.losses import absolute_error, error_map, score_map
+from featad.neural.networks import critic
+from featad.neural.unet import UNetDetector
 
 _BETAS = (0.5, 0.9)
 

@@ -6,10 +6,10 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from featad.gan_losses import adversarial
-from featad.latent_detector import LatentDetector
-from featad.losses import error_map, score_map, squared_error
-from featad.torch_detector import Context, Interval, StrOptions
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.gan_losses import adversarial
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import error_map, score_map, squared_error
 
 _GAN = {"lr": 5e-4, "betas": (0.5, 0.999)}
 

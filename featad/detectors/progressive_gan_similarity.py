@@ -7,14 +7,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from featad._layers import crop
-from featad.descent import descend, same_noise
-from featad.gan_losses import adversarial, wasserstein_critic_loss
-from featad.latent_detector import LatentDetector
-from featad.losses import error_map, per_sample, squared_error
-from featad.networks import default_depth, encoder
-from featad.progressive import GrowingCritic, GrowingGenerator, at_level, growth, halve
-from featad.torch_detector import Context, Interval, Stage, StrOptions
+from featad.neural.descent import descend, same_noise
+from featad.neural.detector import Context, Interval, Stage, StrOptions
+from featad.neural.gan_losses import adversarial, wasserstein_critic_loss
+from featad.neural.growing import (
+    GrowingCritic,
+    GrowingGenerator,
+    at_level,
+    growth,
+    halve,
+)
+from featad.neural.latent import LatentDetector
+from featad.neural.layers import crop
+from featad.neural.losses import error_map, per_sample, squared_error
+from featad.neural.networks import default_depth, encoder
 
 _BETAS = (0.0, 0.99)
 _DRIFT = 1e-3  # keeps the critic's values near 0

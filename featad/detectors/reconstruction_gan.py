@@ -6,10 +6,10 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from featad.gan_losses import adversarial
-from featad.latent_detector import LatentDetector
-from featad.losses import RECONSTRUCTION, abc_error, error_map, score_map
-from featad.torch_detector import Context, Interval, StrOptions
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.gan_losses import adversarial
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import RECONSTRUCTION, abc_error, error_map, score_map
 
 
 class ReconstructionGAN(LatentDetector):

@@ -6,11 +6,11 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad._tensors import random_boxes
-from featad.descent import same_noise
-from featad.losses import RECONSTRUCTION, error_map, score_map
-from featad.torch_detector import Context, Interval, StrOptions
-from featad.unet_detector import UNetDetector
+from featad.neural.descent import same_noise
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.losses import RECONSTRUCTION, error_map, score_map
+from featad.neural.tensors import random_boxes
+from featad.neural.unet import UNetDetector
 
 _IMAGE_NOISE, _TABLE_NOISE = 1.5, 0.5
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featad.descent import gradient_map
-from featad.latent_detector import LatentDetector
-from featad.losses import error_map, gaussian_kl, gaussian_nll, relative_score
-from featad.torch_detector import Context, Interval, StrOptions
+from featad.neural.descent import gradient_map
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import error_map, gaussian_kl, gaussian_nll, relative_score
 
 _WARM_UP = 0.2  # share of the training in which beta grows
 _QUANTILE = 0.99

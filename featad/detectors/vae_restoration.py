@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from featad.descent import descend
-from featad.latent_detector import LatentDetector
-from featad.losses import gaussian_kl, score_map
 from featad.metrics import auroc
-from featad.torch_detector import Context, Interval, StrOptions
+from featad.neural.descent import descend
+from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.latent import LatentDetector
+from featad.neural.losses import gaussian_kl, score_map
 
 _WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _USUAL_WEIGHT = 0.2

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from featad.errors import ImageReadError, WeightsChangedError
 from featad.features.cache import FeatureCache
+from featad.features.layers import vgg_nodes, with_blocks
 from featad.features.streaming import stream_features
 from featad.images import check_sources, settle_unread
 
@@ -393,6 +394,35 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         tags.requires_fit = False
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def layer_names(arch: str) -> tuple[str, ...]:
+    """Return the names that `BackboneFeatures` takes as ``layer``.
+
+    Parameters
+    ----------
+    arch : str
+        Name of a torchvision classification network.
+
+    Returns
+    -------
+    names : tuple of str
+        In the order in which they run, a block (``"layer3"``, that is, its output)
+        before what it is made of. For a VGG the names of the paper come first.
+
+    Examples
+    --------
+    >>> from featad.features import layer_names
+    >>> layer_names("vgg11")[:5]
+    ('fc7', 'fc6', 'conv1_1', 'conv2_1', 'conv3_1')
+    >>> "features.9" in layer_names("squeezenet1_1")
+    True
+    """
+    from featad.features.extractor import node_names  # torch: slow to import
+    from featad.weights import load_network
+
+    network, _ = load_network(arch, None)
+    return (*vgg_nodes(arch), *with_blocks(node_names(network)))
 
 
 def _as_tuple(value: Any) -> tuple:

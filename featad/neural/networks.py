@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from featad._layers import (
+from featad.neural.layers import (
     NORMS,
     OUTPUTS,
     Attention,
@@ -61,7 +61,7 @@ def default_depth(shape: Shape) -> int:
 
     Examples
     --------
-    >>> from featad.networks import default_depth
+    >>> from featad.neural.networks import default_depth
     >>> default_depth((1, 28, 28)), default_depth((3, 256, 256)), default_depth((784,))
     (3, 6, 2)
     """
@@ -118,7 +118,7 @@ def encoder(
     Examples
     --------
     >>> import torch
-    >>> from featad.networks import encoder
+    >>> from featad.neural.networks import encoder
     >>> encoder((3, 30, 17), 8)(torch.zeros(2, 3, 30, 17)).shape
     torch.Size([2, 8])
     """

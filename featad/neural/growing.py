@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from featad._layers import OUTPUTS, pad
+from featad.neural.layers import OUTPUTS, pad
 
 __all__ = ["GrowingCritic", "GrowingGenerator", "at_level", "growth", "halve"]
 
@@ -49,7 +49,7 @@ class GrowingGenerator(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from featad.progressive import GrowingGenerator
+    >>> from featad.neural.growing import GrowingGenerator
     >>> generator, noise = GrowingGenerator((3, 28, 28), 16, 3), torch.ones(2, 16)
     >>> [tuple(generator(noise, level).shape[2:]) for level in range(4)]
     [(4, 4), (8, 8), (16, 16), (32, 32)]
@@ -235,7 +235,7 @@ def growth(depth: int, progress: float) -> tuple[int, float]:
 
     Examples
     --------
-    >>> from featad.progressive import growth
+    >>> from featad.neural.growing import growth
     >>> [growth(1, progress) for progress in (0.0, 0.5, 0.9)]
     [(0, 1.0), (1, 0.5), (1, 1.0)]
     """

@@ -43,7 +43,7 @@ def superpixels(
     Examples
     --------
     >>> import numpy as np
-    >>> from featad.superpixels import superpixels
+    >>> from featad.neural.superpixels import superpixels
     >>> image = np.zeros((8, 8, 1))
     >>> image[:, 4:] = 1
     >>> len(np.unique(superpixels(image, n_segments=4)))

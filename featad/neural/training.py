@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from featad._sampling import Trimming, batches, chunks
 from featad._torch import autocast
+from featad.neural.sampling import Trimming, batches, chunks
 
 RESET = object()
 """Yielded in place of a loss: the named networks and their optimizers start anew."""

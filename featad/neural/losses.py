@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from featad._layers import blur
+from featad.neural.layers import blur
 
 _SSIM_SIGMA = 1.5
 _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -33,7 +33,7 @@ def per_sample(x: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from featad.losses import per_sample
+    >>> from featad.neural.losses import per_sample
     >>> per_sample(torch.tensor([[1.0, 3.0], [0.0, 0.0]]))
     tensor([2., 0.])
     """
@@ -177,7 +177,7 @@ def reduce_map(error: Tensor, how: str) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from featad.losses import reduce_map
+    >>> from featad.neural.losses import reduce_map
     >>> reduce_map(torch.tensor([[0.0, 1.0, 2.0, 9.0]]), "top50%")
     tensor([5.5000])
     """

@@ -4,8 +4,8 @@ from numbers import Integral
 
 from torch import nn
 
-from featad.networks import critic, decoder, encoder
-from featad.torch_detector import Interval, TorchDetector
+from featad.neural.detector import Interval, TorchDetector
+from featad.neural.networks import critic, decoder, encoder
 
 
 class LatentDetector(TorchDetector):

@@ -2,8 +2,8 @@
 
 from numbers import Integral
 
-from featad.networks import UNet, unet
-from featad.torch_detector import Interval, TorchDetector
+from featad.neural.detector import Interval, TorchDetector
+from featad.neural.networks import UNet, unet
 
 
 class UNetDetector(TorchDetector):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from featad._layers import blur
+from featad.neural.layers import blur
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 
@@ -83,7 +83,7 @@ def descend(
     Examples
     --------
     >>> import torch
-    >>> from featad.descent import descend
+    >>> from featad.neural.descent import descend
     >>> found = descend(lambda u: ((u - 3) ** 2).sum(1), torch.zeros(2, 1), lr=0.1)
     >>> found.best.round(decimals=1)
     tensor([[3.],

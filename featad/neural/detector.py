@@ -12,9 +12,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from featad._inheritance import inherit_options
-from featad._sampling import hold_out
-from featad._tensors import (
+from featad._torch import autocast, resolve_device
+from featad._validation import check_labels, check_samples
+from featad.base import BaseDetector, Interval, StrOptions
+from featad.errors import ModelFileError
+from featad.neural.options import inherit_options
+from featad.neural.sampling import hold_out
+from featad.neural.tensors import (
     Batches,
     learn_scaling,
     pack_networks,
@@ -23,11 +27,14 @@ from featad._tensors import (
     to_tensor,
     unpack_networks,
 )
-from featad._torch import autocast, resolve_device
-from featad._validation import check_labels, check_samples
-from featad.base import BaseDetector, Interval, StrOptions
-from featad.errors import ModelFileError
-from featad.training import Context, Options, Stage, Trainer, generator, local_rng
+from featad.neural.training import (
+    Context,
+    Options,
+    Stage,
+    Trainer,
+    generator,
+    local_rng,
+)
 
 __all__ = ["Context", "Interval", "Stage", "StrOptions", "TorchDetector"]
 
@@ -44,7 +51,7 @@ class TorchDetector(BaseDetector):
     - ``_losses(nets, x, t)`` yields ``(names, loss)`` in update order. The named
       networks take a step before the next loss is asked for, so a loss that depends on
       that step is built after it. A loss is a scalar or, better, one number per sample:
-      it is averaged. ``t`` is a :class:`featad.training.Context`.
+      it is averaged. ``t`` is a :class:`featad.neural.training.Context`.
     - ``_strangeness_of(nets, x, t)`` returns one number per sample, high = anomalous.
 
     and where wanted
@@ -56,7 +63,7 @@ class TorchDetector(BaseDetector):
       than once: returns a dict that hooks find as ``t.statistics`` from then on;
     - ``_keep_key(nets, x, t)``: how badly each sample is fitted, for trimming and early
       stopping; by default the strangeness. Needed where that uses ``t.statistics``;
-    - ``_stages``, a tuple of :class:`featad.training.Stage`;
+    - ``_stages``, a tuple of :class:`featad.neural.training.Stage`;
     - ``_optimizers``, a dict of settings by network name: ``kind`` ("adam", "rmsprop",
       "sgd") and arguments of that torch optimizer;
     - ``_uses_labels``, true where ``fit`` reads ``y``; ``_needs_anomalies``, true where

@@ -73,7 +73,7 @@ def gradient_penalty(
     Examples
     --------
     >>> import torch
-    >>> from featad.gan_losses import gradient_penalty
+    >>> from featad.neural.gan_losses import gradient_penalty
     >>> w = torch.tensor([3.0, 4.0])
     >>> gradient_penalty(lambda x: x @ w, torch.zeros(1, 2), torch.ones(1, 2))
     tensor([16.])

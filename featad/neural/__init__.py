@@ -1,0 +1,1 @@
+"""Detectors that train networks: their bases, the training loop, networks, losses."""
