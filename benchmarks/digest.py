@@ -1,4 +1,4 @@
-"""Print a digest of every system's scores: has a change of code changed a score?
+"""Print a digest of every system's scores, to see whether code has changed one.
 
     python -m benchmarks.digest > before.txt    # on one commit
     python -m benchmarks.digest > after.txt     # on another, same machine

@@ -19,12 +19,14 @@ _HOMES = {
     "comparison": ["compare"],
     "datasets": [
         "ImageDataset",
+        "aggregate_scores",
         "load_digits_images",
         "load_folder",
         "load_idx",
         "make_spots_and_lines",
         "one_vs_rest",
         "save_split",
+        "slice_windows",
     ],
     "detectors": [
         "ALAD",
@@ -65,7 +67,6 @@ _HOMES = {
     "persistence": ["load", "save"],
     "registry": ["build"],
     "scoring": ["score_images", "score_to_file"],
-    "slices": ["aggregate_scores", "slice_windows"],
     "trimming": ["TrimmedDetector"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from featad.datasets.folders import load_folder, save_split
 from featad.errors import DatasetError
-from featad.folders import load_folder, save_split
 
 
 def _image(path, value=100):

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
+from featad.datasets.idx import load_idx, read_idx
 from featad.errors import DatasetError
-from featad.idx import load_idx, read_idx
 
 
 def _idx(array, code=8):

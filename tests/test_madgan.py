@@ -6,9 +6,9 @@ import torch
 from sklearn.base import clone
 
 from featad.base import anomaly_scores
+from featad.datasets.slices import aggregate_scores, slice_windows
 from featad.detectors import MADGAN
 from featad.metrics import auroc
-from featad.slices import aggregate_scores, slice_windows
 
 TINY = {"width": 4, "max_epochs": 2, "device": "cpu", "random_state": 0}
 DEPTH, SIZE = 10, 16

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from featad.datasets.folders import load_folder
 from featad.detectors import PerceptualAutoEncoder
 from featad.errors import ModelFileError, WeightsNotFoundError
-from featad.folders import load_folder
 from featad.images import ImageReader, read_image
 from featad.neural.losses import relative_perceptual_error
 from featad.pixel_metrics import pixel_auroc

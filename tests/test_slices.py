@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from featad.datasets.slices import aggregate_scores, slice_windows
 from featad.model_selection import OneClassKFold
-from featad.slices import aggregate_scores, slice_windows
 
 
 def scans(depths=(7, 4, 9), size=(3, 2)):

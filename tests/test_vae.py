@@ -8,8 +8,8 @@ from sklearn.metrics import roc_auc_score
 from torch.distributions import Normal, kl_divergence
 
 from featad.base import anomaly_scores
+from featad.datasets.idx import load_idx
 from featad.detectors import VAE, NearestNeighbours
-from featad.idx import load_idx
 from featad.metrics import auroc
 
 TINY = {"latent_dim": 3, "width": 4, "random_state": 0}

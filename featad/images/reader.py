@@ -10,36 +10,18 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from featad import _decoding
-from featad._sources import (
-    EXTENSIONS,
+from featad.errors import ImageReadError
+from featad.images import decoding
+from featad.images.sources import (
     SOURCE_TYPES,
     Source,
     check_sources,
-    content_hash,
     describe_source,
-    list_images,
     map_images,
-    natural_key,
     none_read,
     reason_of,
     settle_unread,
 )
-from featad.errors import ImageReadError
-
-__all__ = [
-    "EXTENSIONS",
-    "ImageReader",
-    "Source",
-    "check_sources",
-    "content_hash",
-    "describe_source",
-    "list_images",
-    "map_images",
-    "natural_key",
-    "read_image",
-    "settle_unread",
-]
 
 
 def read_image(
@@ -109,9 +91,9 @@ def read_image(
     size = _checked_size(size)
     if mode not in ("RGB", "L"):
         raise ValueError(f"mode must be 'RGB' or 'L', got {mode!r}.")
-    if interpolation not in _decoding.RESAMPLING:
+    if interpolation not in decoding.RESAMPLING:
         raise ValueError(
-            f"interpolation must be one of {sorted(_decoding.RESAMPLING)}, "
+            f"interpolation must be one of {sorted(decoding.RESAMPLING)}, "
             f"got {interpolation!r}."
         )
     if max_value is not None and not max_value > 0:
@@ -126,15 +108,14 @@ def read_image(
             f"got {type(source).__name__}."
         )
     try:
-        planes = _decoding.decode(source, mode, max_value)
+        planes = decoding.decode(source, mode, max_value)
         if size is not None:
-            resample = _decoding.RESAMPLING[interpolation]
+            resample = decoding.RESAMPLING[interpolation]
             planes = [
-                _decoding.fit_plane(plane, size, crop_from, resample)
-                for plane in planes
+                decoding.fit_plane(plane, size, crop_from, resample) for plane in planes
             ]
-        return _decoding.stack_planes(planes, mode)
-    except _decoding.Unreadable as error:
+        return decoding.stack_planes(planes, mode)
+    except decoding.Unreadable as error:
         raise ImageReadError(describe_source(source), str(error)) from None
     except Exception as error:  # Pillow's plugins raise all kinds on damaged files
         raise ImageReadError(describe_source(source), reason_of(error)) from error

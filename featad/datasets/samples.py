@@ -1,4 +1,4 @@
-"""Data sets: from folders and files, and generated ones."""
+"""Data sets without files: scikit-learn's digits, generated parts, one kind of many."""
 
 from typing import Any
 
@@ -7,20 +7,8 @@ from numpy.typing import ArrayLike
 from sklearn.datasets import load_digits
 from sklearn.utils import check_random_state
 
-from featad.folders import ImageDataset, load_folder, save_split
-from featad.idx import load_idx, read_idx
-from featad.spots import draw_part
-
-__all__ = [
-    "ImageDataset",
-    "load_digits_images",
-    "load_folder",
-    "load_idx",
-    "make_spots_and_lines",
-    "one_vs_rest",
-    "read_idx",
-    "save_split",
-]
+from featad.datasets.folders import ImageDataset
+from featad.datasets.parts import draw_part
 
 
 def load_digits_images() -> tuple[np.ndarray, np.ndarray]:

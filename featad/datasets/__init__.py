@@ -1,0 +1,23 @@
+"""Data sets: from folders and files, and generated ones."""
+
+from featad.datasets.folders import ImageDataset, load_folder, save_split
+from featad.datasets.idx import load_idx, read_idx
+from featad.datasets.samples import (
+    load_digits_images,
+    make_spots_and_lines,
+    one_vs_rest,
+)
+from featad.datasets.slices import aggregate_scores, slice_windows
+
+__all__ = [
+    "ImageDataset",
+    "aggregate_scores",
+    "load_digits_images",
+    "load_folder",
+    "load_idx",
+    "make_spots_and_lines",
+    "one_vs_rest",
+    "read_idx",
+    "save_split",
+    "slice_windows",
+]
