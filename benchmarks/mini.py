@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 import featad
 from benchmarks._report import SQUEEZENET, heading, markdown_table, write
 from benchmarks.quality import DATASETS
-from featad.vgg_mini import WEIGHTS
+from featad.features.vgg_mini import WEIGHTS
 
 SYSTEM = "stats-mahalanobis"
 

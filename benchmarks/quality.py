@@ -12,8 +12,8 @@ import numpy as np
 
 import featad
 from benchmarks._report import DATA, SQUEEZENET, heading, markdown_table, write
+from featad.features.weights import weights_status
 from featad.registry import SCORERS, STATS_SCORERS
-from featad.weights import weights_status
 
 KINDS = [f"stats-{kind}" for kind in STATS_SCORERS] + list(SCORERS)
 

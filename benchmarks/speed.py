@@ -19,7 +19,7 @@ from torchvision.transforms import functional as F
 
 import featad
 from benchmarks._report import heading, markdown_table, write
-from featad.weights import load_network, preset
+from featad.features.weights import load_network, preset
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 import featad
 from featad.errors import ModelFileError
-from featad.vgg_mini import MIN_SIZE, VGGMini, fold_batch_norm
+from featad.features.vgg_mini import MIN_SIZE, VGGMini, fold_batch_norm
 from pipelines._recipe import run
 from pipelines.generated import pictures
 from pipelines.generated.rendering import rendered
@@ -173,7 +173,7 @@ def _head(n_inputs, n_hidden=512, n_outputs=128):
 
 
 def smooth_statistics(maps, floor=1e-4):
-    """Return `featad.vgg_mini.statistics` with a slope everywhere.
+    """Return `featad.features.vgg_mini.statistics` with a slope everywhere.
 
     The deviation is the root of the variance plus ``floor``: a root alone has no slope
     at 0, where a channel that is off lies. One pass each, without copies of the maps.

@@ -19,7 +19,7 @@ from featad.features import (
     layer_names,
 )
 from featad.features.layers import VGG_ARCHS, vgg_nodes
-from featad.weights import find_weights, load_network
+from featad.features.weights import find_weights, load_network
 
 CPU = torch.device("cpu")
 CHEAP = ("squeezenet1_1", "resnet18", "mobilenet_v3_large", "efficientnet_b0")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from featad.errors import ImageReadError, ImageReadWarning, WeightsChangedError
 from featad.features import BackboneFeatures, VGGFeatures, extractor
-from featad.weights import load_network
+from featad.features.weights import load_network
 
 
 def small(**parameters):

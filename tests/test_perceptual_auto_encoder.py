@@ -9,10 +9,10 @@ import torch
 from featad.datasets.folders import load_folder
 from featad.detectors import PerceptualAutoEncoder
 from featad.errors import ModelFileError, WeightsNotFoundError
+from featad.features.weights import load_network
 from featad.images import ImageReader, read_image
 from featad.neural.losses import relative_perceptual_error
 from featad.pixel_metrics import pixel_auroc
-from featad.weights import load_network
 
 
 def build(**options):

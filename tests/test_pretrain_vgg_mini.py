@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from featad.errors import ModelFileError
-from featad.vgg_mini import VGGMini
+from featad.features.vgg_mini import VGGMini
 from pipelines import pretrain_vgg_mini
 from pipelines.generated import FAMILIES, generate
 from pipelines.generated.rendering import rendered

@@ -5,6 +5,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
+from featad.features.weights import weights_status
 from featad.registry import (
     RECOMMENDED,
     build,
@@ -12,7 +13,6 @@ from featad.registry import (
     describe_features,
     list_systems,
 )
-from featad.weights import weights_status
 
 NAMES = [system.name for system in list_systems()]
 SMALL = {

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import featad
 from featad import VGGFeatures
 from featad.features import layer_names
-from featad.vgg_mini import (
+from featad.features.vgg_mini import (
     MEAN,
     STD,
     WEIGHTS,
@@ -22,7 +22,7 @@ from featad.vgg_mini import (
     fold_batch_norm,
     statistics,
 )
-from featad.weights import find_weights, load_network
+from featad.features.weights import find_weights, load_network
 
 DIGEST = "a099f21fe9b92c93247505e53f1409308dfe335911979f823f117ac610c1b679"
 DESCRIBED = ("conv3_2", "conv4_1")

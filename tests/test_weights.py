@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from featad import _download, weights
 from featad.errors import WeightsNotFoundError
-from featad.weights import find_weights, load_network, preset, weights_status
+from featad.features import download as _download
+from featad.features import weights
+from featad.features.weights import find_weights, load_network, preset, weights_status
 
 ARCH = "squeezenet1_1"
 

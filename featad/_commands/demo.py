@@ -85,7 +85,7 @@ def run(args: Namespace) -> int:
 
 def _networks():
     """Return the networks whose weights are here, and say which."""
-    from featad.weights import weights_status
+    from featad.features.weights import weights_status
 
     print("Using vgg_mini, pretrained on generated images only; it ships with featad.")
     if weights_status("vgg16").is_cached:

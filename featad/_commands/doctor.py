@@ -101,7 +101,7 @@ def _say_devices():
 
 def _say_weights(try_network):
     from featad.features import BACKBONES
-    from featad.weights import weights_status
+    from featad.features.weights import weights_status
 
     statuses = [weights_status(arch) for arch in BACKBONES]
     shipped = [status for status in statuses if status.url is None]

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 from featad.features.extractor import cut, has_channels_last, node_names
 from featad.features.layers import check_layer, default_layers, vgg_nodes
+from featad.features.weights import load_network, preset
 from featad.neural.detector import Context, Stage, StrOptions
 from featad.neural.latent import LatentDetector
 from featad.neural.losses import reduce_map, relative_perceptual_error
-from featad.weights import load_network, preset
 
 _EARLY = {"vgg_mini": "conv2_2"}  # later maps of small images have hardly any places
 _TINY = 1e-6

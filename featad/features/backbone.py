@@ -322,7 +322,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
 
     def _reading(self):
         """Return how images are read, as arguments of `read_image`."""
-        from featad.weights import preset  # torch: slow to import
+        from featad.features.weights import preset  # torch: slow to import
 
         usual = preset(self.arch)
         size = tuple(int(n) for n in self._size(usual.crop_size))
@@ -343,7 +343,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
     def _find_extractor(self) -> "Extractor":
         from featad._torch import autocast, resolve_device  # torch: slow to import
         from featad.features.extractor import load_extractor
-        from featad.weights import find_weights
+        from featad.features.weights import find_weights
 
         device = resolve_device(self.device)
         autocast(device, self.precision)  # refuses what the device cannot do
@@ -367,7 +367,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         return extractor.identify(self._reading(), pooling, self.precision)
 
     def _check_parameters(self):
-        from featad.weights import check_arch  # torch: slow to import
+        from featad.features.weights import check_arch  # torch: slow to import
 
         self._validate_params()
         check_arch(self.arch)
@@ -419,7 +419,7 @@ def layer_names(arch: str) -> tuple[str, ...]:
     True
     """
     from featad.features.extractor import node_names  # torch: slow to import
-    from featad.weights import load_network
+    from featad.features.weights import load_network
 
     network, _ = load_network(arch, None)
     return (*vgg_nodes(arch), *with_blocks(node_names(network)))

@@ -20,8 +20,8 @@ from torchvision.ops import Permute
 
 from featad._torch import autocast
 from featad.features.layers import check_layer, vgg_nodes
-from featad.vgg_mini import POOLING
-from featad.weights import Weights, preset, read_network
+from featad.features.pooling import POOLING
+from featad.features.weights import Weights, preset, read_network
 
 _FORMAT = 1  # raised when the same parameters come to give other features
 _FRESH = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)  # their outputs are new memory
@@ -44,7 +44,7 @@ def load_extractor(
     Parameters
     ----------
     found : Weights
-        From `featad.weights.find_weights`.
+        From `featad.features.weights.find_weights`.
 
     layers : sequence of str or None
         None for what enters the classifying layer.

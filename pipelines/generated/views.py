@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from featad.vgg_mini import MEAN, STD
+from featad.features.vgg_mini import MEAN, STD
 
 _AREA = (0.09, 0.81)  # of a picture that a view shows: sides of 0.3 to 0.9
 _TAPS = 3  # pixels on either side of the blur's middle

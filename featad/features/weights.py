@@ -12,9 +12,9 @@ import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
-from featad import vgg_mini
-from featad._download import download, has_named_hash
 from featad.errors import WeightsNotFoundError
+from featad.features import vgg_mini
+from featad.features.download import download, has_named_hash
 
 PACKAGED = "vgg_mini"
 """The network whose weights ship with featad."""
@@ -137,7 +137,7 @@ def preset(arch: str) -> Preset:
 
     Examples
     --------
-    >>> from featad.weights import preset
+    >>> from featad.features.weights import preset
     >>> preset("vgg16").crop_size
     224
     """
@@ -274,7 +274,7 @@ def load_network(
 
     Examples
     --------
-    >>> from featad.weights import load_network
+    >>> from featad.features.weights import load_network
     >>> network, fingerprint = load_network("squeezenet1_1", None, random_state=0)
     >>> network.training, len(fingerprint)
     (False, 64)

@@ -7,7 +7,9 @@ import torch
 from scipy.linalg import hadamard
 from torch import Tensor, nn
 
-WEIGHTS = Path(__file__).parent / "_weights" / "vgg_mini.safetensors"
+from featad.features.pooling import POOLING
+
+WEIGHTS = Path(__file__).with_suffix(".safetensors")
 """The weights: float16, pretrained on generated images only (docs/vgg_mini.md)."""
 
 SIZE = 224
@@ -18,13 +20,6 @@ MIN_SIZE = 15
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 """What its input is standardised by: RGB in [0, 1]."""
-
-POOLING = {
-    "mean": lambda x: x.mean(-1),
-    "std": lambda x: (x - x.mean(-1, keepdim=True)).square().mean(-1).sqrt(),
-    "max": lambda x: x.amax(-1),
-}
-"""Statistics of a channel over the last axis."""
 
 _WIDTHS = ((32, 64), (128, 128), (256, 256), (512,))  # the first halves its input
 _DESCRIBED = ("conv3_2", "conv4_1")
@@ -58,7 +53,7 @@ class VGGMini(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from featad.vgg_mini import VGGMini
+    >>> from featad.features.vgg_mini import VGGMini
     >>> VGGMini()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 4096])
     """
