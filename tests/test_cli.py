@@ -301,7 +301,7 @@ def test_weights_that_are_not_there_are_one_sentence(parts, tmp_path, capsys):
 
 
 def test_weights_are_chosen_by_architecture():
-    from featad._commands._options import _weights_of
+    from featad.cli.options import _weights_of
 
     choices = ["other.pth", "squeezenet1_1=random", "vgg16=v.pth"]
     assert _weights_of("squeezenet1_1", choices) is None
@@ -311,7 +311,7 @@ def test_weights_are_chosen_by_architecture():
 
 
 def test_values_of_set_are_python_literals_or_strings():
-    from featad._commands._options import _assignment
+    from featad.cli.options import _assignment
 
     assert _assignment("detector__nu=0.1") == ("detector__nu", 0.1)
     assert _assignment("layer=conv4_3") == ("layer", "conv4_3")

@@ -58,7 +58,7 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"featad {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in _COMMANDS:
-        import_module(f"featad._commands.{name}").add_parser(commands)
+        import_module(f"{__name__}.{name}").add_parser(commands)
     return parser
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from featad._commands import _options as options
-from featad._commands.compare import format_table
+from featad.cli import options
+from featad.cli.compare import format_table
 from featad.errors import MissingExtraError
 
 _SCORERS = ("stats-mahalanobis", "stats-knn", "ocsvm", "kmeans", "iforest")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from featad._commands import _options as options
+from featad.cli import options
 from featad.errors import DatasetError
 
 

@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from featad._commands import _options as options
+from featad.cli import options
 from featad.errors import DatasetError
 
 
