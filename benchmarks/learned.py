@@ -20,8 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 import featad
 from benchmarks._report import DATA, heading, markdown_table, read_rows, write
 from featad.images import read_image
-from featad.metrics import auroc, bootstrap_interval
-from featad.pixel_metrics import aupro, pixel_auroc
+from featad.metrics import aupro, auroc, bootstrap_interval, pixel_auroc
 from featad.registry import LEARNED
 
 SIZE = 64

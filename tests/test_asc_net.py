@@ -9,9 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from featad.base import anomaly_scores
 from featad.datasets import load_idx
 from featad.detectors import ASCNet, PCAReconstruction
-from featad.metrics import auroc
+from featad.metrics import auroc, pixel_auroc
 from featad.neural.training import Context
-from featad.pixel_metrics import pixel_auroc
 
 TINY = {"width": 4, "depth": 2, "device": "cpu", "random_state": 0}
 SETS = np.repeat([1, 0], 12)  # of the fixture's images

@@ -13,8 +13,7 @@ from featad.datasets import load_folder
 from featad.detectors import AutoEncoder, ContrastTranslation
 from featad.detectors.contrast_translation import _guessed, _pixels
 from featad.images import ImageReader, read_image
-from featad.metrics import auroc
-from featad.pixel_metrics import pixel_auroc
+from featad.metrics import auroc, pixel_auroc
 
 TINY = {"width": 4, "max_epochs": 2, "device": "cpu", "random_state": 0}
 SIZE = 12

@@ -11,8 +11,8 @@ from featad.detectors import PerceptualAutoEncoder
 from featad.errors import ModelFileError, WeightsNotFoundError
 from featad.features.weights import load_network
 from featad.images import ImageReader, read_image
+from featad.metrics import pixel_auroc
 from featad.neural.losses import relative_perceptual_error
-from featad.pixel_metrics import pixel_auroc
 
 
 def build(**options):

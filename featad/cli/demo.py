@@ -112,7 +112,7 @@ def _write_parts(dataset, folder):
 def _score_incoming(system, name, folder):
     from featad.images import list_images
     from featad.metrics import auroc
-    from featad.report.pictures import plot_histogram, plot_most_anomalous, plot_roc
+    from featad.plots import plot_histogram, plot_most_anomalous, plot_roc
     from featad.scoring import score_to_file
 
     paths = list_images(folder / "incoming")

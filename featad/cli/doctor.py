@@ -90,7 +90,7 @@ def _say_torch_pair():
 def _say_devices():
     import torch
 
-    from featad._torch import resolve_device
+    from featad._device import resolve_device
 
     print("\ndevices")
     print(f"  cpu           {torch.get_num_threads()} threads")

@@ -341,7 +341,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         return extractor.columns(self._reading()["size"], _as_tuple(self.pooling))
 
     def _find_extractor(self) -> "Extractor":
-        from featad._torch import autocast, resolve_device  # torch: slow to import
+        from featad._device import autocast, resolve_device  # torch: slow to import
         from featad.features.extractor import load_extractor
         from featad.features.weights import find_weights
 

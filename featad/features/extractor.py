@@ -18,7 +18,7 @@ from torchvision.models.feature_extraction import (
 )
 from torchvision.ops import Permute
 
-from featad._torch import autocast
+from featad._device import autocast
 from featad.features.layers import check_layer, vgg_nodes
 from featad.features.pooling import POOLING
 from featad.features.weights import Weights, preset, read_network

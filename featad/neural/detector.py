@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from featad._torch import autocast, resolve_device
+from featad._device import autocast, resolve_device
 from featad._validation import check_labels, check_samples
 from featad.base import BaseDetector, Interval, StrOptions
 from featad.errors import ModelFileError

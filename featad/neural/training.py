@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from featad._torch import autocast
+from featad._device import autocast
 from featad.neural.sampling import Trimming, batches, chunks
 
 RESET = object()

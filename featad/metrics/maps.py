@@ -34,7 +34,7 @@ def pixel_auroc(masks: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> floa
     Examples
     --------
     >>> import numpy as np
-    >>> from featad.pixel_metrics import pixel_auroc
+    >>> from featad.metrics import pixel_auroc
     >>> mask = np.array([[False, True], [False, False]])
     >>> pixel_auroc([mask], [np.array([[0.1, 0.9], [0.2, 0.3]])])
     1.0
@@ -72,7 +72,7 @@ def aupro(
     Examples
     --------
     >>> import numpy as np
-    >>> from featad.pixel_metrics import aupro
+    >>> from featad.metrics import aupro
     >>> mask = np.array([[False, True], [False, False]])
     >>> aupro([mask], [np.array([[0.1, 0.9], [0.2, 0.3]])])
     1.0

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from featad.errors import MissingExtraError
-from featad.report.pictures import plot_histogram, plot_most_anomalous, plot_roc
+from featad.plots import plot_histogram, plot_most_anomalous, plot_roc
 
 Y = np.repeat([1, -1], 12)
 SCORES = np.linspace(0, 1, 24)

@@ -28,7 +28,7 @@ def resolve_device(device: str) -> torch.device:
 
     Examples
     --------
-    >>> from featad._torch import resolve_device
+    >>> from featad._device import resolve_device
     >>> resolve_device("cpu")
     device(type='cpu')
     """

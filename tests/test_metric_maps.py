@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
-from featad.pixel_metrics import aupro, pixel_auroc
+from featad.metrics import aupro, pixel_auroc
 
 RNG = np.random.default_rng(0)
 
