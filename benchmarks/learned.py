@@ -1,4 +1,4 @@
-"""Learned detectors beside their untrained selves, PCA and the nearest neighbour.
+"""Learned detectors beside their untrained selves, PCA and the nearest neighbor.
 
 Images go in at 64 pixels, MNIST and Fashion-MNIST at their own 28. Every detector has
 its defaults, but for small batches and more epochs where there are few images. Where
@@ -26,12 +26,12 @@ from featad.registry import LEARNED
 SIZE = 64
 FEW = {"batch_size": 8, "max_epochs": 100}  # for sets too small to fill many batches
 MANY = {"dense": True, "batch_size": 256, "lr": 0.002, "max_epochs": 2}
-LABELLED = {
+LABELED = {
     "logistic regression": make_pipeline(
         FunctionTransformer(lambda images: images.reshape(len(images), -1)),
         LogisticRegression(C=0.1, class_weight="balanced", max_iter=200),
     ),
-    "autoencoder, labels": featad.AutoEncoder(
+    "autoencoder, labels": featad.Autoencoder(
         anomaly_weight=0.5, score_by="mean", balance=0.5, random_state=0, **MANY
     ),
     "ReconstructionGAN": featad.ReconstructionGAN(random_state=0, **MANY),
@@ -52,7 +52,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     jobs = {name: partial(_one_class, name, load) for name, load in DATASETS.items()}
     if not args.kinds:
-        jobs["labelled"] = _labelled
+        jobs["labeled"] = _labeled
     for name, job in jobs.items():
         if args.only and name not in args.only:
             continue
@@ -75,8 +75,8 @@ def _one_class(name, load, args):
     write(f"learned_{name}.md", _text(name, protocol, found, args))
 
 
-def _labelled(args):
-    """Write ``results/learned_labelled.md``: kinds that had labels, and others."""
+def _labeled(args):
+    """Write ``results/learned_labeled.md``: kinds that had labels, and others."""
     parts = [
         featad.load_idx(DATA / "fashion_mnist", part) for part in ("train", "test")
     ]
@@ -87,7 +87,7 @@ def _labelled(args):
         "1 to 4, unseen": (last, first),
     }
     rows = []
-    for name, system in LABELLED.items():
+    for name, system in LABELED.items():
         cells, start = [], time.perf_counter()
         for seen, tested in splits.values():
             (X, y), (X_test, y_test) = (
@@ -100,16 +100,16 @@ def _labelled(args):
             cells.append(f"{auroc(y_test, scores):.3f} ({low:.3f} to {high:.3f})")
         seconds = time.perf_counter() - start
         rows.append([name, *cells, f"{seconds / len(splits):.0f}"])
-        print("labelled", *rows[-1], file=sys.stderr)
+        print("labeled", *rows[-1], file=sys.stderr)
     protocol = (
         "Fashion-MNIST, T-shirts (kind 0) normal: trained with labels on all images of "
         "the training set, or on those of T-shirts and kinds 1 to 4, or 5 to 9; tested "
         "on T-shirts and the kinds named, of the test set. AUROC, 95 % interval. "
         f"{MANY} for all networks, {args.threads} thread(s), one seed."
     )
-    text = heading("Learned detectors: labelled kinds", "benchmarks.learned")
+    text = heading("Learned detectors: labeled kinds", "benchmarks.learned")
     table = markdown_table(["detector", *splits, "s a fit"], rows)
-    write("learned_labelled.md", f"{text}\n{protocol}\n\n{table}")
+    write("learned_labeled.md", f"{text}\n{protocol}\n\n{table}")
 
 
 def _one_against(images, kinds, others):
@@ -121,7 +121,7 @@ def _one_against(images, kinds, others):
 def _detectors(name, options, kinds):
     if not kinds:
         yield "PCA-32 reconstruction", featad.PCAReconstruction(32)
-        yield "nearest neighbour", featad.NearestNeighbours()
+        yield "nearest neighbor", featad.NearestNeighbors()
         for kind in ("ocsvm", "stats-mahalanobis"):
             yield (
                 f"vgg_mini at 64 pixels, {kind}",

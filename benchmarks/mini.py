@@ -44,7 +44,7 @@ def main() -> None:
     ]
     text = heading("vgg_mini, layer by layer", "benchmarks.mini")
     text += (
-        f"\nAUROC of Mahalanobis distance ({SYSTEM}) or of the nearest neighbour. "
+        f"\nAUROC of Mahalanobis distance ({SYSTEM}) or of the nearest neighbor. "
         "*raw statistics* are what fc7 is made of, before the orthogonal matrix.\n\n"
     )
     write("mini.md", text + markdown_table(["features", *tables], rows))
@@ -70,8 +70,8 @@ def _systems(image_size):
     systems["vgg_mini raw statistics"] = make_pipeline(
         raw, FunctionTransformer(_unit_blocks), featad.Mahalanobis()
     )
-    systems["vgg_mini, nearest neighbour"] = featad.build("mini-stats-knn", **size)
-    systems["vgg_mini fc7, nearest neighbour"] = featad.build("mini-knn", **size)
+    systems["vgg_mini, nearest neighbor"] = featad.build("mini-stats-knn", **size)
+    systems["vgg_mini fc7, nearest neighbor"] = featad.build("mini-knn", **size)
     for layer in ("conv2_2", "conv3_1", "conv3_2", "conv4_1"):
         systems[f"vgg_mini {layer}"] = featad.build(
             f"mini-{SYSTEM}", layer=layer, **size

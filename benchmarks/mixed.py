@@ -21,8 +21,8 @@ from featad.metrics import auroc, bootstrap_interval
 N_REFERENCE, N_MIXED, N_ODD, N_TEST = 250, 250, 50, 2000
 ALONE = {  # trained on the reference set alone
     "PCA-32 reconstruction": featad.PCAReconstruction(32),
-    "nearest neighbour": featad.NearestNeighbours(),
-    "AutoEncoder": featad.AutoEncoder(random_state=0),
+    "nearest neighbor": featad.NearestNeighbors(),
+    "Autoencoder": featad.Autoencoder(random_state=0),
 }
 
 

@@ -105,7 +105,7 @@ def _one_class(folder, contamination):
     test = np.flatnonzero(dataset.parts == "test")
     protocol = (
         "The 10,000 images of the test set, one against the rest: class 0 is normal. "
-        f"Half of it trains, with other classes mixed in, unlabelled, as "
+        f"Half of it trains, with other classes mixed in, unlabeled, as "
         f"{contamination:.0%} of the {len(train)} training images; the remaining "
         f"{len(test):,} are the test. Networks see them at 64 pixels."
     )

@@ -20,7 +20,7 @@ from featad.registry import LEARNED
 def main() -> None:
     """Fit every detector with every seed and write ``results/seeds.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kinds", nargs="+", default=["fanogan", "modecollapse"])
+    parser.add_argument("--kinds", nargs="+", default=["fanogan", "trimmedgan"])
     parser.add_argument("--n-seeds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()

@@ -21,7 +21,7 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
         or compared with.
 
     X : array-like of shape (n_samples, ...)
-        A table (n_samples, n_features), grey images (n_samples, height, width) or
+        A table (n_samples, n_features), gray images (n_samples, height, width) or
         images (n_samples, height, width, channels).
 
     reset : bool
@@ -64,7 +64,7 @@ def check_labels(
     *,
     n_samples: int | None = None,
     needs_both: bool = False,
-    allow_unlabelled: bool = False,
+    allow_unlabeled: bool = False,
 ) -> np.ndarray:
     """Return labels as integers: 1 normal, -1 anomalous.
 
@@ -79,8 +79,8 @@ def check_labels(
     needs_both : bool, default=False
         Whether at least one label of each kind must be present.
 
-    allow_unlabelled : bool, default=False
-        Whether 0, unlabelled, may stand beside 1 and -1.
+    allow_unlabeled : bool, default=False
+        Whether 0, unlabeled, may stand beside 1 and -1.
 
     Returns
     -------
@@ -98,10 +98,10 @@ def check_labels(
         raise ValueError(f"y must be one label per sample, got y.shape={y.shape}.")
     if n_samples is not None and len(y) != n_samples:
         raise ValueError(f"y holds {len(y)} labels, but there are {n_samples} samples.")
-    allowed = (1, -1, 0) if allow_unlabelled else (1, -1)
+    allowed = (1, -1, 0) if allow_unlabeled else (1, -1)
     found = list(dict.fromkeys(y.tolist()))
     if not all(_is_number(value) and value in allowed for value in found):
-        zeros = " or 0 (unlabelled)" if allow_unlabelled else ""
+        zeros = " or 0 (unlabeled)" if allow_unlabeled else ""
         way_out = f" {CONVERT}" if _looks_zero_one(found) else ""
         raise ValueError(
             f"Labels must be 1 (normal) or -1 (anomalous){zeros}, but y holds "

@@ -131,7 +131,7 @@ class CalibratedDetector(BaseMetaDetector):
             What the estimator takes: a table, images, or paths.
 
         y : array-like of shape (n_samples,), default=None
-            1 normal, -1 anomalous, 0 unlabelled; None: all are normal. All samples and
+            1 normal, -1 anomalous, 0 unlabeled; None: all are normal. All samples and
             labels go to the estimator's ``fit``; only normal ones calibrate. Where no
             -1 is among them, nothing is known to be anomalous and, as in scikit-learn's
             detectors, ``y`` is not used; a warning says so unless all are 1.
@@ -350,11 +350,11 @@ def _calibration_labels(y: Any, n_samples: int) -> np.ndarray:
     """Return labels, 1 = calibrate with it; warn where ``y`` cannot be used."""
     found = [1] if y is None else list(dict.fromkeys(np.asarray(y).ravel().tolist()))
     if -1 in found:
-        return check_labels(y, n_samples=n_samples, allow_unlabelled=True)
+        return check_labels(y, n_samples=n_samples, allow_unlabeled=True)
     if found != [1]:
         warnings.warn(
             f"y holds {shorten(found)} but no -1; labels are 1 (normal), -1 "
-            f"(anomalous) and 0 (unlabelled). y is not used: all {n_samples} samples "
+            f"(anomalous) and 0 (unlabeled). y is not used: all {n_samples} samples "
             f"count as normal. {CONVERT}",
             UserWarning,
         )

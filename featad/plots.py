@@ -49,10 +49,10 @@ def plot_histogram(
     y = check_labels(y, n_samples=len(scores))
     figure, axes = _figure(6.4, 3.6)
     edges = np.histogram_bin_edges(np.append(scores, threshold), bins=40)
-    for label, name, colour in ((1, "normal", _NORMAL), (-1, "anomalous", _ANOMALOUS)):
+    for label, name, color in ((1, "normal", _NORMAL), (-1, "anomalous", _ANOMALOUS)):
         chosen = scores[y == label]
         axes.hist(
-            chosen, edges, color=colour, alpha=0.7, label=f"{name} ({len(chosen)})"
+            chosen, edges, color=color, alpha=0.7, label=f"{name} ({len(chosen)})"
         )
     axes.axvline(
         threshold, color=_INK, linestyle="--", linewidth=1.2, label="threshold"
@@ -116,7 +116,7 @@ def plot_most_anomalous(
         The PNG file to write.
 
     threshold : float, default=None
-        Scores above it are drawn in the colour of anomalies.
+        Scores above it are drawn in the color of anomalies.
 
     n_images : int, default=12
         How many.

@@ -16,7 +16,7 @@ from featad import detectors
 from featad.detectors import (
     KMeansDistance,
     Mahalanobis,
-    NearestNeighbours,
+    NearestNeighbors,
     PCAReconstruction,
 )
 from featad.features import (
@@ -74,7 +74,7 @@ SCORERS: dict[str, Scorer] = {
     ),
     "kmeans": Scorer(
         lambda: KMeansDistance(n_clusters=8),
-        "far from every k-means centre",
+        "far from every k-means center",
         "MacQueen 1967",
         whiten=True,
         grid={"detector__n_clusters": [1, 4, 8, 16]},
@@ -88,7 +88,7 @@ SCORERS: dict[str, Scorer] = {
     ),
     "lof": Scorer(
         lambda: LocalOutlierFactor(n_neighbors=20, novelty=True),
-        "in a sparser place than its neighbours",
+        "in a sparser place than its neighbors",
         "Breunig et al. 2000",
         grid={"detector__n_neighbors": [5, 20, 50]},
     ),
@@ -99,8 +99,8 @@ SCORERS: dict[str, Scorer] = {
         grid={"reduce": ["passthrough", PCA(0.97), PCA(0.997)]},
     ),
     "knn": Scorer(
-        lambda: NearestNeighbours(n_neighbors=1),
-        "far from its nearest normal neighbour",
+        lambda: NearestNeighbors(n_neighbors=1),
+        "far from its nearest normal neighbor",
         "Ramaswamy et al. 2000; Bergman et al. 2020",
         whiten=True,
         grid={
@@ -120,19 +120,19 @@ STATS_SCORERS = ("mahalanobis", "knn")
 
 LEARNED: dict[str, Scorer] = {
     "autoencoder": Scorer(
-        lambda: detectors.AutoEncoder(),  # by name: importing torch takes seconds
+        lambda: detectors.Autoencoder(),  # by name: importing torch takes seconds
         "badly rebuilt by an autoencoder",
         "Hinton and Salakhutdinov 2006",
         grid={"detector__latent_dim": [8, 16, 32], "detector__noise": [0.0, 0.1, 0.3]},
     ),
-    "improved": Scorer(
-        lambda: detectors.ImprovedAutoEncoder(),
+    "centered": Scorer(
+        lambda: detectors.CenteredAutoencoder(),
         "badly rebuilt, and far from the mean code",
         "Cheng et al. 2021",
         grid={"detector__weight": [0.0, 0.1, 1.0], "detector__trim": [0.0, 0.1]},
     ),
     "unet": Scorer(
-        lambda: detectors.UNetAutoEncoder(),
+        lambda: detectors.UNetAutoencoder(),
         "rebuilt otherwise from under strong noise by a U-Net",
         "Ronneberger et al. 2015; Vincent et al. 2008",
         grid={"detector__noise": [1.0, 1.5, 2.0], "detector__skips": ["none", "all"]},
@@ -157,7 +157,7 @@ LEARNED: dict[str, Scorer] = {
     ),
     "contrasts": Scorer(
         lambda: detectors.ContrastTranslation(),
-        "contrasts, or colours, of a pixel that do not go together",
+        "contrasts, or colors, of a pixel that do not go together",
         "Medical Physics 48, 2021",
         grid={"detector__n_components": [3, 6, 10]},
     ),
@@ -177,7 +177,7 @@ LEARNED: dict[str, Scorer] = {
         },
     ),
     "perceptual": Scorer(
-        lambda: detectors.PerceptualAutoEncoder(),
+        lambda: detectors.PerceptualAutoencoder(),
         "badly rebuilt in the eyes of a frozen network",
         "Shvetsova et al. 2021",
         grid={"detector__latent_dim": [16, 32, 64]},
@@ -215,8 +215,8 @@ LEARNED: dict[str, Scorer] = {
         "Ngo et al. 2019",
         grid={"detector__beta": [0.3, 1.0, 3.0], "detector__gamma": [0.1, 0.5]},
     ),
-    "modecollapse": Scorer(
-        lambda: detectors.ModeCollapseGAN(),
+    "trimmedgan": Scorer(
+        lambda: detectors.TrimmedGAN(),
         "not among what a generator draws that never saw the badly rebuilt",
         "Berg et al. 2019; this project",
         grid={"detector__trim": [0.0, 0.05, 0.1], "detector__latent_dim": [16, 32]},
@@ -244,7 +244,7 @@ LEARNED: dict[str, Scorer] = {
 
 _NETWORKS = {"mini" if arch == "vgg_mini" else arch: arch for arch in BACKBONES}
 _PLAIN_FEATURES = {
-    "pixels": "grey pixels at 32 x 32: the trivial baseline",
+    "pixels": "gray pixels at 32 x 32: the trivial baseline",
     "filters": "a fixed bank of texture filters: needs no pretrained weights",
 }
 

@@ -56,7 +56,7 @@ class TrimmedDetector(BaseMetaDetector):
     ``X`` is handed on as it is: a table, images, a data frame, a Series or a list of
     paths. A system that can rebuild its training samples one by one, such as
     `PCAReconstruction` with many components, hides the anomalies among them: trim with
-    few components or a neighbour distance.
+    few components or a neighbor distance.
 
     Differs from the paper: the rounds are the concentration steps of [1]_, with any
     detector's score in place of the Mahalanobis distance, and started once, from all

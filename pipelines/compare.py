@@ -56,11 +56,11 @@ def main(argv=None):
         refit=False,
     )
     search.fit(dataset.images, dataset.labels)
-    print(summarise(search, features).to_string(index=False))
+    print(summarize(search, features).to_string(index=False))
     return search
 
 
-def summarise(search, features):
+def summarize(search, features):
     """Return one row per combination: features, detector, mean and spread of AUROC."""
     names = {type(detector): name for name, detector in DETECTORS.items()}
     layers = {str(f): f.layer or "last" for f in features.values()}

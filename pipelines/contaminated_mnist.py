@@ -54,14 +54,14 @@ def detectors(args):
         options["max_epochs"] = args.max_epochs
     share = {"contamination": args.share}
     return {
-        "ModeCollapseGAN": featad.ModeCollapseGAN(trim=args.share, **options),
-        "the same, trim=0": featad.ModeCollapseGAN(trim=0.0, **options),
+        "TrimmedGAN": featad.TrimmedGAN(trim=args.share, **options),
+        "the same, trim=0": featad.TrimmedGAN(trim=0.0, **options),
         "distance to the mean image": featad.KMeansDistance(1, **share),
         "PCA-32 reconstruction": featad.PCAReconstruction(32, **share),
         "PCA-32, trimmed": featad.TrimmedDetector(
             featad.PCAReconstruction(32), **share
         ),
-        "nearest neighbour": featad.NearestNeighbours(**share),
+        "nearest neighbor": featad.NearestNeighbors(**share),
     }
 
 

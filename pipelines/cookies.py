@@ -35,8 +35,8 @@ def main(argv=None):
     train = images[(dataset.parts == "train") & (dataset.labels == 1)]
     options = {"batch_size": 8, "max_epochs": args.max_epochs, "random_state": 0}
     systems = {
-        "auto_encoder": featad.AutoEncoder(**options),
-        "u_net": featad.UNetAutoEncoder(corruption="mixed", **options),
+        "autoencoder": featad.Autoencoder(**options),
+        "u_net": featad.UNetAutoencoder(corruption="mixed", **options),
     }
     places = zip(dataset.parts, dataset.kinds, dataset.images, strict=True)
     names = [f"{part}-{kind}-{Path(path).stem}" for part, kind, path in places]

@@ -1,4 +1,4 @@
-"""Fashion-MNIST, T-shirts normal: what labelled anomalies in training are worth."""
+"""Fashion-MNIST, T-shirts normal: what labeled anomalies in training are worth."""
 
 import argparse
 
@@ -38,14 +38,14 @@ def main(argv=None):
         "random_state": 0,
     }
     # With labels an epoch has 16 times the batches: 8 anomalous kinds, half of a batch.
-    labelled = featad.AutoEncoder(
+    labeled = featad.Autoencoder(
         anomaly_weight=0.1, balance=0.5, max_epochs=args.max_epochs, **options
     )
-    alone = featad.AutoEncoder(max_epochs=16 * args.max_epochs, **options)
+    alone = featad.Autoencoder(max_epochs=16 * args.max_epochs, **options)
     logistic = LogisticRegression(max_iter=1000)
     pca = featad.PCAReconstruction(n_components=32)
     tests = {
-        "autoencoder, labels": scores_of(labelled.fit(X, y), X_test),
+        "autoencoder, labels": scores_of(labeled.fit(X, y), X_test),
         "logistic regression, labels": -logistic.fit(flat(X), y).decision_function(
             flat(X_test)
         ),

@@ -25,7 +25,7 @@ GANS = (
     featad.ALAD,
     featad.AnoGAN,
     featad.FAnoGAN,
-    featad.ModeCollapseGAN,
+    featad.TrimmedGAN,
 )
 SCORERS = (
     OneClassSVM(nu=0.05),

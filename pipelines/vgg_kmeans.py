@@ -1,4 +1,4 @@
-"""VGG16's 4096 features, and the distance to the nearest k-means centre."""
+"""VGG16's 4096 features, and the distance to the nearest k-means center."""
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline

@@ -73,16 +73,16 @@ def t_shirts(real_data) -> tuple[np.ndarray, ...]:
 def images() -> np.ndarray:
     """Return 24 smooth random images, float32 (24, 8, 8, 3) in [0, 1]."""
     rng = np.random.default_rng(0)
-    colour = rng.uniform(0.2, 0.8, size=(24, 1, 1, 3))
+    color = rng.uniform(0.2, 0.8, size=(24, 1, 1, 3))
     noise = rng.normal(0, 0.05, size=(24, 8, 8, 3))
-    images = np.clip(colour + noise, 0, 1).astype(np.float32)
+    images = np.clip(color + noise, 0, 1).astype(np.float32)
     images.setflags(write=False)
     return images
 
 
 @pytest.fixture(scope="session")
 def stripes() -> tuple[np.ndarray, np.ndarray]:
-    """Return 40 grey images (40, 16, 16), the last 10 striped, and their labels."""
+    """Return 40 gray images (40, 16, 16), the last 10 striped, and their labels."""
     rng = np.random.default_rng(0)
     X = rng.uniform(0.3, 0.7, (40, 1, 1)) + rng.normal(0, 0.03, (40, 16, 16))
     X[30:, ::2] += 0.3

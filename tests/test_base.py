@@ -87,7 +87,7 @@ def test_everything_else_becomes_float64(dtype):
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 4, 6), (5, 4, 6, 3)])
-def test_tables_grey_and_colour_batches_are_taken(shape):
+def test_tables_gray_and_color_batches_are_taken(shape):
     detector = MeanDistance().fit(np.random.default_rng(0).normal(size=shape))
     assert detector.sample_shape_ == shape[1:]
     assert detector.n_features_in_ == np.prod(shape[1:])
@@ -186,9 +186,9 @@ def test_other_labels_are_refused(y):
         check_labels(y)
 
 
-def test_unlabelled_samples_can_be_allowed():
+def test_unlabeled_samples_can_be_allowed():
     np.testing.assert_array_equal(
-        check_labels([1, 0, -1], allow_unlabelled=True), [1, 0, -1]
+        check_labels([1, 0, -1], allow_unlabeled=True), [1, 0, -1]
     )
 
 

@@ -16,7 +16,7 @@ from sklearn.svm import OneClassSVM
 
 from featad.base import BaseDetector
 from featad.calibration import CalibratedDetector
-from featad.detectors import KMeansDistance, Mahalanobis, NearestNeighbours
+from featad.detectors import KMeansDistance, Mahalanobis, NearestNeighbors
 from featad.registry import build
 from featad.trimming import TrimmedDetector
 
@@ -57,7 +57,7 @@ def recorder():
 
 SYSTEMS = {
     "kmeans": KMeansDistance(random_state=0),
-    "neighbours": NearestNeighbours(3),
+    "neighbors": NearestNeighbors(3),
     "pipeline": make_pipeline(StandardScaler(), PCA(2), Mahalanobis()),
     "one-class svm": OneClassSVM(),
 }
@@ -171,7 +171,7 @@ def test_every_normal_is_scored_once_by_a_copy_that_has_not_seen_it(recorder):
     )
 
 
-def test_anomalies_and_unlabelled_samples_never_calibrate(recorder):
+def test_anomalies_and_unlabeled_samples_never_calibrate(recorder):
     X = normals(40)
     y = np.ones(40, dtype=int)
     y[[3, 7]], y[[11, 20]] = -1, 0

@@ -179,7 +179,7 @@ def test_list_names_every_system(capsys):
 def test_list_tells_summary_and_source(capsys):
     assert main(["list"]) == 0
     printed = capsys.readouterr().out
-    assert "far from every k-means centre (MacQueen 1967)" in printed
+    assert "far from every k-means center (MacQueen 1967)" in printed
     assert "vgg16" in printed
 
 

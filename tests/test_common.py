@@ -32,7 +32,7 @@ from featad.trimming import TrimmedDetector
 _TINY_NETWORK = {"max_epochs": 2, "width": 4, "device": "cpu"}
 _TINY_GAN = {**_TINY_NETWORK, "latent_dim": 2, "dense": False, "lr": 0.01}
 TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by class name
-    "AutoEncoder": {**_TINY_NETWORK, "latent_dim": 2},
+    "Autoencoder": {**_TINY_NETWORK, "latent_dim": 2},
     "VAE": {**_TINY_NETWORK, "latent_dim": 2},
     "AnoGAN": {**_TINY_GAN, "max_epochs": 10, "n_steps": 10},
     "DiscriminatorGAN": {**_TINY_GAN, "max_epochs": 60, "width": 8},
@@ -46,8 +46,8 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
         "lr": 0.003,
     },
     "GANomaly": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},
-    "ImprovedAutoEncoder": {**_TINY_NETWORK, "latent_dim": 2, "warmup_epochs": 1},
-    "PerceptualAutoEncoder": {
+    "CenteredAutoencoder": {**_TINY_NETWORK, "latent_dim": 2, "warmup_epochs": 1},
+    "PerceptualAutoencoder": {
         **_TINY_NETWORK,
         "max_epochs": 30,
         "lr": 0.01,
@@ -55,7 +55,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
         "layer": "features.1",
         "weights": None,
     },
-    "UNetAutoEncoder": {
+    "UNetAutoencoder": {
         **_TINY_NETWORK,
         "depth": 2,
         "max_epochs": 20,
@@ -80,9 +80,9 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
         "max_epochs": 15,
         "batch_size": 16,
         "lr": 0.01,
-        "scale_weights": (0.0, 1.0),  # a checkerboard of half the size is plain grey
+        "scale_weights": (0.0, 1.0),  # a checkerboard of half the size is plain gray
     },
-    "ModeCollapseGAN": {**_TINY_NETWORK, "latent_dim": 2},
+    "TrimmedGAN": {**_TINY_NETWORK, "latent_dim": 2},
     "ALAD": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},
     "DualDiscriminatorGAN": {**_TINY_NETWORK, "max_epochs": 20, "latent_dim": 2},
     "ReconstructionGAN": {**_TINY_NETWORK, "max_epochs": 20, "latent_dim": 2},

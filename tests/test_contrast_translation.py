@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from featad.base import anomaly_scores
 from featad.datasets import load_folder
-from featad.detectors import AutoEncoder, ContrastTranslation
+from featad.detectors import Autoencoder, ContrastTranslation
 from featad.detectors.contrast_translation import _guessed, _pixels
 from featad.images import ImageReader, read_image
 from featad.metrics import auroc, pixel_auroc
@@ -54,7 +54,7 @@ def test_a_block_usual_in_each_contrast_but_not_in_both_is_found(trained):
     assert auroc(labels, trained.anomaly_map(odd).ravel()) > 0.95
     train = contrasts(64, np.random.default_rng(0))
     alone = [  # what an autoencoder of each contrast makes of it
-        AutoEncoder(device="cpu", random_state=0, max_epochs=20)
+        Autoencoder(device="cpu", random_state=0, max_epochs=20)
         .fit(train[..., k]).anomaly_map(odd[..., k])
         for k in range(2)
     ]  # fmt: skip
@@ -81,7 +81,7 @@ def test_the_errors_of_independent_contrasts_are_their_variance():
 
 
 def test_the_map_is_what_scikit_learn_makes_of_the_pixels(images):
-    detector = ContrastTranslation(3, n_dimensions=5, **TINY).fit(images)
+    detector = ContrastTranslation(n_components=3, n_dimensions=5, **TINY).fit(images)
     with torch.no_grad():
         x = detector._to_tensor(images)
         pixels = _pixels(detector._described(detector.networks_, x))
@@ -115,17 +115,19 @@ def test_a_hidden_contrast_is_not_seen(images):
 
 
 def test_no_more_pixels_are_fitted_than_asked_for(images):
-    detector = ContrastTranslation(2, n_pixels=100, **TINY).fit(images)
+    detector = ContrastTranslation(n_components=2, n_pixels=100, **TINY).fit(images)
     few = detector.statistics_["density"]["standardscaler"].n_samples_seen_
     assert 90 <= few <= 110
-    every = ContrastTranslation(2, **TINY).fit(images).statistics_["density"]
+    every = (
+        ContrastTranslation(n_components=2, **TINY).fit(images).statistics_["density"]
+    )
     assert every["standardscaler"].n_samples_seen_ == 24 * 64
 
 
 def test_one_contrast_leaves_how_usual_its_values_are():
     rng = np.random.default_rng(0)
     X = rng.normal(0.5, 0.02, (20, 8, 8)).clip(0, 1).astype(np.float32)
-    detector = ContrastTranslation(1, **{**TINY, "max_epochs": 20}).fit(X)
+    detector = ContrastTranslation(n_components=1, **{**TINY, "max_epochs": 20}).fit(X)
     odd = X[:5].copy()
     odd[:, 3, 3] = 1
     hottest = detector.anomaly_map(odd).reshape(5, -1).argmax(axis=1)
@@ -134,7 +136,7 @@ def test_one_contrast_leaves_how_usual_its_values_are():
 
 def test_trimming_and_early_stopping_need_no_mixture(images):
     params = {"trim": 0.1, "early_stopping": 1}
-    detector = ContrastTranslation(2, **TINY, **params).fit(images)
+    detector = ContrastTranslation(n_components=2, **TINY, **params).fit(images)
     assert "validation" in detector.history_[0]
 
 

@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
+from sklearn import neighbors
 from sklearn.cluster import KMeans
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from featad.base import anomaly_scores
 from featad.detectors import (
     KMeansDistance,
     Mahalanobis,
-    NearestNeighbours,
+    NearestNeighbors,
     PCAReconstruction,
 )
 
@@ -26,7 +26,7 @@ def samples(shape, n_new=20):
     return X[: shape[0]], X[shape[0] :]
 
 
-def test_kmeans_distance_is_the_distance_to_the_nearest_centre():
+def test_kmeans_distance_is_the_distance_to_the_nearest_center():
     X, new = samples((60, 4))
     kmeans = KMeans(3, n_init=3, random_state=0).fit(X)
     detector = KMeansDistance(3, random_state=0).fit(X)
@@ -44,35 +44,37 @@ def test_kmeans_repeats_to_the_last_bit_with_many_threads():
     X, _ = samples((2000, 10))
     with threadpool_limits(5):
         fits = [KMeansDistance(random_state=0).fit(X) for _ in range(5)]
-    centres = {fit.kmeans_.cluster_centers_.tobytes() for fit in fits}
-    assert len(centres) == 1
+    centers = {fit.kmeans_.cluster_centers_.tobytes() for fit in fits}
+    assert len(centers) == 1
 
 
 @pytest.mark.parametrize("n_neighbors", [1, 4])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_neighbour_distances_equal_scikit_learn(n_neighbors, dtype):
+def test_neighbor_distances_equal_scikit_learn(n_neighbors, dtype):
     X, new = (part.astype(dtype) for part in samples((50, 6)))
-    search = NearestNeighbors(n_neighbors=n_neighbors).fit(X.astype(np.float64))
+    search = neighbors.NearestNeighbors(n_neighbors=n_neighbors).fit(
+        X.astype(np.float64)
+    )
     distances, _ = search.kneighbors(new.astype(np.float64))
-    kth = NearestNeighbours(n_neighbors).fit(X)
-    mean = NearestNeighbours(n_neighbors, distance="mean").fit(X)
+    kth = NearestNeighbors(n_neighbors).fit(X)
+    mean = NearestNeighbors(n_neighbors, distance="mean").fit(X)
     np.testing.assert_allclose(anomaly_scores(kth, new), distances[:, -1])
     np.testing.assert_allclose(anomaly_scores(mean, new), distances.mean(axis=1))
 
 
 @pytest.mark.parametrize("n_neighbors", [1, 4])
-def test_a_training_sample_is_not_its_own_neighbour(n_neighbors):
+def test_a_training_sample_is_not_its_own_neighbor(n_neighbors):
     X, _ = samples((50, 6))
-    search = NearestNeighbors(n_neighbors=n_neighbors).fit(X)
+    search = neighbors.NearestNeighbors(n_neighbors=n_neighbors).fit(X)
     distances, _ = search.kneighbors()  # scikit-learn leaves it out without X
-    detector = NearestNeighbours(n_neighbors).fit(X)
+    detector = NearestNeighbors(n_neighbors).fit(X)
     np.testing.assert_allclose(anomaly_scores(detector, X), distances[:, -1])
 
 
-def test_rounding_does_not_make_a_training_sample_its_own_neighbour():
+def test_rounding_does_not_make_a_training_sample_its_own_neighbor():
     X, _ = samples((200, 30))
     X += 100  # far from zero: float32 keeps four digits of what differs
-    detector = NearestNeighbours().fit(X)
+    detector = NearestNeighbors().fit(X)
     rounded = anomaly_scores(detector, X.astype(np.float32))
     np.testing.assert_allclose(rounded, anomaly_scores(detector, X), rtol=1e-4)
     assert rounded.min() > 0
@@ -81,7 +83,7 @@ def test_rounding_does_not_make_a_training_sample_its_own_neighbour():
 def test_a_projection_scored_in_other_batches_is_the_same_training_sample():
     X, _ = samples((200, 300))
     pca = PCA(20, whiten=True).fit(X.astype(np.float32) + 50)
-    detector = NearestNeighbours().fit(pca.transform(X.astype(np.float32) + 50))
+    detector = NearestNeighbors().fit(pca.transform(X.astype(np.float32) + 50))
     one_by_one = [pca.transform(x[None].astype(np.float32) + 50) for x in X]
     scores = anomaly_scores(detector, np.vstack(one_by_one))
     assert scores.min() > 0.1 * np.median(scores)
@@ -89,38 +91,38 @@ def test_a_projection_scored_in_other_batches_is_the_same_training_sample():
 
 def test_an_outlier_does_not_widen_what_counts_as_the_same_sample():
     X, _ = samples((50, 6))
-    clean = NearestNeighbours().fit(X).tolerance_
-    assert NearestNeighbours().fit([*X, [1e9] * 6]).tolerance_ < 2 * clean
+    clean = NearestNeighbors().fit(X).tolerance_
+    assert NearestNeighbors().fit([*X, [1e9] * 6]).tolerance_ < 2 * clean
 
 
 def test_small_distances_far_from_zero_are_exact_in_float32():
     X = np.float32([[4096.0, 4096.0], [4097.0, 4096.0], [4096.0, 4100.0]])
     new = np.float32([[4096.25, 4096.0]])
-    detector = NearestNeighbours().fit(X)
+    detector = NearestNeighbors().fit(X)
     assert anomaly_scores(detector, new) == [0.25]
 
 
-def test_more_neighbours_than_samples_are_capped_and_reported():
-    detector = NearestNeighbours(10).fit([[0.0], [1.0], [3.0]])
+def test_more_neighbors_than_samples_are_capped_and_reported():
+    detector = NearestNeighbors(10).fit([[0.0], [1.0], [3.0]])
     assert detector.n_neighbors_ == 2
     np.testing.assert_allclose(anomaly_scores(detector, [[0.0], [4.0]]), [3, 3])
 
 
-def test_one_training_sample_is_the_neighbour_of_all():
-    detector = NearestNeighbours(3).fit([[0.0, 0.0]])
+def test_one_training_sample_is_the_neighbor_of_all():
+    detector = NearestNeighbors(3).fit([[0.0, 0.0]])
     np.testing.assert_allclose(anomaly_scores(detector, [[0, 0], [3, 4]]), [0, 5])
 
 
-def test_copies_of_a_training_sample_are_its_neighbours():
-    detector = NearestNeighbours().fit([[0.0], [0.0], [5.0]])
+def test_copies_of_a_training_sample_are_its_neighbors():
+    detector = NearestNeighbors().fit([[0.0], [0.0], [5.0]])
     np.testing.assert_allclose(anomaly_scores(detector, [[0.0], [5.0]]), [0, 5])
 
 
-def test_neighbours_are_the_same_in_small_batches(monkeypatch):
+def test_neighbors_are_the_same_in_small_batches(monkeypatch):
     X, new = samples((50, 6))
-    detector = NearestNeighbours(3).fit(X)
+    detector = NearestNeighbors(3).fit(X)
     whole = detector.score_samples(new)
-    monkeypatch.setattr("featad.detectors.nearest_neighbours.BATCH_VALUES", 18)
+    monkeypatch.setattr("featad.detectors.nearest_neighbors.BATCH_VALUES", 18)
     np.testing.assert_array_equal(detector.score_samples(new), whole)
 
 

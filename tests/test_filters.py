@@ -30,7 +30,7 @@ def bank():
 
 
 def drawn(*, line=None, spot=None, slope=0):
-    """Return a grey 64 x 64 picture with a line or a spot of another grey value."""
+    """Return a gray 64 x 64 picture with a line or a spot of another gray value."""
     rows, columns = np.mgrid[:64, :64] - 31.5
     image = np.full((64, 64), 0.5)
     if line is not None:
@@ -120,12 +120,12 @@ def test_shape_dtype_and_names(images, bank):
     assert "scale2_line_dark_max" in names
 
 
-def test_colour_is_described_channel_by_channel(images, bank):
+def test_color_is_described_channel_by_channel(images, bank):
     features = bank.set_params(mode="RGB").transform(images)
     red, green, blue = np.split(features, 3, axis=1)
-    grey = bank.set_params(mode="L")
-    np.testing.assert_allclose(red, grey.transform(images[..., 0]), atol=0.01)
-    np.testing.assert_allclose(blue, grey.transform(images[..., 2]), atol=0.01)
+    gray = bank.set_params(mode="L")
+    np.testing.assert_allclose(red, gray.transform(images[..., 0]), atol=0.01)
+    np.testing.assert_allclose(blue, gray.transform(images[..., 2]), atol=0.01)
     assert bank.set_params(mode="RGB").get_feature_names_out()[-1].startswith("blue_")
     assert np.abs(red - green).max() > 0.05
 

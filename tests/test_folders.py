@@ -66,7 +66,7 @@ def test_the_mvtec_layout_without_masks_has_none(mvtec):
 
 
 @pytest.mark.parametrize("pair", [("normal", "anomaly"), ("OK", "NOK"), ("no", "yes")])
-def test_usual_pairs_of_folders_are_recognised(pair, tmp_path):
+def test_usual_pairs_of_folders_are_recognized(pair, tmp_path):
     for name in pair:
         _image(tmp_path / name / "1.png")
     assert load_folder(tmp_path).labels.tolist() == [1, -1]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import featad.detectors.ganomaly
-from featad.detectors import AutoEncoder, GANomaly
+from featad.detectors import Autoencoder, GANomaly
 
 TINY = {
     "latent_dim": 3, "width": 4, "dense": False, "device": "cpu", "random_state": 0
@@ -22,7 +22,7 @@ def weights(detector, name):
 
 
 def test_with_the_reconstruction_alone_it_is_the_autoencoder(images):
-    class SameOptimizer(AutoEncoder):
+    class SameOptimizer(Autoencoder):
         _optimizers = GANomaly._optimizers
 
     alone = {"adversarial_weight": 0, "latent_weight": 0}

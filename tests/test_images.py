@@ -79,7 +79,7 @@ def test_listing_what_holds_no_images_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "PPM"])
-def test_lossless_colour_is_read_to_the_bit(kind):
+def test_lossless_color_is_read_to_the_bit(kind):
     options = {"lossless": True} if kind == "WEBP" else {}
     image = read_image(_encoded(Image.fromarray(RGB), kind, **options))
     assert image.dtype == np.float32
@@ -125,13 +125,13 @@ def test_cmyk_becomes_rgb():
     np.testing.assert_allclose(read_image(data)[4, 4], [1, 0, 0], atol=0.05)
 
 
-def test_one_bit_and_grey_become_rgb():
+def test_one_bit_and_gray_become_rgb():
     for mode, white in (("1", 1), ("L", 255), ("LA", (255, 255))):
         image = Image.new(mode, (4, 4), white)
         np.testing.assert_array_equal(read_image(image), np.ones((4, 4, 3)))
 
 
-def test_colour_becomes_grey_of_one_channel():
+def test_color_becomes_gray_of_one_channel():
     assert read_image(RGB, mode="L").shape == (6, 9, 1)
 
 
@@ -186,7 +186,7 @@ def test_arrays_of_every_kind_come_in_the_unit_interval(array):
 
 
 @pytest.mark.parametrize("arch", ["squeezenet1_1", "efficientnet_b0"])
-def test_a_centre_crop_equals_torchvisions_preset(arch):
+def test_a_center_crop_equals_torchvisions_preset(arch):
     models = pytest.importorskip("torchvision.models")
     preset = models.get_model_weights(arch).DEFAULT.transforms()
     pixels = RNG.integers(0, 256, (97, 131, 3), dtype=np.uint8)

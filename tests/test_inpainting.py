@@ -117,13 +117,13 @@ def test_the_critic_is_trained_only_with_a_weight(images):
     Inpainting(**TINY, adversarial_weight=0.01).fit(table).score_samples(table)
 
 
-def test_a_normalised_map_divides_by_the_usual_heat_of_a_place(images):
+def test_a_normalized_map_divides_by_the_usual_heat_of_a_place(images):
     plain = Inpainting(**TINY).fit(images)
-    normalised = Inpainting(**TINY, normalise_map=True).fit(images)
+    normalized = Inpainting(**TINY, normalize_map=True).fit(images)
     heat = plain.anomaly_map(images)
     usual = heat.mean(axis=0)
     np.testing.assert_allclose(
-        normalised.anomaly_map(images), heat / (usual + usual.mean()), rtol=1e-4
+        normalized.anomaly_map(images), heat / (usual + usual.mean()), rtol=1e-4
     )
 
 
@@ -145,7 +145,7 @@ def test_maps_have_the_input_s_size():
     assert maps.dtype == np.float32
 
 
-def test_trimming_and_early_stopping_work_with_a_normalised_map(images):
-    params = {"normalise_map": True, "trim": 0.1, "early_stopping": 1}
+def test_trimming_and_early_stopping_work_with_a_normalized_map(images):
+    params = {"normalize_map": True, "trim": 0.1, "early_stopping": 1}
     detector = Inpainting(**TINY, **params).fit(images)
     assert "validation" in detector.history_[0]

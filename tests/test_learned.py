@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 ON_EIGHTS = {  # AUROC to reach, images to test, parameters; PCA reaches 0.857 on 2,000
     "autoencoder": (0.907, 2000, {}),
-    "improved": (0.907, 2000, {}),
+    "centered": (0.907, 2000, {}),
     "unet": (0.88, 2000, {"max_epochs": 15}),
     "inpainting": (0.75, 400, {"max_epochs": 15}),
     "symmetric": (0.75, 2000, {"max_epochs": 12}),
@@ -25,7 +25,7 @@ ON_EIGHTS = {  # AUROC to reach, images to test, parameters; PCA reaches 0.857 o
     "anogan": (0.78, 800, {}),
     "fanogan": (0.85, 2000, {}),
     "ganomaly": (0.80, 2000, {}),
-    "modecollapse": (0.75, 2000, {"max_epochs": 100}),
+    "trimmedgan": (0.75, 2000, {"max_epochs": 100}),
     "bigan": (0.75, 2000, {"max_epochs": 100}),
     "alad": (0.75, 2000, {"max_epochs": 70}),
     "progressive": (0.80, 2000, {"max_epochs": 10}),
@@ -35,7 +35,7 @@ ELSEWHERE = {
     "discriminator": "zeros in test_discriminator_gan.py: three seeds",
     "fence": "digits in test_fence_gan.py: with its fence and without",
     "madgan": "a phantom in test_madgan.py: a digit has no slices",
-    "perceptual": "transistors in test_perceptual_auto_encoder.py: their maps",
+    "perceptual": "transistors in test_perceptual_autoencoder.py: their maps",
 }
 
 

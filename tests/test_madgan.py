@@ -90,7 +90,7 @@ def test_the_map_shows_the_guessed_slices_only(trained):
 )
 def test_the_first_half_rounded_up_is_given(n_channels, n_given, expected):
     X = np.random.default_rng(0).random((6, 8, 8, n_channels), dtype=np.float32)
-    detector = MADGAN(n_given, **TINY).fit(X)
+    detector = MADGAN(n_given=n_given, **TINY).fit(X)
     given, target = detector._split(torch.zeros(1, n_channels, 8, 8))
     assert given.shape[1] == expected
     assert target.shape[1] == max(1, n_channels - expected)
@@ -108,9 +108,9 @@ def test_a_single_channel_is_guessed_from_nothing():
 
 def test_at_least_one_channel_must_be_left_to_guess(images):
     with pytest.raises(ValueError, match=r"MADGAN\(n_given=3\): samples have 3 chan"):
-        MADGAN(3).fit(images)
+        MADGAN(n_given=3).fit(images)
     with pytest.raises(ValueError, match=r"samples have 2 features"):
-        MADGAN(2).fit(images.reshape(-1, 2))
+        MADGAN(n_given=2).fit(images.reshape(-1, 2))
 
 
 def test_the_generator_takes_one_step_in_n_critic(images):

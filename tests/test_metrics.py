@@ -122,7 +122,7 @@ def test_draws_keep_the_number_of_each_label(scored):
 
 
 def test_draws_in_parts_are_as_many_as_asked_for(scored, monkeypatch):
-    monkeypatch.setattr("featad.metrics._DRAWS_AT_ONCE", 1000)
+    monkeypatch.setattr("featad.metrics.scores._DRAWS_AT_ONCE", 1000)
     parts = list(bootstrap_counts(scored[0], 12, 0))
     assert [len(part) for part in parts] == [5, 5, 2]
 

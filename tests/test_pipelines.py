@@ -130,7 +130,7 @@ def test_cookies_writes_scores_overlays_configuration_and_split(parts, tmp_path)
     table = pd.read_csv(tmp_path / "scores.csv")
     assert len(table) == 24
     assert table.name.is_unique
-    assert {"auto_encoder", "u_net", "k_means"} <= set(table.columns)
+    assert {"autoencoder", "u_net", "k_means"} <= set(table.columns)
     assert json.loads((tmp_path / "config.json").read_text())["versions"]["featad"]
     assert len(pd.read_csv(tmp_path / "split.csv")) == 24
     pictures = sorted((tmp_path / "overlays" / "u_net").glob("*.png"))
@@ -141,7 +141,7 @@ def test_cookies_writes_scores_overlays_configuration_and_split(parts, tmp_path)
 
 def test_k_means_of_cookies_sees_the_pooled_bottleneck():
     images = np.random.default_rng(0).random((5, 16, 16, 1), dtype=np.float32)
-    detector = featad.UNetAutoEncoder(max_epochs=0, width=4, depth=2, random_state=0)
+    detector = featad.UNetAutoencoder(max_epochs=0, width=4, depth=2, random_state=0)
     unet = detector.fit(images).networks_["unet"]
     features = importlib.import_module("pipelines.cookies").bottleneck(unet, images)
     assert features.shape == (5, 16 * 2 * 2)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from featad.detectors import AutoEncoder, ReconstructionGAN
+from featad.detectors import Autoencoder, ReconstructionGAN
 from featad.neural.training import Context
 
 TINY = {"latent_dim": 4, "width": 8, "random_state": 0}
@@ -23,7 +23,7 @@ def test_without_the_critic_it_is_the_autoencoder_with_labels(stripes, loss):
     X, y = stripes
     shared = {**TINY, "loss": loss, "score_by": "mean", "max_epochs": 3}
     gan = ReconstructionGAN(**shared, adversarial_weight=0.0).fit(X, y)
-    plain = AutoEncoder(**shared, anomaly_weight=0.5, balance=0.5).fit(X, y)
+    plain = Autoencoder(**shared, anomaly_weight=0.5, balance=0.5).fit(X, y)
     np.testing.assert_array_equal(gan.score_samples(X), plain.score_samples(X))
 
 

@@ -84,7 +84,9 @@ def test_a_horizontal_line_is_a_vertical_one_of_the_turned_image(max_shift):
     X = np.random.default_rng(0).random((6, 8, 11, 3), dtype=np.float32)
     turned = X.transpose(0, 2, 1, 3)
     vertical = SymmetricGAN(max_shift=max_shift, **TINY).fit(X)
-    horizontal = SymmetricGAN("horizontal", max_shift=max_shift, **TINY).fit(turned)
+    horizontal = SymmetricGAN(axis="horizontal", max_shift=max_shift, **TINY).fit(
+        turned
+    )
     np.testing.assert_allclose(
         horizontal.anomaly_map(turned),
         vertical.anomaly_map(X).transpose(0, 2, 1),

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold
 from torch import nn
 
-from featad.detectors import AutoEncoder
+from featad.detectors import Autoencoder
 from featad.errors import ModelFileError
 from featad.neural.detector import Stage, TorchDetector
 
@@ -54,7 +54,7 @@ class Toy(TorchDetector):
 
     def _losses(self, nets, x, t):
         self_statistics = dict(t.statistics)
-        assert ("centre" in self_statistics) == (t.stage == "second")
+        assert ("center" in self_statistics) == (t.stage == "second")
         name = {"first": "a", "second": "b"}[t.stage]
         sign = torch.where(t.y == -1, -0.1, 1.0)
         yield (name,), sign * self._error(nets[name], nets, x)
@@ -65,11 +65,11 @@ class Toy(TorchDetector):
     def _fit_statistics(self, nets, batches, t):
         n_samples = [sum(len(x) for x in batches) for _ in range(2)]  # twice through
         assert n_samples[0] == n_samples[1]
-        centre = sum(x.flatten(1).sum(0) for x in batches) / n_samples[0]
-        return {"centre": centre, t.stage: n_samples[0]}
+        center = sum(x.flatten(1).sum(0) for x in batches) / n_samples[0]
+        return {"center": center, t.stage: n_samples[0]}
 
     def _strangeness_of(self, nets, x, t):
-        distance = ((x.flatten(1) - t.statistics["centre"]) ** 2).mean(1)
+        distance = ((x.flatten(1) - t.statistics["center"]) ** 2).mean(1)
         return self._error(nets["b"], nets, x) + distance
 
 
@@ -106,7 +106,7 @@ def test_stages_run_in_order_and_statistics_are_kept(table):
     detector = Toy(random_state=0).fit(table)
     assert [r["stage"] for r in detector.history_] == ["first"] * 3 + ["second"] * 3
     assert detector.statistics_["first"] == detector.statistics_["second"] == 30
-    assert isinstance(detector.statistics_["centre"], np.ndarray)
+    assert isinstance(detector.statistics_["center"], np.ndarray)
 
 
 def test_networks_of_a_finished_stage_stay_as_they_are(table):
@@ -118,7 +118,7 @@ def test_networks_of_a_finished_stage_stay_as_they_are(table):
         assert torch.equal(value, two.networks_["a"].state_dict()[key])
 
 
-def test_tables_are_standardised(table):
+def test_tables_are_standardized(table):
     detector = Toy(random_state=0).fit(table)
     np.testing.assert_allclose(detector.input_mean_, table.mean(0))
     np.testing.assert_allclose(detector.input_scale_, table.std(0))
@@ -141,19 +141,19 @@ def test_images_in_the_unit_range_are_taken_as_they_are(images):
     assert detector.input_scale_ == 1
 
 
-def test_feature_maps_are_standardised_by_channel(images):
+def test_feature_maps_are_standardized_by_channel(images):
     maps = images * [1, 10, 100] - 5
     detector = Toy(max_epochs=1).fit(maps)
     np.testing.assert_allclose(detector.input_mean_, maps.mean((0, 1, 2)))
     np.testing.assert_allclose(detector.input_scale_, maps.std((0, 1, 2)))
 
 
-def test_grey_images_need_no_channel_axis(images):
-    grey = images[..., 0]
-    scores = AutoEncoder(2, width=4, max_epochs=1, random_state=0).fit(grey)
-    other = clone(scores).fit(grey[..., None])
+def test_gray_images_need_no_channel_axis(images):
+    gray = images[..., 0]
+    scores = Autoencoder(2, width=4, max_epochs=1, random_state=0).fit(gray)
+    other = clone(scores).fit(gray[..., None])
     np.testing.assert_array_equal(
-        scores.score_samples(grey), other.score_samples(grey[..., None])
+        scores.score_samples(gray), other.score_samples(gray[..., None])
     )
 
 
@@ -163,7 +163,7 @@ def test_samples_with_too_many_axes_are_refused(images):
 
 
 def test_labels_are_checked(table):
-    with pytest.raises(ValueError, match=r"Labels must be 1 .* or 0 \(unlabelled\)"):
+    with pytest.raises(ValueError, match=r"Labels must be 1 .* or 0 \(unlabeled\)"):
         Toy().fit(table, [2] * 30)
     with pytest.raises(ValueError, match="all 30 labels are -1"):
         Toy().fit(table, [-1] * 30)
@@ -177,7 +177,7 @@ def test_an_anomaly_can_be_required(table):
         Needy().fit(table, [1, 0] * 15)
 
 
-def test_labelled_anomalies_count_neither_for_statistics_nor_for_the_threshold(table):
+def test_labeled_anomalies_count_neither_for_statistics_nor_for_the_threshold(table):
     y = np.array([1] * 20 + [0] * 5 + [-1] * 5)
     detector = Toy(contamination=0.2, random_state=0).fit(table, y)
     assert detector.statistics_["first"] == 25
@@ -280,8 +280,8 @@ def test_trimming_reports_the_odd_samples(table):
 
 def test_without_a_map_there_is_no_anomaly_map(table, images):
     assert not hasattr(Toy(), "anomaly_map")
-    assert hasattr(AutoEncoder(), "anomaly_map")
-    detector = AutoEncoder(2, width=4, max_epochs=1).fit(table)
+    assert hasattr(Autoencoder(), "anomaly_map")
+    detector = Autoencoder(2, width=4, max_epochs=1).fit(table)
     with pytest.raises(ValueError, match="anomaly_map needs images"):
         detector.anomaly_map(table)
 
@@ -305,7 +305,7 @@ def test_a_grid_search_in_two_processes_finds_what_one_finds():
     X, y = np.concatenate([X, odd]), np.repeat([1, -1], [60, 20])
     folds = [(train[y[train] == 1], test) for train, test in
              KFold(2, shuffle=True, random_state=0).split(X)]  # fmt: skip
-    detector = AutoEncoder(random_state=0, depth=0, noise=0, max_epochs=60, lr=0.02)
+    detector = Autoencoder(random_state=0, depth=0, noise=0, max_epochs=60, lr=0.02)
     grids = [
         GridSearchCV(
             detector, {"latent_dim": [1, 2]}, cv=folds, scoring="roc_auc", n_jobs=n_jobs
@@ -329,7 +329,7 @@ def test_a_trained_network_beats_its_untrained_self_and_pca():
     X, y = np.concatenate([ring[300:], odd]), np.repeat([1, -1], [100, len(odd)])
 
     def auroc(**options):
-        detector = AutoEncoder(1, noise=0, random_state=0, lr=3e-3, **options)
+        detector = Autoencoder(1, noise=0, random_state=0, lr=3e-3, **options)
         return roc_auc_score(y, detector.fit(ring[:300]).score_samples(X))
 
     pca = PCA(1).fit(ring[:300])

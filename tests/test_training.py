@@ -252,7 +252,7 @@ def test_trimming_waits_and_then_grows():
     assert kept == [100, 90, 80]
 
 
-def test_labelled_anomalies_are_never_trimmed():
+def test_labeled_anomalies_are_never_trimmed():
     labels = np.array([1] * 9 + [-1])
     keep = Trimming(0.4, labels).keep(np.arange(10.0), np.arange(10), 1.0)
     assert keep[9]

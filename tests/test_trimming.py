@@ -11,7 +11,7 @@ from featad.base import anomaly_scores
 from featad.detectors import (
     KMeansDistance,
     Mahalanobis,
-    NearestNeighbours,
+    NearestNeighbors,
     PCAReconstruction,
 )
 from featad.trimming import TrimmedDetector
@@ -41,8 +41,8 @@ def digits(normal, contamination, seed):
     ("detector", "normal", "margin"),
     [
         (KMeansDistance(2, random_state=0), 0, 0.005),
-        (NearestNeighbours(), 0, 0.005),
-        (NearestNeighbours(), 8, 0.03),
+        (NearestNeighbors(), 0, 0.005),
+        (NearestNeighbors(), 8, 0.03),
         (Mahalanobis(), 8, 0.01),
         (PCAReconstruction(8), 8, 0.01),
     ],
@@ -61,7 +61,7 @@ def test_trimming_beats_no_trimming_at_the_same_contamination(detector, normal, 
 
 def test_what_is_left_out_is_mostly_anomalous():
     train, anomalous, _, _ = digits(0, 0.1, seed=0)
-    trimmed = TrimmedDetector(NearestNeighbours(), contamination=0.1).fit(train)
+    trimmed = TrimmedDetector(NearestNeighbors(), contamination=0.1).fit(train)
     assert anomalous[~trimmed.kept_].mean() > 0.8
 
 

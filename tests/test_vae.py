@@ -9,7 +9,7 @@ from torch.distributions import Normal, kl_divergence
 
 from featad.base import anomaly_scores
 from featad.datasets.idx import load_idx
-from featad.detectors import VAE, NearestNeighbours
+from featad.detectors import VAE, NearestNeighbors
 from featad.metrics import auroc
 
 TINY = {"latent_dim": 3, "width": 4, "random_state": 0}
@@ -183,7 +183,7 @@ def test_without_noise_and_divergence_it_is_an_autoencoder(images):
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_zeros_among_nine_digits_are_found_better_than_by_the_nearest_neighbour(
+def test_zeros_among_nine_digits_are_found_better_than_by_the_nearest_neighbor(
     real_data,
 ):
     train, digits = load_idx(real_data / "mnist", "train")
@@ -193,6 +193,6 @@ def test_zeros_among_nine_digits_are_found_better_than_by_the_nearest_neighbour(
     detector = VAE(5, dense=True, score_by="elbo", max_epochs=150, random_state=0)
     found, line = (
         auroc(y, anomaly_scores(one.fit(train), test))
-        for one in (detector, NearestNeighbours())
+        for one in (detector, NearestNeighbors())
     )
     assert found > max(0.966, line)

@@ -42,7 +42,7 @@ def restore(detector, X, weight=None):
 
 
 def objective(detector, x, u, weight):
-    """Compute what is minimised, anew."""
+    """Compute what is minimized, anew."""
     mean, log_variance = detector.networks_["encoder"](u).chunk(2, dim=1)
     rebuilt = detector.networks_["decoder"](mean)
     prior = torch.distributions.Normal(0, 1)

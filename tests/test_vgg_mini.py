@@ -110,7 +110,7 @@ def test_every_convolution_has_the_papers_name():
     )
 
 
-def test_folded_batch_normalisation_changes_nothing():
+def test_folded_batch_normalization_changes_nothing():
     torch.manual_seed(0)
     whole = VGGMini(batch_norm=True)
     x = torch.randn(8, 3, 32, 32)

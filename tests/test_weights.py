@@ -200,7 +200,7 @@ def test_half_precision_files_become_float32(network, tmp_path):
     assert {value.dtype for value in loaded.state_dict().values()} == {torch.float32}
 
 
-def test_counters_of_batch_normalisation_may_be_missing(tmp_path):
+def test_counters_of_batch_normalization_may_be_missing(tmp_path):
     network, fingerprint = load_network("resnet18", None)
     state = network.state_dict()
     kept = {name: state[name] for name in state if not name.endswith("_tracked")}

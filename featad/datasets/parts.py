@@ -11,7 +11,7 @@ def draw_part(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Draw one brushed plate on a dark table, as an inspection camera would see it.
 
-    Place, angle, proportions, texture, colour and lighting vary from part to part by
+    Place, angle, proportions, texture, color and lighting vary from part to part by
     far more than a spot or a line changes the picture.
 
     Parameters
@@ -97,11 +97,11 @@ def _spot(
     rng: np.random.Generator, size: int, where: tuple, half: np.ndarray
 ) -> np.ndarray:
     """Return how dark a spot makes each pixel, 0 to 1."""
-    centre = rng.uniform(-0.75, 0.75, size=2)
+    center = rng.uniform(-0.75, 0.75, size=2)
     radii = rng.uniform(0.022, 0.045) * rng.uniform(0.8, 1.25, size=2)
     distance = np.hypot(
-        (where[0] - centre[0]) * half[0] / radii[0],
-        (where[1] - centre[1]) * half[1] / radii[1],
+        (where[0] - center[0]) * half[0] / radii[0],
+        (where[1] - center[1]) * half[1] / radii[1],
     )
     ragged = (
         0.25 * gaussian_filter(rng.normal(size=(size, size)), size / 60) * size / 30

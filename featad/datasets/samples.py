@@ -68,7 +68,7 @@ def one_vs_rest(
     Returns
     -------
     dataset : ImageDataset
-        Training part: normal images and the contamination, labelled -1 as what it is
+        Training part: normal images and the contamination, labeled -1 as what it is
         (detectors ignore labels unless they say otherwise). Test part: all others.
 
     Raises
@@ -128,7 +128,7 @@ def make_spots_and_lines(
 ) -> ImageDataset:
     """Draw brushed plates, clean or with a dark spot or a dark line, with masks.
 
-    Place, angle, proportions, texture, colour and light vary from plate to plate by far
+    Place, angle, proportions, texture, color and light vary from plate to plate by far
     more than a spot changes the picture: the distance to the mean image finds nothing.
 
     Parameters

@@ -23,7 +23,7 @@ _LEAST_VARIANCE = 1e-4  # of a Gaussian, in units of the features' own
 class ContrastTranslation(UNetDetector):
     """Score an image by how unlikely its pixels are, told by guessing its channels.
 
-    The channels are contrasts of one object: of magnetic resonance, or colours. A U-Net
+    The channels are contrasts of one object: of magnetic resonance, or colors. A U-Net
     learns to guess any one of them, hidden, from the others. Its last features and its
     errors then describe every pixel, and a mixture of Gaussians says how often a pixel
     is like that.
@@ -72,7 +72,8 @@ class ContrastTranslation(UNetDetector):
     >>> import numpy as np
     >>> from featad.detectors import ContrastTranslation
     >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
-    >>> detector = ContrastTranslation(1, max_epochs=20, random_state=0).fit(X)
+    >>> options = {"max_epochs": 20, "random_state": 0}
+    >>> detector = ContrastTranslation(n_components=1, **options).fit(X)
     >>> detector.score_samples([[0.5] * 6, [0, 1, 0, 1, 0, 1]]).argsort()
     array([1, 0])
     """
@@ -87,8 +88,8 @@ class ContrastTranslation(UNetDetector):
 
     def __init__(
         self,
-        n_components=6,
         *,
+        n_components=6,
         n_dimensions=8,
         n_pixels=20_000,
         score_by="top1%",

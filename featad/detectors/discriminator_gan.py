@@ -52,7 +52,7 @@ class DiscriminatorGAN(LatentDetector):
     (``ema``), as those of the last step depend on where the game stands just then. The
     map is the absolute gradient of the logit with respect to each pixel, blurred.
 
-    Differs from DCGAN: dense layers unless told otherwise, no batch normalisation, and
+    Differs from DCGAN: dense layers unless told otherwise, no batch normalization, and
     old generated samples.
 
     References

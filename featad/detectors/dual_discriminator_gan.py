@@ -24,7 +24,7 @@ _WARM_UP = 0.2  # share of the training in which the weight of anomalies grows
 class DualDiscriminatorGAN(LatentDetector):
     """Score a sample by its error after an autoencoder that two critics trained.
 
-    Learns from labelled anomalies: ``fit`` needs a ``y`` that holds -1. Normal samples
+    Learns from labeled anomalies: ``fit`` needs a ``y`` that holds -1. Normal samples
     are to be rebuilt well and to pass for real with the first critic, anomalies to be
     rebuilt badly and to be seen through by the second.
 
@@ -34,7 +34,7 @@ class DualDiscriminatorGAN(LatentDetector):
         Length of the code that a sample is rebuilt from.
 
     anomaly_weight : float, default=2.0
-        Weight of the loss -log(1 - exp(-10 error)) of samples labelled -1 in ``fit``,
+        Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``,
         which raises their error and, unlike the negated error, cannot fall below 0. It
         grows from 0 over the first fifth of training.
 
@@ -60,16 +60,16 @@ class DualDiscriminatorGAN(LatentDetector):
         the root of their own mean.
 
     balance : float in (0, 1) or None, default=0.5
-        Exact share of labelled anomalies in every batch; None: as they come.
+        Exact share of labeled anomalies in every batch; None: as they come.
 
     Notes
     -----
-    Samples labelled 0 count as normal. A critic learns from the samples of its class
+    Samples labeled 0 count as normal. A critic learns from the samples of its class
     alone and their reconstructions; in a batch without that class it rests. Trained on
     known kinds of anomalies the detector is in part a classifier of these: what it
     makes of other kinds must be measured apart. With T-shirts normal (Fashion-MNIST,
-    two epochs of all images, one seed) its AUROC is 0.981 with nine kinds labelled;
-    with 1 to 4 labelled it is 0.953 on 5 to 9, the other way round 0.912; a logistic
+    two epochs of all images, one seed) its AUROC is 0.981 with nine kinds labeled;
+    with 1 to 4 labeled it is 0.953 on 5 to 9, the other way round 0.912; a logistic
     regression has 0.978, 0.939 and 0.790.
 
     Differs from the paper: the autoencoder has a code and no skip connections, the

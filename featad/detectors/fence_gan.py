@@ -51,7 +51,7 @@ class FenceGAN(LatentDetector):
 
     Differs from the paper: distances are divided by the root of the number of pixels,
     so that beta does not depend on it; 10 to 30 there is about 0.5 to 1 here. The
-    authors choose the epoch on labelled validation samples; here none are seen.
+    authors choose the epoch on labeled validation samples; here none are seen.
 
     References
     ----------

@@ -45,7 +45,7 @@ class Inpainting(UNetDetector):
         in [0, 1] divided by the root of the mean of their own pixels. For small defects
         ``"top1%"``.
 
-    normalise_map : bool, default=False
+    normalize_map : bool, default=False
         Whether the heat of a pixel is divided by its mean over the training samples
         (plus the mean over all pixels), as edges that lie there in every image are hard
         to guess. For aligned images.
@@ -60,7 +60,7 @@ class Inpainting(UNetDetector):
     Where normal images differ much among themselves, as digits of one kind do, little
     can be guessed: there it is no better than PCA, and its scores vary with the seed.
 
-    Tables: holes are runs of neighbouring features.
+    Tables: holes are runs of neighboring features.
 
     Differs from the paper, of which abstract and introduction could be read: sizes and
     weights are this reading; the error of each pixel in a hole counts for itself, not
@@ -87,18 +87,18 @@ class Inpainting(UNetDetector):
         "stride": [Interval(Real, 0, 1, closed="right")],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
-        "normalise_map": ["boolean"],
+        "normalize_map": ["boolean"],
         "n_segments": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     def __init__(
         self,
-        hole=0.3,
         *,
+        hole=0.3,
         stride=0.5,
         adversarial_weight=0.0,
         score_by="relative",
-        normalise_map=False,
+        normalize_map=False,
         n_segments=None,
         depth=2,
         max_epochs=60,
@@ -109,7 +109,7 @@ class Inpainting(UNetDetector):
         self.stride = stride
         self.adversarial_weight = adversarial_weight
         self.score_by = score_by
-        self.normalise_map = normalise_map
+        self.normalize_map = normalize_map
         self.n_segments = n_segments
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
@@ -180,7 +180,7 @@ class Inpainting(UNetDetector):
     def _fit_statistics(
         self, nets: dict, batches: Iterable[Tensor], t: Context
     ) -> dict[str, Any]:
-        if not self.normalise_map:
+        if not self.normalize_map:
             return {}
         heat = torch.cat([self._heat(nets, x) for x in batches])
         return {"mean_heat": heat.mean(dim=0)}
@@ -191,7 +191,7 @@ class Inpainting(UNetDetector):
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         heat = self._heat(nets, x)
-        if self.normalise_map:
+        if self.normalize_map:
             mean = t.statistics["mean_heat"]
             heat = heat / (mean + mean.mean()).clamp_min(torch.finfo(mean.dtype).tiny)
         if self.n_segments is None or x.ndim == 2:

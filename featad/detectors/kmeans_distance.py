@@ -1,4 +1,4 @@
-"""Strange is what lies far from every k-means centre of the normal samples."""
+"""Strange is what lies far from every k-means center of the normal samples."""
 
 from numbers import Integral
 
@@ -15,13 +15,13 @@ class KMeansDistance(BaseDetector):
     Parameters
     ----------
     n_clusters : int, default=8
-        Number of centres. At most ``n_samples`` are used.
+        Number of centers. At most ``n_samples`` are used.
 
     contamination : float in (0, 0.5], default=0.05
         Fraction of the training samples placed beyond the threshold.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds the initial centres.
+        Seeds the initial centers.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class KMeansDistance(BaseDetector):
     -----
     The strangeness is the Euclidean distance, in the unit of ``X``. Of three
     clusterings from different k-means++ starts the one with the least inertia is
-    taken. One thread clusters, so that the same seed gives the same centres to the
+    taken. One thread clusters, so that the same seed gives the same centers to the
     last bit. Distances are measured from the differences in float64, as
     ``KMeans.transform`` loses small ones.
 

@@ -93,8 +93,8 @@ class MADGAN(UNetDetector):
 
     def __init__(
         self,
-        n_given=None,
         *,
+        n_given=None,
         attention=True,
         l1_weight=100.0,
         n_critic=2,

@@ -1,4 +1,4 @@
-"""Strange is what is rebuilt badly, as labelled anomalies are."""
+"""Strange is what is rebuilt badly, as labeled anomalies are."""
 
 from collections.abc import Iterator
 from numbers import Real
@@ -15,7 +15,7 @@ from featad.neural.losses import RECONSTRUCTION, abc_error, error_map, score_map
 class ReconstructionGAN(LatentDetector):
     """Score a sample by its error after an autoencoder that a critic watches.
 
-    Learns from labelled anomalies: ``fit`` needs a ``y`` that holds -1. The critic
+    Learns from labeled anomalies: ``fit`` needs a ``y`` that holds -1. The critic
     tells normal samples from their reconstructions; those of normal samples are to pass
     for real with it, those of anomalies to be seen through, and to be bad.
 
@@ -25,10 +25,10 @@ class ReconstructionGAN(LatentDetector):
         Length of the code that a sample is rebuilt from.
 
     loss : {"mse", "l1"}, default="mse"
-        The error that is minimised, for anomalies raised, and that scores.
+        The error that is minimized, for anomalies raised, and that scores.
 
     anomaly_weight : float, default=0.5
-        Weight of the loss -log(1 - exp(-10 error)) of samples labelled -1 in ``fit``,
+        Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``,
         which raises their error and, unlike the negated error, cannot fall below 0.
 
     adversarial_weight : float, default=0.01
@@ -36,23 +36,23 @@ class ReconstructionGAN(LatentDetector):
 
     noise : float, default=0.1
         Standard deviation of the noise on the inputs in training, in their unit: images
-        in [0, 1], tables standardised.
+        in [0, 1], tables standardized.
 
     score_by : {"mean", "relative"}, default="mean"
         The mean error of all pixels; ``"relative"``: of images in [0, 1] the same
         over the root of the mean square (``"l1"``: mean) of their own pixels.
 
     balance : float in (0, 1) or None, default=0.5
-        Exact share of labelled anomalies in every batch; None: as they come.
+        Exact share of labeled anomalies in every batch; None: as they come.
 
     Notes
     -----
-    Samples labelled 0 count as normal. Without the critic this is
-    ``AutoEncoder(anomaly_weight=0.5, balance=0.5)``, bit for bit. Trained on known
+    Samples labeled 0 count as normal. Without the critic this is
+    ``Autoencoder(anomaly_weight=0.5, balance=0.5)``, bit for bit. Trained on known
     kinds of anomalies the detector is in part a classifier of these: what it makes of
     other kinds must be measured apart. With T-shirts normal (Fashion-MNIST, two epochs
-    of all images, one seed) its AUROC is 0.982 with nine kinds labelled; with 1 to 4
-    labelled it is 0.943 on 5 to 9, the other way round 0.883; a logistic regression has
+    of all images, one seed) its AUROC is 0.982 with nine kinds labeled; with 1 to 4
+    labeled it is 0.943 on 5 to 9, the other way round 0.883; a logistic regression has
     0.978, 0.939 and 0.790.
 
     Differs from the source: it describes the network in words only, and negates the

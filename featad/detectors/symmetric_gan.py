@@ -90,8 +90,8 @@ class SymmetricGAN(UNetDetector):
 
     def __init__(
         self,
-        axis="vertical",
         *,
+        axis="vertical",
         max_shift=0,
         l1_weight=100.0,
         cycle_weight=0.0,

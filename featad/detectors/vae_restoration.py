@@ -57,14 +57,14 @@ class VAERestoration(LatentDetector):
 
     Notes
     -----
-    The restoration u minimises |u - G(E(u))|^2 + 2 variance KL(E(u)) + weight TV(x - u)
+    The restoration u minimizes |u - G(E(u))|^2 + 2 variance KL(E(u)) + weight TV(x - u)
     by gradient steps, halved where they overshoot, from u = x: minus the bound, at the
     mean of the code, in units of squared pixels, plus the total variation. That is
     rounded off below differences of 0.02, as else its sign there, and with it the
     score, would hang on the last bit of a number. The variance of a pixel around its
     reconstruction is the likeliest one: in training the batch's, then that of all
     training samples. A brightness that differs by the same everywhere has no total
-    variation, so that undoing it is free. Tables have no neighbouring pixels: there
+    variation, so that undoing it is free. Tables have no neighboring pixels: there
     TV(x - u) is the sum of absolute differences.
 
     To choose the weight, a rectangle of each held-out image (a quarter of the features
@@ -231,7 +231,7 @@ class _Mixture(nn.Module):
 
 
 def _variation(difference):
-    """Return the total variation, rounded off where neighbours hardly differ."""
+    """Return the total variation, rounded off where neighbors hardly differ."""
     if difference.ndim == 2:
         return _rounded(difference).sum(dim=1)
     rows = difference[..., 1:, :] - difference[..., :-1, :]

@@ -60,7 +60,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
     crop : bool, default=False
         False resizes the whole image, so that nothing is cut off. True is the weights'
         preset to the letter: the shorter side resized to a little more than the size,
-        then the centre. ``image_size`` scales both, by its larger side.
+        then the center. ``image_size`` scales both, by its larger side.
 
     device : str, default="auto"
         ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
@@ -109,7 +109,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Channels are standardised by the mean and deviation of the published weights'
+    Channels are standardized by the mean and deviation of the published weights'
     preset, also when other weights are used. On CUDA, float32 convolutions are kept
     from rounding to TF32, so that features agree with the CPU's.
 

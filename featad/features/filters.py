@@ -33,7 +33,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         Resize every image to this size, in pixels, before the filters run.
 
     mode : {"L", "RGB"}, default="L"
-        Grey values, or each colour channel by itself (three times the features).
+        Gray values, or each color channel by itself (three times the features).
 
     scales : tuple of float, default=(1.0, 2.0, 4.0)
         Standard deviations of the Gaussians, in pixels of the resized image.
@@ -241,11 +241,11 @@ def _responses(image: np.ndarray, scales: tuple[float, ...]) -> list[np.ndarray]
     responses = []
     for scale in scales:
         smooth = np.pad(gaussian_filter(image, scale), 1, mode="edge")
-        centre, up, down = smooth[1:-1, 1:-1], smooth[:-2, 1:-1], smooth[2:, 1:-1]
+        center, up, down = smooth[1:-1, 1:-1], smooth[:-2, 1:-1], smooth[2:, 1:-1]
         left, right = smooth[1:-1, :-2], smooth[1:-1, 2:]
         dy, dx = (down - up) / 2 * scale, (right - left) / 2 * scale
         dyy, dxx = (
-            (a - 2 * centre + b) * scale**2 for a, b in [(up, down), (left, right)]
+            (a - 2 * center + b) * scale**2 for a, b in [(up, down), (left, right)]
         )
         diagonal = smooth[2:, 2:] + smooth[:-2, :-2]
         antidiagonal = smooth[2:, :-2] + smooth[:-2, 2:]

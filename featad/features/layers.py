@@ -89,7 +89,7 @@ def vgg_nodes(arch: str) -> dict[str, str]:
     else:
         nodes = {"fc7": "classifier.4", "fc6": "classifier.1"}
         blocks = _VGG_BLOCKS[arch.removesuffix("_bn")]
-    step = 3 if arch.endswith("_bn") else 2  # convolution, normalisation, ReLU
+    step = 3 if arch.endswith("_bn") else 2  # convolution, normalization, ReLU
     index = 0
     for block, n_convolutions in enumerate(blocks, 1):
         for number in range(1, n_convolutions + 1):

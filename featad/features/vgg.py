@@ -18,7 +18,7 @@ class VGGFeatures(BackboneFeatures):
     ----------
     arch : str, default="vgg16"
         ``"vgg11"``, ``"vgg13"``, ``"vgg16"``, ``"vgg19"``, or one of them with batch
-        normalisation: ``"vgg16_bn"``. ``"vgg_mini"`` is featad's own, small and fast,
+        normalization: ``"vgg16_bn"``. ``"vgg_mini"`` is featad's own, small and fast,
         with weights that ship with it and were trained on generated images only.
 
     layer : str or tuple of str, default="fc7"
@@ -45,7 +45,7 @@ class VGGFeatures(BackboneFeatures):
 
     crop : bool, default=False
         False resizes the whole image, so that nothing is cut off. True is the weights'
-        preset to the letter: the shorter side resized to 256 pixels, then the centre.
+        preset to the letter: the shorter side resized to 256 pixels, then the center.
         ``image_size`` scales both, by its larger side.
 
     device : str, default="auto"

@@ -19,7 +19,7 @@ MIN_SIZE = 15
 """Pixels below which the network does not run."""
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-"""What its input is standardised by: RGB in [0, 1]."""
+"""What its input is standardized by: RGB in [0, 1]."""
 
 _WIDTHS = ((32, 64), (128, 128), (256, 256), (512,))  # the first halves its input
 _DESCRIBED = ("conv3_2", "conv4_1")
@@ -34,7 +34,7 @@ class VGGMini(nn.Module):
     Parameters
     ----------
     batch_norm : bool, default=False
-        Whether batch normalisation follows every convolution, as in pretraining; the
+        Whether batch normalization follows every convolution, as in pretraining; the
         weights that ship have it folded into the convolutions.
 
     Attributes
@@ -175,7 +175,7 @@ def unit_statistics(maps: list[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def fold_batch_norm(network: VGGMini) -> VGGMini:
-    """Return the same function without batch normalisation, in evaluation mode.
+    """Return the same function without batch normalization, in evaluation mode.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 A *plane* is a PIL image with one 8-bit channel ("L"), three of them ("RGB"), or one
 float channel in [0, 1] ("F"). An 8-bit image is one plane; a deeper one is a plane per
-channel, because Pillow has no deep colour images.
+channel, because Pillow has no deep color images.
 """
 
 import io
@@ -34,7 +34,7 @@ _ORIENTATION = {
 }
 _EXIF_ORIENTATION = 0x0112
 _BITS, _PHOTOMETRIC, _MAX_SAMPLE, _PLANAR = 258, 262, 281, 284  # TIFF tags
-_GREY = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as Pillow's own "L"
+_GRAY = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as Pillow's own "L"
 _LOW_BYTE = {
     "16B": "16L",
     "16L": "16B",
@@ -51,9 +51,9 @@ def decode(source: object, mode: str, max_value: float | None) -> list[Image.Ima
     if isinstance(source, np.ndarray):
         return _array_planes(source, mode, max_value)
     if isinstance(source, Image.Image):
-        if _has_deep_colour(source):
+        if _has_deep_color(source):
             raise Unreadable(
-                "Pillow would cut its 16-bit colours to 8 bits; pass the path of the "
+                "Pillow would cut its 16-bit colors to 8 bits; pass the path of the "
                 "file instead of the opened image"
             )
         return _image_planes(source, lambda: source, mode, max_value)
@@ -67,7 +67,7 @@ def decode(source: object, mode: str, max_value: float | None) -> list[Image.Ima
     if head.startswith(b"\x89PNG") and head[24:] == b"\x10\x04":
         source = _as_eight_bit_rgba(source)
         with open_image(source) as image:
-            return _deep_grey_alpha(image, mode, max_value)
+            return _deep_gray_alpha(image, mode, max_value)
     with open_image(source) as image:
         return _image_planes(image, lambda: open_image(source), mode, max_value)
 
@@ -112,12 +112,12 @@ def too_large(found: str = "it has ") -> str:
 def _image_planes(
     image: Image.Image, reopen: Callable, mode: str, max_value: float | None
 ) -> list[Image.Image]:
-    if _has_deep_colour(image):
+    if _has_deep_color(image):
         limit = _limit(image, max_value)
-        planes = _deep_planes(_deep_colour(image, reopen, limit), mode, limit)
+        planes = _deep_planes(_deep_color(image, reopen, limit), mode, limit)
     elif image.mode in ("I", "F") or image.mode.startswith("I;16"):
         limit = _limit(image, max_value)
-        planes = _deep_planes(_deep_grey(image, limit), mode, limit)
+        planes = _deep_planes(_deep_gray(image, limit), mode, limit)
     else:
         planes = _eight_bit_planes(image, mode, max_value)
     return _upright(planes, image)
@@ -141,7 +141,7 @@ def _eight_bit_planes(
         image = image.convert("RGB")
     if image.mode == "1" or mode == "L":
         image = image.convert("L")
-    elif image.mode != "L":  # grey stays one plane until the channels are stacked
+    elif image.mode != "L":  # gray stays one plane until the channels are stacked
         image = image.convert("RGB")
     if max_value in (None, 255):
         return [image]
@@ -149,8 +149,8 @@ def _eight_bit_planes(
     return _deep_planes(values.reshape(*values.shape[:2], -1), mode, max_value)
 
 
-def _has_deep_colour(image: Image.Image) -> bool:
-    """Whether Pillow is about to drop the low bytes of a 16-bit colour image."""
+def _has_deep_color(image: Image.Image) -> bool:
+    """Whether Pillow is about to drop the low bytes of a 16-bit color image."""
     tiles = getattr(image, "tile", ())
     if not tiles or image.mode == "F" or image.mode.startswith("I"):
         return False
@@ -161,8 +161,8 @@ def _has_deep_colour(image: Image.Image) -> bool:
     return ";16" in str(raw_mode) or 16 in getattr(image, "tag_v2", {}).get(_BITS, ())
 
 
-def _deep_colour(image: Image.Image, reopen: Callable, limit: float) -> np.ndarray:
-    """Read 16-bit colours: one decoding gives the high bytes, another the low ones."""
+def _deep_color(image: Image.Image, reopen: Callable, limit: float) -> np.ndarray:
+    """Read 16-bit colors: one decoding gives the high bytes, another the low ones."""
     if image.tile[0][0] == "ppm":
         return _deep_ppm(image)
     if getattr(image, "tag_v2", {}).get(_PLANAR) == 2:
@@ -176,15 +176,15 @@ def _deep_colour(image: Image.Image, reopen: Callable, limit: float) -> np.ndarr
     values = (np.asarray(image).astype(np.uint16) << 8) | low
     if image.mode in ("RGB", "RGBX"):
         values = values[..., :3]
-        clear = image.info.get("transparency")  # one colour that stands for "clear"
+        clear = image.info.get("transparency")  # one color that stands for "clear"
         if isinstance(clear, tuple):
             values[(values == np.array(clear)).all(axis=2)] = limit
         return values
-    colour, last = values[..., :-1], values[..., -1:] / 65535.0
+    color, last = values[..., :-1], values[..., -1:] / 65535.0
     if image.mode == "RGBA":
-        return colour * last + limit * (1 - last)
+        return color * last + limit * (1 - last)
     if image.mode == "CMYK":
-        return limit * (1 - colour / 65535.0) * (1 - last)
+        return limit * (1 - color / 65535.0) * (1 - last)
     raise Unreadable(f"16-bit images of mode {image.mode} are not supported")
 
 
@@ -209,24 +209,24 @@ def _low_byte_arguments(arguments: str | tuple) -> str | tuple:
 
 
 def _as_eight_bit_rgba(source: bytes | Path) -> bytes:
-    """Rename the pixels of a 16-bit grey + alpha PNG: four bytes each, like RGBA."""
+    """Rename the pixels of a 16-bit gray + alpha PNG: four bytes each, like RGBA."""
     data = source if isinstance(source, bytes) else source.read_bytes()
     header = data[12:24] + b"\x08\x06" + data[26:29]
     return data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
 
 
-def _deep_grey_alpha(
+def _deep_gray_alpha(
     image: Image.Image, mode: str, max_value: float | None
 ) -> list[Image.Image]:
     limit = 65535 if max_value is None else max_value
     pairs = np.asarray(image).view(">u2").astype(np.float64)  # (H, W, 2)
-    grey, alpha = pairs[..., :1], pairs[..., 1:] / 65535
+    gray, alpha = pairs[..., :1], pairs[..., 1:] / 65535
     return _upright(
-        _deep_planes(grey * alpha + limit * (1 - alpha), mode, limit), image
+        _deep_planes(gray * alpha + limit * (1 - alpha), mode, limit), image
     )
 
 
-def _deep_grey(image: Image.Image, limit: float) -> np.ndarray:
+def _deep_gray(image: Image.Image, limit: float) -> np.ndarray:
     values = np.asarray(image)[..., None]
     if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # white is zero
         values = limit - values.astype(np.float64)
@@ -278,8 +278,8 @@ def _array_planes(
     limit = usual if max_value is None else max_value
     if array.shape[2] == 4:
         _check_range(array, limit)
-        colour, alpha = array[..., :3], array[..., 3:] / np.float64(limit)
-        array = colour * alpha + limit * (1 - alpha)
+        color, alpha = array[..., :3], array[..., 3:] / np.float64(limit)
+        array = color * alpha + limit * (1 - alpha)
     return _deep_planes(array, mode, limit)
 
 
@@ -288,7 +288,7 @@ def _deep_planes(values: np.ndarray, mode: str, limit: float) -> list[Image.Imag
     _check_range(values, limit)
     values = values / np.float64(limit)
     if mode == "L" and values.shape[2] == 3:
-        values = values @ _GREY[:, None]
+        values = values @ _GRAY[:, None]
     values = np.clip(values, 0, 1).astype(np.float32)
     return [
         Image.fromarray(np.ascontiguousarray(values[..., channel]))

@@ -46,15 +46,15 @@ def read_image(
         (H, W, 4) of uint8, uint16, bool, or float in [0, 1].
 
     mode : {"RGB", "L"}, default="RGB"
-        Three channels, or one of grey.
+        Three channels, or one of gray.
 
     size : int or (height, width), default=None
         Resize the whole image to this size, antialiased; an int makes it square.
 
     crop_from : int, default=None
         Resize the shorter side to this many pixels instead, then cut ``size`` from
-        the centre, as torchvision's presets do. 8-bit images come out equal to
-        ``weights.transforms()`` before normalisation.
+        the center, as torchvision's presets do. 8-bit images come out equal to
+        ``weights.transforms()`` before normalization.
 
     interpolation : str, default="bilinear"
         One of "nearest", "bilinear", "bicubic", "lanczos" and "box".
@@ -83,8 +83,8 @@ def read_image(
     --------
     >>> import numpy as np
     >>> from featad import read_image
-    >>> grey = np.array([[0, 51], [102, 255]], dtype=np.uint8)
-    >>> read_image(grey, mode="L")[..., 0]
+    >>> gray = np.array([[0, 51], [102, 255]], dtype=np.uint8)
+    >>> read_image(gray, mode="L")[..., 0]
     array([[0. , 0.2],
            [0.4, 1. ]], dtype=float32)
     """
@@ -139,7 +139,7 @@ class ImageReader(TransformerMixin, BaseEstimator):
         Resize every image to this size. By default all must have one size already.
 
     mode : {"RGB", "L"}, default="RGB"
-        Three channels, or one of grey.
+        Three channels, or one of gray.
 
     flatten : bool, default=False
         Return a table, one row of pixels an image, for detectors on tables.

@@ -273,7 +273,7 @@ def _checked_batch(X: np.ndarray, name: str) -> np.ndarray:
     if X.ndim == 2:
         raise ValueError(
             f"{expected}; got a table of shape {X.shape}. Pass X[None] if it is one "
-            "grey image, X.reshape(n, height, width) if its rows are images."
+            "gray image, X.reshape(n, height, width) if its rows are images."
         )
     if X.ndim == 3 and X.shape[2] in (1, 3, 4) and X.shape[1] != X.shape[2]:
         raise ValueError(

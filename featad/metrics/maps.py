@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import label
 from sklearn.metrics import auc, roc_auc_score
 
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
+_EIGHT_NEIGHBORS = np.ones((3, 3), dtype=int)
 
 
 def pixel_auroc(masks: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> float:
@@ -46,7 +46,7 @@ def pixel_auroc(masks: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> floa
 def aupro(
     masks: Sequence[np.ndarray], maps: Sequence[np.ndarray], *, max_fpr: float = 0.3
 ) -> float:
-    """Return the area under the per-region overlap curve, normalised to 1.
+    """Return the area under the per-region overlap curve, normalized to 1.
 
     At each threshold, the overlap is the share of a connected anomalous region that is
     found, averaged over the regions, so that small ones count as much as large ones.
@@ -83,7 +83,7 @@ def aupro(
     # each pixel's step: of the false positive rate, or of the mean overlap
     false, overlap = [], []
     for mask in masks:
-        regions, n_regions = label(mask, _EIGHT_NEIGHBOURS)
+        regions, n_regions = label(mask, _EIGHT_NEIGHBORS)
         sizes = np.bincount(regions.ravel(), minlength=n_regions + 1)
         overlap.append(np.where(mask, 1 / sizes[regions], 0).ravel())
         false.append(~mask.ravel())

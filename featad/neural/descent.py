@@ -1,4 +1,4 @@
-"""Optimise a tensor, not a network: latent search, restoration, gradient maps."""
+"""Optimize a tensor, not a network: latent search, restoration, gradient maps."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -43,7 +43,7 @@ def descend(
     bounds: tuple[float, float] | None = None,
     backtrack: bool = False,
 ) -> Descent:
-    """Minimise a per-sample objective; each sample as if it were alone.
+    """Minimize a per-sample objective; each sample as if it were alone.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ class TorchDetector(BaseDetector):
     - ``_map_of(nets, x, t)``, of shape (n, height, width): gives the detector a public
       ``anomaly_map``;
     - ``_fit_statistics(nets, batches, t)``, called after each stage with batches of all
-      training samples that are not labelled anomalies, which can be gone through more
+      training samples that are not labeled anomalies, which can be gone through more
       than once: returns a dict that hooks find as ``t.statistics`` from then on;
     - ``_keep_key(nets, x, t)``: how badly each sample is fitted, for trimming and early
       stopping; by default the strangeness. Needed where that uses ``t.statistics``;
@@ -88,11 +88,11 @@ class TorchDetector(BaseDetector):
 
     trim : float in [0, 0.5], default=0.0
         Share of the samples with the largest errors that is left out of each step, for
-        training sets that hold unlabelled anomalies. Nothing is left out in the first
+        training sets that hold unlabeled anomalies. Nothing is left out in the first
         tenth of a stage; from half-time on, all of the share.
 
     balance : float in (0, 1) or None, default=None
-        Exact share of labelled anomalies in every batch, where labels are used.
+        Exact share of labeled anomalies in every batch, where labels are used.
 
     ema : float in (0, 1) or None, default=None
         Decay of the running average of the weights that scores; None: the last weights.
@@ -165,9 +165,9 @@ class TorchDetector(BaseDetector):
 
     Notes
     -----
-    Tables are standardised, feature by feature. Images are taken as they are and
+    Tables are standardized, feature by feature. Images are taken as they are and
     expected in [0, 1]; where the training images hold other values, as feature maps do,
-    they are standardised channel by channel.
+    they are standardized channel by channel.
 
     Same seed, number of threads and machine: the same scores, bit for bit, on a CPU.
     """
@@ -253,8 +253,8 @@ class TorchDetector(BaseDetector):
             (n_samples, height, width, channels) in [0, 1].
 
         y : array-like of shape (n_samples,), default=None
-            1 normal, -1 anomalous, 0 unlabelled. Only read by detectors, and with
-            parameters, that learn from labelled anomalies.
+            1 normal, -1 anomalous, 0 unlabeled. Only read by detectors, and with
+            parameters, that learn from labeled anomalies.
 
         Returns
         -------
@@ -317,11 +317,11 @@ class TorchDetector(BaseDetector):
         if not self._uses_labels or y is None:
             labels = np.zeros(n_samples, dtype=np.int64)
         else:
-            labels = check_labels(y, n_samples=n_samples, allow_unlabelled=True)
+            labels = check_labels(y, n_samples=n_samples, allow_unlabeled=True)
         if self._needs_anomalies and not (labels == -1).any():
             raise ValueError(
-                f"{type(self).__name__} learns from labelled anomalies: y must hold at "
-                "least one -1 (1 normal, -1 anomalous, 0 unlabelled)."
+                f"{type(self).__name__} learns from labeled anomalies: y must hold at "
+                "least one -1 (1 normal, -1 anomalous, 0 unlabeled)."
             )
         if (labels == -1).all():
             raise ValueError(
@@ -394,7 +394,7 @@ class TorchDetector(BaseDetector):
 
     @property
     def _in_unit_range(self) -> bool:
-        """Whether networks see images in [0, 1]; else standardised values."""
+        """Whether networks see images in [0, 1]; else standardized values."""
         unscaled = (self.input_mean_ == 0).all() and (self.input_scale_ == 1).all()
         return len(self.sample_shape_) > 1 and bool(unscaled)
 

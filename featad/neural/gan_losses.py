@@ -1,4 +1,4 @@
-"""What generators and critics minimise; one number per sample, but for dispersion."""
+"""What generators and critics minimize; one number per sample, but for dispersion."""
 
 from collections.abc import Callable
 
@@ -52,7 +52,7 @@ def gradient_penalty(
     ----------
     critic : callable
         From samples to logits of shape (n,); no sample's may depend on another's, as
-        with batch normalisation.
+        with batch normalization.
 
     real, fake : Tensor of shape (n, ...)
         Each pair is mixed by a share of its own, uniform in [0, 1].
@@ -95,7 +95,7 @@ def wasserstein_critic_loss(
     gp_weight: float,
     drift: float = 0.0,
 ) -> Tensor:
-    """Return what a critic of WGAN-GP minimises, (n,); no gradient reaches ``fake``.
+    """Return what a critic of WGAN-GP minimizes, (n,); no gradient reaches ``fake``.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ OUTPUTS = {"linear": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
 def pad(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the edges of images until their sides are multiples, as centred as can be.
+    """Repeat the edges of images, evenly, until their sides are multiples.
 
     Parameters
     ----------

@@ -220,7 +220,7 @@ def gaussian_nll(x: Tensor, target: Tensor, log_sigma: Tensor | float) -> Tensor
 
 
 def total_variation(x: Tensor) -> Tensor:
-    """Return the summed absolute differences of neighbouring pixels, shape (n,)."""
+    """Return the summed absolute differences of neighboring pixels, shape (n,)."""
     rows = (x[..., 1:, :] - x[..., :-1, :]).abs()
     columns = (x[..., :, 1:] - x[..., :, :-1]).abs()
     return rows.flatten(1).sum(dim=1) + columns.flatten(1).sum(dim=1)
@@ -234,7 +234,7 @@ def relative_perceptual_error(
     Parameters
     ----------
     taps, target_taps : sequence of Tensor, each of shape (n, ...)
-        Feature maps of the reconstruction and of the image, standardised by channel.
+        Feature maps of the reconstruction and of the image, standardized by channel.
 
     Returns
     -------
@@ -259,7 +259,7 @@ def abc_error(error: Tensor, sharpness: float = 10.0) -> Tensor:
     Parameters
     ----------
     error : Tensor of shape (n,)
-        Reconstruction errors of labelled anomalies, means over pixels. Times the
+        Reconstruction errors of labeled anomalies, means over pixels. Times the
         sharpness they count as 1e-6 at least.
 
     sharpness : float, default=10.0

@@ -199,7 +199,7 @@ def critic(
         Length of a vector judged together with the sample (joint critics).
 
     width, depth, norm, dense
-        As for :func:`encoder`. Batch normalisation sees real and generated batches
+        As for :func:`encoder`. Batch normalization sees real and generated batches
         apart: prefer ``"none"`` or ``"layer"``.
 
     spectral : bool, default=False

@@ -26,14 +26,14 @@ def batches(
         What is drawn from.
 
     labels : ndarray of shape (n_samples,), int
-        -1 marks labelled anomalies.
+        -1 marks labeled anomalies.
 
     batch_size : int
 
     rng : numpy.random.Generator
 
     balance : float in (0, 1) or None, default=None
-        Exact share of labelled anomalies in every batch, rounded down but at least one;
+        Exact share of labeled anomalies in every batch, rounded down but at least one;
         the smaller group is repeated until the larger one is through. Without both
         groups, batches are plain.
 
@@ -72,7 +72,7 @@ def hold_out(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     Parameters
     ----------
     labels : ndarray of shape (n_samples,), int
-        Without a 1 among them, unlabelled samples, 0, are taken for normal.
+        Without a 1 among them, unlabeled samples, 0, are taken for normal.
 
     fraction : float
         Share of the normal samples, one at least.
@@ -116,7 +116,7 @@ class Trimming:
         Share of the samples to leave out.
 
     labels : ndarray of shape (n_samples,), int
-        Of the training set. Labelled anomalies, -1, are never left out.
+        Of the training set. Labeled anomalies, -1, are never left out.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ def superpixels(
 ) -> np.ndarray:
     """Cut an image into about as many patches of similar pixels.
 
-    k-means of colour and place together, from the centres of a regular grid.
+    k-means of color and place together, from the centers of a regular grid.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def superpixels(
         Number of patches, roughly.
 
     compactness : float, default=0.1
-        Difference in colour that counts as much as one patch's side; the greater, the
+        Difference in color that counts as much as one patch's side; the greater, the
         squarer the patches.
 
     Returns
@@ -32,7 +32,7 @@ def superpixels(
 
     Notes
     -----
-    Differs from the paper: every pixel may join every centre, not those nearby alone,
+    Differs from the paper: every pixel may join every center, not those nearby alone,
     and parts of a patch may lie apart.
 
     References
@@ -58,6 +58,6 @@ def superpixels(
     )
     y, x = np.indices((height, width)) / side
     points = np.dstack([image, compactness * y, compactness * x])
-    centres = points[rows][:, columns].reshape(-1, points.shape[-1])
-    kmeans = KMeans(len(centres), init=centres, n_init=1, max_iter=_ROUNDS)
+    centers = points[rows][:, columns].reshape(-1, points.shape[-1])
+    kmeans = KMeans(len(centers), init=centers, n_init=1, max_iter=_ROUNDS)
     return kmeans.fit_predict(points.reshape(height * width, -1)).reshape(height, width)

@@ -59,7 +59,7 @@ class Context:
         when scoring.
 
     y : Tensor of shape (n,), int64, or None
-        Labels of the batch: 1 normal, -1 anomalous, 0 unlabelled. None when scoring.
+        Labels of the batch: 1 normal, -1 anomalous, 0 unlabeled. None when scoring.
 
     index : Tensor of shape (n,), int64, or None
         Places of the batch's samples in the training set. None when scoring.
@@ -153,7 +153,7 @@ class Trainer:
         ``load(index)`` returns the samples at these places of the training set.
 
     labels : ndarray of shape (n_samples,), int
-        1 normal, -1 anomalous, 0 unlabelled.
+        1 normal, -1 anomalous, 0 unlabeled.
 
     held_out : ndarray of int
         Places of samples that are not trained on, for early stopping.

@@ -20,7 +20,7 @@ class ASCNet(UNetDetector):
     """Score an image by what must be cut off it before it looks like reference images.
 
     For two training sets: a reference set known to be normal, and a mixed one that
-    holds anomalies nobody has labelled. A U-Net divides an image in two cuts whose sum
+    holds anomalies nobody has labeled. A U-Net divides an image in two cuts whose sum
     it is. A critic that tells reference images from the first cuts of mixed ones drives
     what the reference set never shows into the second cut, which is kept sparse.
 
@@ -48,7 +48,7 @@ class ASCNet(UNetDetector):
 
     Notes
     -----
-    In ``fit(X, y)`` the label 1 marks the reference set; 0, unlabelled, and -1 both
+    In ``fit(X, y)`` the label 1 marks the reference set; 0, unlabeled, and -1 both
     mean the mixed one. ``contamination`` is a share of the reference set. The sets
     should differ by the anomalies alone: whatever else the mixed one has more of, as
     another camera, is cut off too. The maps show it.
@@ -99,8 +99,8 @@ class ASCNet(UNetDetector):
 
     def __init__(
         self,
-        sparsity=0.35,
         *,
+        sparsity=0.35,
         n_critic=3,
         gp_weight=10.0,
         score_by="relative",
@@ -120,7 +120,7 @@ class ASCNet(UNetDetector):
     def _training_labels(self, y, n_samples):
         """Return 1 for the reference set and -1 for the mixed one."""
         labels = np.zeros(n_samples) if y is None else y
-        labels = check_labels(labels, n_samples=n_samples, allow_unlabelled=True)
+        labels = check_labels(labels, n_samples=n_samples, allow_unlabeled=True)
         n_reference = (labels == 1).sum()
         if not 0 < n_reference < n_samples:
             raise ValueError(

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from pipelines.generated._base import (
+from pipelines.pretraining._base import (
     log_uniform,
     pixel_axes,
     power_law_noise,

@@ -1,4 +1,4 @@
-"""ModeCollapseGAN: what is left out, and real digits among others."""
+"""TrimmedGAN: what is left out, and real digits among others."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from featad.base import anomaly_scores
 from featad.datasets import load_idx, one_vs_rest
-from featad.detectors import ModeCollapseGAN
+from featad.detectors import TrimmedGAN
 from featad.metrics import auroc
 from featad.neural.sampling import Trimming
 from featad.neural.training import Context
@@ -31,7 +31,7 @@ def moved(loss, net):
 
 
 def test_discriminator_generator_and_encoder_take_turns(images):
-    detector = ModeCollapseGAN(**TINY, max_epochs=0).fit(images)
+    detector = TrimmedGAN(**TINY, max_epochs=0).fit(images)
     found = []
     for (name,), loss, nets in losses(detector, images):
         assert loss.shape == (24,)
@@ -43,7 +43,7 @@ def test_discriminator_generator_and_encoder_take_turns(images):
 
 
 def test_without_trimming_nothing_of_it_is_left(images, monkeypatch):
-    plain = ModeCollapseGAN(**TINY, max_epochs=6, trim=0.0).fit(images)
+    plain = TrimmedGAN(**TINY, max_epochs=6, trim=0.0).fit(images)
     monkeypatch.setattr(Trimming, "keep", lambda *args: np.ones(len(args[1]), bool))
     idle = clone(plain).set_params(trim=0.3).fit(images)
     np.testing.assert_array_equal(
@@ -53,13 +53,13 @@ def test_without_trimming_nothing_of_it_is_left(images, monkeypatch):
 
 
 def test_the_encoder_learns_to_invert_the_generator(images):
-    detector = ModeCollapseGAN(**TINY, max_epochs=120, batch_size=8, sample_weight=0.0)
+    detector = TrimmedGAN(**TINY, max_epochs=120, batch_size=8, sample_weight=0.0)
     errors = [epoch["encoder"] for epoch in detector.fit(images).history_]
     assert np.mean(errors[-20:]) < 0.8 * np.mean(errors[:5])
 
 
 def test_what_is_left_out_is_what_is_rebuilt_worst_whatever_scores(images):
-    detector = ModeCollapseGAN(**TINY, max_epochs=3).fit(images)
+    detector = TrimmedGAN(**TINY, max_epochs=3).fit(images)
     by_norm = clone(detector).set_params(score_by="latent_norm").fit(images)
     np.testing.assert_array_equal(detector.trimmed_share_, by_norm.trimmed_share_)
     nets, x = by_norm.networks_, by_norm._to_tensor(images)
@@ -71,7 +71,7 @@ def test_what_is_left_out_is_what_is_rebuilt_worst_whatever_scores(images):
 
 
 def test_the_map_is_the_squared_error_of_each_pixel(images):
-    detector = ModeCollapseGAN(**TINY, max_epochs=2).fit(images)
+    detector = TrimmedGAN(**TINY, max_epochs=2).fit(images)
     nets, x = detector.networks_, detector._to_tensor(images)
     with torch.no_grad():
         error = (nets["generator"](nets["encoder"](x)) - x) ** 2
@@ -94,8 +94,8 @@ def zeros(real_data):
 @pytest.mark.slow
 def test_what_it_leaves_out_of_contaminated_zeros_is_mostly_other_digits(zeros):
     train, _ = zeros
-    trimmed = ModeCollapseGAN(trim=0.1, random_state=0).fit(train.images)
-    plain = ModeCollapseGAN(trim=0.0, random_state=0).fit(train.images)
+    trimmed = TrimmedGAN(trim=0.1, random_state=0).fit(train.images)
+    plain = TrimmedGAN(trim=0.0, random_state=0).fit(train.images)
     odd, dropped = train.labels == -1, trimmed.trimmed_share_
     assert dropped[odd].sum() / dropped.sum() > 4 * odd.mean()
     found, before = (

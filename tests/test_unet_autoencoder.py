@@ -1,4 +1,4 @@
-"""UNetAutoEncoder: full skips copy, corrupted inputs keep them from it."""
+"""UNetAutoencoder: full skips copy, corrupted inputs keep them from it."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from sklearn.base import clone
 from torch.nn import functional as F
 
-from featad.detectors import UNetAutoEncoder
+from featad.detectors import UNetAutoencoder
 from featad.neural.training import generator
 
 TINY = {"width": 4, "depth": 2, "max_epochs": 2, "device": "cpu", "random_state": 0}
@@ -22,9 +22,9 @@ def textured(n, rng, size=16):
 def error_on_noise(corruption):
     """Return the error on white noise as a share of the noise's variance."""
     rng = np.random.default_rng(0)
-    detector = UNetAutoEncoder(
-        "all", corruption=corruption, score_by="mean", width=8, depth=2, max_epochs=80,
-        device="cpu", random_state=0,
+    detector = UNetAutoencoder(
+        skips="all", corruption=corruption, score_by="mean", width=8, depth=2,
+        max_epochs=80, device="cpu", random_state=0,
     ).fit(textured(64, rng))  # fmt: skip
     noise = rng.random((32, 16, 16), dtype=np.float32)
     return -detector.score_samples(noise).mean() / noise.var()
@@ -37,11 +37,11 @@ def test_full_skips_copy_anything_unless_inputs_are_corrupted():
 
 
 def test_full_skips_are_warned_of():
-    assert "Warning" in UNetAutoEncoder.__doc__
+    assert "Warning" in UNetAutoencoder.__doc__
 
 
 def damage(corruption, x, **params):
-    detector = UNetAutoEncoder(corruption=corruption, **params)
+    detector = UNetAutoencoder(corruption=corruption, **params)
     return detector._corrupted(x, generator(0, x.device))
 
 
@@ -61,7 +61,7 @@ def test_tables_get_less_noise():
 
 
 def test_the_reconstruction_is_the_mean_over_the_draws(images):
-    detector = UNetAutoEncoder(**TINY, n_draws=2).fit(images)
+    detector = UNetAutoencoder(**TINY, n_draws=2).fit(images)
     x = detector._to_tensor(images)
     nets, rng = detector.networks_, generator(0, x.device)
     noise = [torch.randn(x.shape[1:], generator=rng) for _ in range(2)]
@@ -106,20 +106,20 @@ def test_runs_of_features_are_damaged_in_tables():
 
 @pytest.mark.parametrize("skips", ["none", "inner", "all"])
 def test_the_loss_falls(images, skips):
-    history = clone(UNetAutoEncoder(skips, **TINY)).set_params(max_epochs=15)
+    history = clone(UNetAutoencoder(skips=skips, **TINY)).set_params(max_epochs=15)
     history = history.fit(images).history_
     assert history[-1]["unet"] < history[0]["unet"]
 
 
 def test_maps_have_the_input_s_size():
     X = np.random.default_rng(0).random((6, 13, 10, 3), dtype=np.float32)
-    maps = UNetAutoEncoder(**TINY).fit(X).anomaly_map(X)
+    maps = UNetAutoencoder(**TINY).fit(X).anomaly_map(X)
     assert maps.shape == (6, 13, 10)
     assert maps.dtype == np.float32
 
 
 def test_the_mean_of_the_map_is_the_strangeness(images):
-    detector = UNetAutoEncoder(**TINY, score_by="mean").fit(images)
+    detector = UNetAutoencoder(**TINY, score_by="mean").fit(images)
     np.testing.assert_allclose(
         detector.anomaly_map(images).mean(axis=(1, 2)),
         -detector.score_samples(images),
@@ -129,10 +129,10 @@ def test_the_mean_of_the_map_is_the_strangeness(images):
 
 @pytest.mark.parametrize("loss", ["l1", "ssim", "ms-ssim"])
 def test_other_losses_train_and_score(images, loss):
-    detector = UNetAutoEncoder(**TINY, loss=loss).fit(images)
+    detector = UNetAutoencoder(**TINY, loss=loss).fit(images)
     assert np.isfinite(detector.score_samples(images)).all()
 
 
 def test_ssim_of_tables_is_refused():
     with pytest.raises(ValueError, match=r"loss='ssim'\) needs images"):
-        UNetAutoEncoder(loss="ssim").fit(np.random.default_rng(0).random((9, 4)))
+        UNetAutoencoder(loss="ssim").fit(np.random.default_rng(0).random((9, 4)))

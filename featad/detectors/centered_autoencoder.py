@@ -1,4 +1,4 @@
-"""Strange is what lies far from the centre of an autoencoder's codes."""
+"""Strange is what lies far from the center of an autoencoder's codes."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
@@ -12,10 +12,10 @@ from featad.neural.latent import LatentDetector
 from featad.neural.losses import error_map, score_map, squared_error
 
 
-class ImprovedAutoEncoder(LatentDetector):
+class CenteredAutoencoder(LatentDetector):
     """Score a sample by an autoencoder whose codes are pulled together.
 
-    Meant for training sets that hold unlabelled anomalies, best with ``trim`` set to
+    Meant for training sets that hold unlabeled anomalies, best with ``trim`` set to
     their share.
 
     Parameters
@@ -24,7 +24,7 @@ class ImprovedAutoEncoder(LatentDetector):
         Length of the code that a sample is rebuilt from.
 
     weight : float, default=0.1
-        Of the squared distance of a code from the centre beside the squared distance
+        Of the squared distance of a code from the center beside the squared distance
         of the reconstruction from the sample. 0: a plain autoencoder.
 
     warmup_epochs : int, default=10
@@ -32,24 +32,24 @@ class ImprovedAutoEncoder(LatentDetector):
 
     noise : float, default=0.1
         Standard deviation of the noise on the inputs in training, in their unit: images
-        in [0, 1], tables standardised.
+        in [0, 1], tables standardized.
 
     score_by : {"sum", "distance", "error"}, default="sum"
-        The squared distance of the code from the centre; the error of the
+        The squared distance of the code from the center; the error of the
         reconstruction, of images in [0, 1] divided by the mean square of their own
         pixels; or the sum of both, each divided by its median over the training
         samples.
 
     Notes
     -----
-    The centre is the mean of the codes: in training of each batch, so that it is never
+    The center is the mean of the codes: in training of each batch, so that it is never
     out of date; for scores of all training samples, less the share ``trim`` farthest
-    from it. A large weight draws all codes into the centre, and reconstruction, which
+    from it. A large weight draws all codes into the center, and reconstruction, which
     works against that, is given up; ``statistics_["spread"]``, the variance of the
     codes, shows it.
 
     Differs from the paper: only its abstract could be read. The form of the loss, the
-    weight and the centre are this reading of it.
+    weight and the center are this reading of it.
 
     References
     ----------
@@ -59,9 +59,9 @@ class ImprovedAutoEncoder(LatentDetector):
     Examples
     --------
     >>> import numpy as np
-    >>> from featad.detectors import ImprovedAutoEncoder
+    >>> from featad.detectors import CenteredAutoencoder
     >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
-    >>> detector = ImprovedAutoEncoder(latent_dim=1, random_state=0).fit(X)
+    >>> detector = CenteredAutoencoder(latent_dim=1, random_state=0).fit(X)
     >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
     array([ 1, -1])
     """
@@ -118,11 +118,11 @@ class ImprovedAutoEncoder(LatentDetector):
         errors = torch.cat([self._error(nets, x) for x in batches])
         distances = _squared_distance(codes, codes.mean(dim=0))
         near = distances <= distances.quantile(1 - self.trim)
-        centre = codes[near].mean(dim=0)
-        distances = _squared_distance(codes, centre)
+        center = codes[near].mean(dim=0)
+        distances = _squared_distance(codes, center)
         tiny = torch.finfo(codes.dtype).tiny
         return {
-            "centre": centre,
+            "center": center,
             "spread": codes[near].var(dim=0, correction=0),
             "usual_distance": distances.median().clamp_min(tiny),
             "usual_error": errors.median().clamp_min(tiny),
@@ -131,7 +131,7 @@ class ImprovedAutoEncoder(LatentDetector):
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         if self.score_by == "error":
             return self._error(nets, x)
-        distance = _squared_distance(nets["encoder"](x), t.statistics["centre"])
+        distance = _squared_distance(nets["encoder"](x), t.statistics["center"])
         if self.score_by == "distance":
             return distance
         error = self._error(nets, x) / t.statistics["usual_error"]
@@ -148,5 +148,5 @@ class ImprovedAutoEncoder(LatentDetector):
         return error_map("mse", nets["decoder"](nets["encoder"](x)), x)
 
 
-def _squared_distance(code, centre):
-    return ((code - centre) ** 2).sum(dim=1)
+def _squared_distance(code, center):
+    return ((code - center) ** 2).sum(dim=1)

@@ -66,7 +66,7 @@ class AnoGAN(LatentDetector):
     in every step would take hours.
 
     Differs from the paper: means, not sums, so that the weight does not depend on the
-    size of the image; dense layers unless told otherwise, no batch normalisation; z is
+    size of the image; dense layers unless told otherwise, no batch normalization; z is
     bounded, and the best place of the search counts, not its last.
 
     References

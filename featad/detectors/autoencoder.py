@@ -18,7 +18,7 @@ from featad.neural.losses import (
 )
 
 
-class AutoEncoder(LatentDetector):
+class Autoencoder(LatentDetector):
     """Score a sample by its error after going through a narrow autoencoder.
 
     Parameters
@@ -27,11 +27,11 @@ class AutoEncoder(LatentDetector):
         Length of the code that a sample is rebuilt from.
 
     loss : {"mse", "l1", "ssim", "ms-ssim"}, default="mse"
-        The error that is minimised, and that scores. The last two need images.
+        The error that is minimized, and that scores. The last two need images.
 
     noise : float, default=0.1
         Standard deviation of the noise on the inputs in training, in their unit: images
-        in [0, 1], tables standardised.
+        in [0, 1], tables standardized.
 
     score_by : {"relative", "mean", "top1%", "max"}, default="relative"
         How the errors of the pixels, or features, become the sample's: the mean of all,
@@ -39,12 +39,12 @@ class AutoEncoder(LatentDetector):
         in [0, 1] divided by the root of the mean square (``"l1"``: mean) of their own
         pixels, as an image that shows little has little error whatever it shows.
 
-    normalise_map : bool, default=False
+    normalize_map : bool, default=False
         Whether the error of a pixel is divided by its mean over the training samples
         (plus the mean over all pixels). For aligned images.
 
     anomaly_weight : float, default=0.0
-        Weight of the loss that raises the error of samples labelled -1 in ``fit``; 0:
+        Weight of the loss that raises the error of samples labeled -1 in ``fit``; 0:
         labels are ignored. From 0.1 to 1: the larger, the more surely are known kinds
         told from normal samples, and the worse are these rebuilt.
 
@@ -71,9 +71,9 @@ class AutoEncoder(LatentDetector):
     Examples
     --------
     >>> import numpy as np
-    >>> from featad.detectors import AutoEncoder
+    >>> from featad.detectors import Autoencoder
     >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
-    >>> detector = AutoEncoder(latent_dim=1, random_state=0).fit(X)
+    >>> detector = Autoencoder(latent_dim=1, random_state=0).fit(X)
     >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
     array([ 1, -1])
     """
@@ -83,7 +83,7 @@ class AutoEncoder(LatentDetector):
         "loss": [StrOptions(set(RECONSTRUCTION))],
         "noise": [Interval(Real, 0, None, closed="left")],
         "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
-        "normalise_map": ["boolean"],
+        "normalize_map": ["boolean"],
         "anomaly_weight": [Interval(Real, 0, None, closed="left")],
         "anomaly_loss": [StrOptions({"abc", "hinge"})],
         "margin": [Interval(Real, 0, None, closed="neither")],
@@ -96,7 +96,7 @@ class AutoEncoder(LatentDetector):
         loss="mse",
         noise=0.1,
         score_by="relative",
-        normalise_map=False,
+        normalize_map=False,
         anomaly_weight=0.0,
         anomaly_loss="abc",
         margin=1.0,
@@ -106,7 +106,7 @@ class AutoEncoder(LatentDetector):
         self.loss = loss
         self.noise = noise
         self.score_by = score_by
-        self.normalise_map = normalise_map
+        self.normalize_map = normalize_map
         self.anomaly_weight = anomaly_weight
         self.anomaly_loss = anomaly_loss
         self.margin = margin
@@ -118,7 +118,7 @@ class AutoEncoder(LatentDetector):
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         if len(shape) == 1 and "ssim" in self.loss:
             raise ValueError(
-                f"AutoEncoder(loss={self.loss!r}) needs images, got a table."
+                f"Autoencoder(loss={self.loss!r}) needs images, got a table."
             )
         return {
             "encoder": self._encoder(shape),
@@ -156,7 +156,7 @@ class AutoEncoder(LatentDetector):
         return self._error_map(nets, x) / self._scale(t)
 
     def _scale(self, t):
-        if not self.normalise_map:
+        if not self.normalize_map:
             return 1.0
         mean = t.statistics["mean_error"]
         return (mean + mean.mean()).clamp_min(torch.finfo(mean.dtype).tiny)

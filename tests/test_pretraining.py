@@ -10,17 +10,16 @@ from safetensors.torch import load_file
 
 from featad.errors import ModelFileError
 from featad.features.vgg_mini import VGGMini
-from pipelines import pretrain_vgg_mini
-from pipelines.generated import FAMILIES, generate
-from pipelines.generated.rendering import rendered
-from pipelines.generated.views import nt_xent, random_views
+from pipelines.pretraining import FAMILIES, generate, vgg_mini
+from pipelines.pretraining.rendering import rendered
+from pipelines.pretraining.views import nt_xent, random_views
 
 TOY = ["--count", "12", "--image-size", "32", "--crop-size", "16", "--batch-size", "6"]
 TOY += ["--threads", "1", "--workers", "1", "--device", "cpu", "--every", "2"]
 
 
 def _weights(folder, *more):
-    pretrain_vgg_mini.main(["--out", str(folder), *TOY, *more])
+    vgg_mini.main(["--out", str(folder), *TOY, *more])
     return (folder / "vgg_mini.safetensors").read_bytes()
 
 
@@ -39,7 +38,7 @@ def test_another_seed_gives_other_weights(trained, tmp_path):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch):
-    step, calls = pretrain_vgg_mini._step, []
+    step, calls = vgg_mini._step, []
 
     def interrupted(*args):
         calls.append(1)
@@ -47,7 +46,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monke
             raise KeyboardInterrupt
         return step(*args)
 
-    monkeypatch.setattr(pretrain_vgg_mini, "_step", interrupted)
+    monkeypatch.setattr(vgg_mini, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _weights(tmp_path, "--steps", "4")
     assert torch.load(tmp_path / "latest.pt", weights_only=True)["step"] == 2
@@ -77,7 +76,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 @pytest.mark.parametrize("option", ["--steps", "--count", "--batch-size"])
 def test_a_number_out_of_range_is_wrong_use(tmp_path, option):
     with pytest.raises(SystemExit) as caught:
-        pretrain_vgg_mini.main(["--out", str(tmp_path), option, "0"])
+        vgg_mini.main(["--out", str(tmp_path), option, "0"])
     assert caught.value.code == 2
 
 
@@ -103,9 +102,9 @@ def test_training_lowers_the_loss(tmp_path):
 
 
 def test_the_learning_rate_depends_on_the_steps_in_the_descent_only():
-    share = pretrain_vgg_mini.learning_rate_share
+    share = vgg_mini.learning_rate_share
     assert share(200, 500) == share(200, 900) == 1
-    assert share(0, 500) == pytest.approx(1 / pretrain_vgg_mini.WARM_UP)
+    assert share(0, 500) == pytest.approx(1 / vgg_mini.WARM_UP)
     assert share(499, 500) < 1e-3
 
 

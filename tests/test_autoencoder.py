@@ -1,4 +1,4 @@
-"""AutoEncoder: properties of a reconstruction, and real digits."""
+"""Autoencoder: properties of a reconstruction, and real digits."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
-from featad.detectors import AutoEncoder
+from featad.detectors import Autoencoder
 
 TINY = {"latent_dim": 4, "width": 8, "random_state": 0}
 
@@ -24,7 +24,7 @@ def shapes():
 
 
 def test_it_learns_eight_images_by_heart(shapes):
-    detector = AutoEncoder(
+    detector = Autoencoder(
         16, noise=0, max_epochs=400, lr=3e-3, random_state=0, width=16, score_by="mean"
     )
     assert -detector.fit(shapes).score_samples(shapes).min() < 1e-3
@@ -37,7 +37,7 @@ def test_a_linear_one_comes_within_five_percent_of_pca(k):
     X = (X - X.mean(0)) / X.std(0)
     pca = PCA(k).fit(X)
     best = ((X - pca.inverse_transform(pca.transform(X))) ** 2).mean()
-    detector = AutoEncoder(
+    detector = Autoencoder(
         k, depth=0, noise=0, max_epochs=200, lr=0.01, random_state=0, score_by="mean"
     )
     error = -detector.fit(X).score_samples(X).mean()
@@ -46,25 +46,25 @@ def test_a_linear_one_comes_within_five_percent_of_pca(k):
 
 @pytest.mark.parametrize("loss", ["mse", "l1", "ssim", "ms-ssim"])
 def test_every_loss_is_lowered(shapes, loss):
-    history = AutoEncoder(**TINY, loss=loss, max_epochs=60).fit(shapes).history_
+    history = Autoencoder(**TINY, loss=loss, max_epochs=60).fit(shapes).history_
     assert history[-1]["encoder+decoder"] < 0.8 * history[0]["encoder+decoder"]
 
 
 def test_ssim_needs_images():
-    with pytest.raises(ValueError, match=r"AutoEncoder\(loss='ssim'\) needs images"):
-        AutoEncoder(loss="ssim").fit(np.ones((4, 3)))
+    with pytest.raises(ValueError, match=r"Autoencoder\(loss='ssim'\) needs images"):
+        Autoencoder(loss="ssim").fit(np.ones((4, 3)))
 
 
 def test_the_map_is_of_the_size_of_the_image(images):
     odd_size = images[:, :7, :5]
-    maps = AutoEncoder(**TINY, max_epochs=1).fit(odd_size).anomaly_map(odd_size)
+    maps = Autoencoder(**TINY, max_epochs=1).fit(odd_size).anomaly_map(odd_size)
     assert maps.shape == (24, 7, 5)
     assert maps.dtype == np.float32
     assert (maps >= 0).all()
 
 
 def test_the_mean_of_the_map_is_the_mean_score(images):
-    detector = AutoEncoder(**TINY, max_epochs=1, score_by="mean").fit(images)
+    detector = Autoencoder(**TINY, max_epochs=1, score_by="mean").fit(images)
     np.testing.assert_allclose(
         detector.anomaly_map(images).mean((1, 2)),
         -detector.score_samples(images),
@@ -73,7 +73,7 @@ def test_the_mean_of_the_map_is_the_mean_score(images):
 
 
 def test_brighter_and_darker_pixels_are_both_marked(shapes):
-    detector = AutoEncoder(**TINY, max_epochs=150, lr=3e-3).fit(shapes)
+    detector = Autoencoder(**TINY, max_epochs=150, lr=3e-3).fit(shapes)
     for value in (0.0, 1.0):
         planted = shapes.copy()
         planted[:, 4:8, 4:8] = value
@@ -88,24 +88,24 @@ def mask_of(start, stop):
     return mask.ravel()
 
 
-def test_a_normalised_map_is_the_plain_one_over_the_training_mean(images):
-    detector = AutoEncoder(**TINY, max_epochs=2).fit(images)
+def test_a_normalized_map_is_the_plain_one_over_the_training_mean(images):
+    detector = Autoencoder(**TINY, max_epochs=2).fit(images)
     plain = detector.anomaly_map(images)
     mean = plain.mean(0)
     expected = plain / (mean + mean.mean())
-    detector.set_params(normalise_map=True)
+    detector.set_params(normalize_map=True)
     np.testing.assert_allclose(detector.anomaly_map(images), expected, rtol=1e-4)
 
 
 def test_maps_do_not_depend_on_the_other_images(images):
-    detector = AutoEncoder(**TINY, max_epochs=2, normalise_map=True).fit(images)
+    detector = Autoencoder(**TINY, max_epochs=2, normalize_map=True).fit(images)
     np.testing.assert_allclose(
         detector.anomaly_map(images[3:4])[0], detector.anomaly_map(images)[3], rtol=1e-3
     )
 
 
 def test_relative_scores_are_over_the_root_of_what_an_image_shows(shapes):
-    detector = AutoEncoder(**TINY, max_epochs=0).fit(shapes)
+    detector = Autoencoder(**TINY, max_epochs=0).fit(shapes)
     absolute = clone(detector).set_params(score_by="mean").fit(shapes)
     faint = 0.01 * shapes
     assert absolute.score_samples(faint).std() > 0
@@ -114,10 +114,10 @@ def test_relative_scores_are_over_the_root_of_what_an_image_shows(shapes):
 
 
 @pytest.mark.parametrize("anomaly_loss", ["abc", "hinge"])
-def test_labelled_anomalies_are_rebuilt_worse(shapes, anomaly_loss):
+def test_labeled_anomalies_are_rebuilt_worse(shapes, anomaly_loss):
     X = np.concatenate([shapes, shapes[:4, ::-1] ** 3])
     y = np.repeat([1, -1], [8, 4])
-    detector = AutoEncoder(
+    detector = Autoencoder(
         **TINY, noise=0, max_epochs=150, lr=3e-3, score_by="mean", batch_size=12
     )
 
@@ -133,21 +133,21 @@ def test_labelled_anomalies_are_rebuilt_worse(shapes, anomaly_loss):
 
 
 def test_labels_without_a_weight_are_ignored(shapes):
-    plain = AutoEncoder(**TINY, max_epochs=2).fit(shapes)
-    labelled = AutoEncoder(**TINY, max_epochs=2).fit(shapes, [1] * 4 + [-1] * 4)
+    plain = Autoencoder(**TINY, max_epochs=2).fit(shapes)
+    labeled = Autoencoder(**TINY, max_epochs=2).fit(shapes, [1] * 4 + [-1] * 4)
     np.testing.assert_array_equal(
-        plain.score_samples(shapes), labelled.score_samples(shapes)
+        plain.score_samples(shapes), labeled.score_samples(shapes)
     )
 
 
 def test_a_batch_of_anomalies_alone_does_not_stop_the_training(shapes):
-    detector = AutoEncoder(**TINY, max_epochs=3, batch_size=1, anomaly_weight=1.0)
+    detector = Autoencoder(**TINY, max_epochs=3, batch_size=1, anomaly_weight=1.0)
     history = detector.fit(shapes, [1] * 4 + [-1] * 4).history_
     assert np.isfinite(history[-1]["encoder+decoder"])
 
 
 def test_balanced_batches_can_be_asked_for(shapes):
-    detector = AutoEncoder(**TINY, max_epochs=3, anomaly_weight=1.0, balance=0.5)
+    detector = Autoencoder(**TINY, max_epochs=3, anomaly_weight=1.0, balance=0.5)
     assert len(detector.fit(shapes, [1] * 7 + [-1]).history_) == 3
 
 
@@ -157,7 +157,7 @@ def test_trimming_helps_on_a_contaminated_training_set():
     normal = rng.normal(size=(180, 2)) @ basis
     odd = 2 * rng.normal(size=(20, 10)) @ np.diag([3, *[0.3] * 9])
     X, y = np.concatenate([normal, odd]), np.repeat([1, -1], [180, 20])
-    detector = AutoEncoder(
+    detector = Autoencoder(
         2, depth=0, noise=0, max_epochs=80, lr=0.02, random_state=0, score_by="mean"
     )
     plain, trimmed = (

@@ -19,7 +19,7 @@ _EARLY = {"vgg_mini": "conv2_2"}  # later maps of small images have hardly any p
 _TINY = 1e-6
 
 
-class PerceptualAutoEncoder(LatentDetector):
+class PerceptualAutoencoder(LatentDetector):
     """Score an image by how the features of its reconstruction differ from its own.
 
     Parameters
@@ -54,9 +54,9 @@ class PerceptualAutoEncoder(LatentDetector):
     The share is of the image's own features: where these are far larger than those of
     normal images, nothing of them is rebuilt and the score is about 1, not more.
 
-    Tables have no such features: their standardised values are compared themselves.
+    Tables have no such features: their standardized values are compared themselves.
 
-    Differs from the paper: features are standardised, channel by channel, by their mean
+    Differs from the paper: features are standardized, channel by channel, by their mean
     and deviation over the training images, not over ImageNet's; networks do not grow
     while they are trained.
 
@@ -68,9 +68,9 @@ class PerceptualAutoEncoder(LatentDetector):
     Examples
     --------
     >>> import numpy as np
-    >>> from featad.detectors import PerceptualAutoEncoder
+    >>> from featad.detectors import PerceptualAutoencoder
     >>> X = np.random.default_rng(0).random((8, 1, 1, 3)) * np.ones((8, 16, 16, 3))
-    >>> detector = PerceptualAutoEncoder(
+    >>> detector = PerceptualAutoencoder(
     ...     arch="squeezenet1_1", layer="features.4", weights=None, width=4,
     ...     max_epochs=2, random_state=0,
     ... )
@@ -118,7 +118,7 @@ class PerceptualAutoEncoder(LatentDetector):
         image = len(shape) == 3
         if image and not (self._in_unit_range and shape[0] in (1, 3)):
             raise ValueError(
-                "PerceptualAutoEncoder needs images in [0, 1] of 1 or 3 channels, or a "
+                "PerceptualAutoencoder needs images in [0, 1] of 1 or 3 channels, or a "
                 f"table; got samples of shape {self.sample_shape_}"
                 f"{'' if self._in_unit_range else ' with other values'}."
             )
@@ -140,12 +140,12 @@ class PerceptualAutoEncoder(LatentDetector):
             maps = [tap.flatten(2) for tap in nets["backbone"](x)]  # (n, channels, h*w)
             means = [torch.stack([m.mean(2), (m**2).mean(2)]).sum(1) for m in maps]
             totals, n = totals + torch.cat(means, dim=1), n + len(x)
-        centre, square = totals / n
-        spread = (square - centre**2).clamp_min(0).sqrt()
+        center, square = totals / n
+        spread = (square - center**2).clamp_min(0).sqrt()
         # a channel that was silent must not outweigh its layer when it speaks
         layers = spread.split([m.shape[1] for m in maps])
         floor = torch.cat([layer.mean().expand_as(layer) for layer in layers])
-        return {"centre": centre, "spread": spread + 0.1 * floor + _TINY}
+        return {"center": center, "spread": spread + 0.1 * floor + _TINY}
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         yield ("encoder", "decoder"), relative_perceptual_error(*self._taps(nets, x, t))
@@ -166,24 +166,24 @@ class PerceptualAutoEncoder(LatentDetector):
         return torch.stack(maps).mean(dim=0)
 
     def _taps(self, nets, x, t):
-        """Return standardised features of the reconstruction and of the sample."""
+        """Return standardized features of the reconstruction and of the sample."""
         rebuilt = nets["decoder"](nets["encoder"](x))
         if "backbone" not in nets:
             return [rebuilt], [x]
-        centre = t.statistics["centre"].view(-1, 1, 1)
+        center = t.statistics["center"].view(-1, 1, 1)
         spread = t.statistics["spread"].view(-1, 1, 1)
 
-        def standardised(image):
+        def standardized(image):
             taps, start = [], 0
             for tap in nets["backbone"](image):
                 own = slice(start, start + tap.shape[1])
-                taps.append((tap - centre[own]) / spread[own])
+                taps.append((tap - center[own]) / spread[own])
                 start = own.stop
             return taps
 
         with torch.no_grad():
-            targets = standardised(x)
-        return standardised(rebuilt), targets
+            targets = standardized(x)
+        return standardized(rebuilt), targets
 
 
 def _mean_size(target):
@@ -220,13 +220,13 @@ class _Taps(nn.Module):
             maps = self(torch.zeros(1, *shape))
         except (RuntimeError, ValueError) as error:
             raise ValueError(
-                f"PerceptualAutoEncoder: images of {shape[1]} x {shape[2]} pixels are "
+                f"PerceptualAutoencoder: images of {shape[1]} x {shape[2]} pixels are "
                 f"too small for layer {', '.join(self.nodes)}. Enlarge them, or take "
                 "an earlier layer."
             ) from error
         for node, tap in zip(self.nodes, maps, strict=True):
             if tap.ndim != 4 or has_channels_last(self.part, node):
                 raise ValueError(
-                    f"PerceptualAutoEncoder needs layers that give maps (n, channels, "
+                    f"PerceptualAutoencoder needs layers that give maps (n, channels, "
                     f"height, width), but {node} gives {tuple(tap.shape)}."
                 )

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from pipelines.generated._base import (
+from pipelines.pretraining._base import (
     bent,
     log_uniform,
     pixel_axes,
@@ -12,7 +12,7 @@ from pipelines.generated._base import (
     stretched,
     turned_axes,
 )
-from pipelines.generated.shapes import solid
+from pipelines.pretraining.shapes import solid
 
 
 def voronoi_cells(rng, size):

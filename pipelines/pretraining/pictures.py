@@ -8,21 +8,21 @@ photograph, no font and no file enters.
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from pipelines.generated._base import log_uniform, pixel_axes
-from pipelines.generated.noise import (
+from pipelines.pretraining._base import log_uniform, pixel_axes
+from pipelines.pretraining.noise import (
     grains,
     perlin_noise,
     spectral_noise,
     turing_pattern,
 )
-from pipelines.generated.patterns import (
+from pipelines.pretraining.patterns import (
     fractal,
     grating,
     lattice,
     prints,
     voronoi_cells,
 )
-from pipelines.generated.shapes import (
+from pipelines.pretraining.shapes import (
     dead_leaves,
     lit_solids,
     placed_axes,
@@ -79,7 +79,7 @@ def generate(seed, index, size=128):
 
     Examples
     --------
-    >>> from pipelines.generated import generate
+    >>> from pipelines.pretraining import generate
     >>> generate(0, 7, 32).shape
     (32, 32, 3)
     >>> bool((generate(0, 7, 32) == generate(0, 7, 32)).all())

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipelines.generated.pictures import VERSION, generate
+from pipelines.pretraining.pictures import VERSION, generate
 
 _PORTION = 100  # pictures a process renders before it reports
 

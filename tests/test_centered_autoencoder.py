@@ -1,10 +1,10 @@
-"""ImprovedAutoEncoder: codes are pulled together, but not into one point."""
+"""CenteredAutoencoder: codes are pulled together, but not into one point."""
 
 import numpy as np
 import pytest
 import torch
 
-from featad.detectors import AutoEncoder, ImprovedAutoEncoder
+from featad.detectors import Autoencoder, CenteredAutoencoder
 from featad.metrics import auroc
 
 TINY = {"latent_dim": 4, "width": 8, "device": "cpu", "random_state": 0}
@@ -16,10 +16,10 @@ def codes(detector, X):
 
 
 def test_without_weight_it_is_the_autoencoder(images):
-    improved = ImprovedAutoEncoder(
+    improved = CenteredAutoencoder(
         **TINY, max_epochs=5, weight=0, warmup_epochs=2, score_by="error"
     ).fit(images)
-    plain = AutoEncoder(**TINY, max_epochs=5).fit(images)
+    plain = Autoencoder(**TINY, max_epochs=5).fit(images)
     np.testing.assert_array_equal(
         improved.score_samples(images), plain.score_samples(images)
     )
@@ -30,27 +30,27 @@ def test_without_weight_it_is_the_autoencoder(images):
 
 def test_during_the_warm_up_only_the_reconstruction_counts(images):
     params = {**TINY, "max_epochs": 5, "warmup_epochs": 5}
-    without = ImprovedAutoEncoder(**params, weight=0).fit(images)
-    heavy = ImprovedAutoEncoder(**params, weight=100).fit(images)
+    without = CenteredAutoencoder(**params, weight=0).fit(images)
+    heavy = CenteredAutoencoder(**params, weight=100).fit(images)
     np.testing.assert_array_equal(codes(heavy, images), codes(without, images))
 
 
 def test_the_weight_pulls_the_codes_together(images):
-    loose = ImprovedAutoEncoder(**TRAINED, weight=0).fit(images)
-    pulled = ImprovedAutoEncoder(**TRAINED, weight=0.1).fit(images)
+    loose = CenteredAutoencoder(**TRAINED, weight=0).fit(images)
+    pulled = CenteredAutoencoder(**TRAINED, weight=0.1).fit(images)
     ratio = pulled.statistics_["spread"].sum() / loose.statistics_["spread"].sum()
     assert ratio < 0.5
 
 
 def test_the_codes_do_not_collapse(images):
-    detector = ImprovedAutoEncoder(**TRAINED).fit(images)
+    detector = CenteredAutoencoder(**TRAINED).fit(images)
     assert codes(detector, images).var(axis=0).max() > 1e-4
     constant = images.var(axis=0).mean()
     assert detector.anomaly_map(images).mean() < 0.8 * constant
 
 
 def test_the_distance_is_to_the_mean_code(images):
-    detector = ImprovedAutoEncoder(**TINY, max_epochs=3, score_by="distance")
+    detector = CenteredAutoencoder(**TINY, max_epochs=3, score_by="distance")
     code = codes(detector.fit(images), images)
     np.testing.assert_allclose(
         -detector.score_samples(images),
@@ -59,18 +59,18 @@ def test_the_distance_is_to_the_mean_code(images):
     )
 
 
-def test_with_trim_far_codes_do_not_move_the_centre(images):
-    detector = ImprovedAutoEncoder(**TINY, max_epochs=3, trim=0.25).fit(images)
+def test_with_trim_far_codes_do_not_move_the_center(images):
+    detector = CenteredAutoencoder(**TINY, max_epochs=3, trim=0.25).fit(images)
     code = codes(detector, images)
     distance = ((code - code.mean(axis=0)) ** 2).sum(axis=1)
     near = np.argsort(distance)[:18]
     np.testing.assert_allclose(
-        detector.statistics_["centre"], code[near].mean(axis=0), rtol=1e-4
+        detector.statistics_["center"], code[near].mean(axis=0), rtol=1e-4
     )
 
 
 def test_the_sum_weighs_both_parts_by_their_usual_size(images):
-    detector = ImprovedAutoEncoder(**TINY, max_epochs=3).fit(images)
+    detector = CenteredAutoencoder(**TINY, max_epochs=3).fit(images)
     scores = {
         by: -detector.set_params(score_by=by).score_samples(images)
         for by in ("sum", "distance", "error")
@@ -94,20 +94,20 @@ def test_trimming_withstands_a_tenth_of_anomalies(seed):
     )
     y = np.repeat([1, -1], 50)
     params = {**TRAINED, "random_state": seed, "noise": 0.0}
-    trimmed = ImprovedAutoEncoder(**params, trim=0.1).fit(X)
+    trimmed = CenteredAutoencoder(**params, trim=0.1).fit(X)
     assert auroc(y, -trimmed.score_samples(test)) > 0.95
     assert trimmed.trimmed_share_[90:].mean() > 3 * trimmed.trimmed_share_[:90].mean()
 
 
 def test_maps_have_the_input_s_size():
     X = np.random.default_rng(0).random((6, 13, 10, 3), dtype=np.float32)
-    maps = ImprovedAutoEncoder(**TINY, max_epochs=1).fit(X).anomaly_map(X)
+    maps = CenteredAutoencoder(**TINY, max_epochs=1).fit(X).anomaly_map(X)
     assert maps.shape == (6, 13, 10)
     assert maps.dtype == np.float32
 
 
 def test_trimming_does_not_need_statistics_while_training(images):
-    detector = ImprovedAutoEncoder(
+    detector = CenteredAutoencoder(
         **TINY, max_epochs=3, warmup_epochs=1, trim=0.1, early_stopping=2
     ).fit(images)
     assert torch.isfinite(torch.tensor(detector.history_[-1]["validation"]))

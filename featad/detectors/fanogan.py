@@ -29,7 +29,7 @@ class FAnoGAN(LatentDetector):
         Length of the noise that the generator makes a sample from.
 
     encoder_by : {"izi_f", "izi", "ziz"}, default="izi_f"
-        What the encoder minimises: the error of normal images (``"izi"``), that and the
+        What the encoder minimizes: the error of normal images (``"izi"``), that and the
         error of the critic's last hidden layer (``"izi_f"``), or the error of noise
         that was made an image and encoded again (``"ziz"``).
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import gaussian_filter
 
-from pipelines.generated._base import (
+from pipelines.pretraining._base import (
     frequencies,
     log_uniform,
     rotated,

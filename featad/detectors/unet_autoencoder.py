@@ -15,7 +15,7 @@ from featad.neural.unet import UNetDetector
 _IMAGE_NOISE, _TABLE_NOISE = 1.5, 0.5
 
 
-class UNetAutoEncoder(UNetDetector):
+class UNetAutoencoder(UNetDetector):
     """Score an image by how a U-Net rebuilds it from under strong noise.
 
     Parameters
@@ -32,7 +32,7 @@ class UNetAutoEncoder(UNetDetector):
 
     noise : float or None, default=None
         Standard deviation of the noise, in the inputs' unit: images in [0, 1], tables
-        standardised. None: 1.5 for images, so that little but what all images share can
+        standardized. None: 1.5 for images, so that little but what all images share can
         be made out, and 0.5 for tables.
 
     n_draws : int, default=4
@@ -43,7 +43,7 @@ class UNetAutoEncoder(UNetDetector):
         it.
 
     loss : {"mse", "l1", "ssim", "ms-ssim"}, default="mse"
-        The error that is minimised, and that scores. The last two need images.
+        The error that is minimized, and that scores. The last two need images.
 
     score_by : {"relative", "mean", "top1%", "max"}, default="relative"
         How the errors of the pixels, or features, become the sample's: the mean of all,
@@ -60,7 +60,7 @@ class UNetAutoEncoder(UNetDetector):
     hold more numbers than a small image has pixels. Under strong noise, which hides
     the anomalies too, the identity is a bad answer whatever the skips.
 
-    Tables: boxes are runs of neighbouring features.
+    Tables: boxes are runs of neighboring features.
 
     Differs from the paper, which segments: the output is the image itself.
 
@@ -74,9 +74,9 @@ class UNetAutoEncoder(UNetDetector):
     Examples
     --------
     >>> import numpy as np
-    >>> from featad.detectors import UNetAutoEncoder
+    >>> from featad.detectors import UNetAutoencoder
     >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
-    >>> detector = UNetAutoEncoder(random_state=0).fit(X)
+    >>> detector = UNetAutoencoder(random_state=0).fit(X)
     >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
     array([ 1, -1])
     """
@@ -94,8 +94,8 @@ class UNetAutoEncoder(UNetDetector):
 
     def __init__(
         self,
-        skips="none",
         *,
+        skips="none",
         corruption="noise",
         noise=None,
         n_draws=4,
@@ -116,7 +116,7 @@ class UNetAutoEncoder(UNetDetector):
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         if len(shape) == 1 and "ssim" in self.loss:
             raise ValueError(
-                f"UNetAutoEncoder(loss={self.loss!r}) needs images, got a table."
+                f"UNetAutoencoder(loss={self.loss!r}) needs images, got a table."
             )
         return {"unet": self._unet(shape, skips=self.skips)}
 

@@ -116,7 +116,7 @@ def test_two_sets_are_needed(images, y):
         ASCNet(**TINY).fit(images, y)
 
 
-def test_labelled_anomalies_belong_to_the_mixed_set(images, fitted):
+def test_labeled_anomalies_belong_to_the_mixed_set(images, fitted):
     y = np.where(np.arange(24) < 18, SETS, -1)
     detector = ASCNet(**TINY, max_epochs=3).fit(images, y)
     scores = fitted.score_samples(images)
@@ -132,7 +132,7 @@ def test_the_sets_matter(images, fitted):
 def test_the_sparser_the_less_is_cut_off(images):
     params = {**TINY, "max_epochs": 20, "lr": 0.01, "n_critic": 1}
     sizes = [
-        ASCNet(sparsity, **params).fit(images, SETS).anomaly_map(images).mean()
+        ASCNet(sparsity=sparsity, **params).fit(images, SETS).anomaly_map(images).mean()
         for sparsity in (0.0, 0.3, 3.0)
     ]
     assert sizes[0] > 2 * sizes[1] > 4 * sizes[2]

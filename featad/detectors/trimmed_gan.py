@@ -14,10 +14,10 @@ from featad.neural.losses import error_map, score_map, squared_error
 _GAN = {"lr": 5e-4, "betas": (0.5, 0.999)}
 
 
-class ModeCollapseGAN(LatentDetector):
+class TrimmedGAN(LatentDetector):
     """Score a sample by how badly a generator draws it; train without the worst.
 
-    For training sets that hold an unlabelled share of anomalies. Generator,
+    For training sets that hold an unlabeled share of anomalies. Generator,
     discriminator and encoder are trained together; at each step the share ``trim`` of
     the samples that the generator draws worst is left out of that step. A GAN tends not
     to draw what is rare, which is here reinforced.
@@ -68,9 +68,9 @@ class ModeCollapseGAN(LatentDetector):
     Examples
     --------
     >>> import numpy as np
-    >>> from featad.detectors import ModeCollapseGAN
+    >>> from featad.detectors import TrimmedGAN
     >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
-    >>> detector = ModeCollapseGAN(latent_dim=1, max_epochs=60, random_state=0).fit(X)
+    >>> detector = TrimmedGAN(latent_dim=1, max_epochs=60, random_state=0).fit(X)
     >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
     array([ 1, -1])
     """

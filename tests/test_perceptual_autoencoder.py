@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from featad.datasets.folders import load_folder
-from featad.detectors import PerceptualAutoEncoder
+from featad.detectors import PerceptualAutoencoder
 from featad.errors import ModelFileError, WeightsNotFoundError
 from featad.features.weights import load_network
 from featad.images import ImageReader, read_image
@@ -20,7 +20,7 @@ def build(**options):
         "arch": "squeezenet1_1", "layer": "features.1", "weights": None, "width": 4,
         "max_epochs": 2, "latent_dim": 4, "device": "cpu", "random_state": 0,
     }  # fmt: skip
-    return PerceptualAutoEncoder(**{**settings, **options})
+    return PerceptualAutoencoder(**{**settings, **options})
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_the_score_is_the_loss_itself(fitted, images):
     np.testing.assert_allclose(-fitted.score_samples(images), loss, rtol=1e-5)
 
 
-def test_features_are_standardised_by_the_training_images(fitted, images):
+def test_features_are_standardized_by_the_training_images(fitted, images):
     nets, x, t = hooks_of(fitted, images)
     _, (target,) = fitted._taps(nets, x, t)
     mean = target.mean(dim=(0, 2, 3))
@@ -125,7 +125,7 @@ def test_other_weights_are_noticed_when_it_is_loaded(images, tmp_path):
     torch.save(load_network("squeezenet1_1", None, 1)[0].state_dict(), file)
     stored = pickle.dumps(build(weights=str(file)).fit(images))
     torch.save(load_network("squeezenet1_1", None, 2)[0].state_dict(), file)
-    with pytest.raises(ModelFileError, match="'backbone' of PerceptualAutoEncoder"):
+    with pytest.raises(ModelFileError, match="'backbone' of PerceptualAutoencoder"):
         pickle.loads(stored)
 
 
@@ -134,9 +134,9 @@ def test_missing_weights_are_named(images, tmp_path):
         build(weights=str(tmp_path / "nothing.pth")).fit(images)
 
 
-def test_grey_images_are_taken_as_three_equal_channels(images):
-    grey = images[..., :1]
-    expected = build().fit(grey).networks_["backbone"](torch.full((1, 1, 8, 8), 0.5))
+def test_gray_images_are_taken_as_three_equal_channels(images):
+    gray = images[..., :1]
+    expected = build().fit(gray).networks_["backbone"](torch.full((1, 1, 8, 8), 0.5))
     found = build().fit(images).networks_["backbone"](torch.full((1, 3, 8, 8), 0.5))
     torch.testing.assert_close(found, expected)
 
@@ -170,7 +170,7 @@ def test_early_stopping_and_trimming_work_before_training_statistics(images):
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_transistors_are_localised(real_data, real_weights):
+def test_transistors_are_localized(real_data, real_weights):
     dataset = load_folder(real_data / "mvtec_reduced" / "transistor")
     reader = ImageReader(64)
     test = dataset.part("test")
@@ -196,6 +196,6 @@ def test_transistors_are_localised(real_data, real_weights):
 def test_its_defaults_need_no_download(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     X = np.random.default_rng(0).random((4, 16, 16, 1), dtype=np.float32)
-    detector = PerceptualAutoEncoder(max_epochs=1, width=4, device="cpu").fit(X)
+    detector = PerceptualAutoencoder(max_epochs=1, width=4, device="cpu").fit(X)
     assert detector.frozen_ == ("backbone",)
     assert not list(tmp_path.iterdir())

@@ -25,9 +25,9 @@ import featad
 from featad.errors import ModelFileError
 from featad.features.vgg_mini import MIN_SIZE, VGGMini, fold_batch_norm
 from pipelines._recipe import run
-from pipelines.generated import pictures
-from pipelines.generated.rendering import rendered
-from pipelines.generated.views import nt_xent, random_views
+from pipelines.pretraining import pictures
+from pipelines.pretraining.rendering import rendered
+from pipelines.pretraining.views import nt_xent, random_views
 
 STAGES = {
     "middle": {"conv2_2": 128, "conv3_1": 256},
@@ -327,7 +327,8 @@ def write(network, args, seconds):
         "seconds": round(seconds),
         "generators": {
             source.name: _digest(source)
-            for source in sorted((Path(__file__).parent / "generated").glob("*.py"))
+            for source in sorted(Path(__file__).parent.glob("*.py"))
+            if source != Path(__file__)
         },
         "made_with": {
             "featad": featad.__version__,

@@ -1,28 +1,28 @@
-"""Strange is what has no near neighbour among the normal samples."""
+"""Strange is what has no near neighbor among the normal samples."""
 
 from numbers import Integral
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
+from sklearn import neighbors
 from sklearn.utils import gen_batches
 
 from featad.base import BaseDetector, Interval, StrOptions
 
-SAME = 1e-3  # of the usual distance to the nearest neighbour
+SAME = 1e-3  # of the usual distance to the nearest neighbor
 BATCH_VALUES = 2**22  # floats held at a time while distances are measured
 
 
-class NearestNeighbours(BaseDetector):
-    """Score a sample by the distance to its nearest neighbours among the normal ones.
+class NearestNeighbors(BaseDetector):
+    """Score a sample by the distance to its nearest neighbors among the normal ones.
 
     Parameters
     ----------
     n_neighbors : int, default=1
-        Number of neighbours. At most ``n_samples - 1`` are used, see
+        Number of neighbors. At most ``n_samples - 1`` are used, see
         ``n_neighbors_``.
 
     distance : {"kth", "mean"}, default="kth"
-        Distance to the farthest of the neighbours, or their mean distance.
+        Distance to the farthest of the neighbors, or their mean distance.
 
     contamination : float in (0, 0.5], default=0.05
         Fraction of the training samples placed beyond the threshold.
@@ -33,7 +33,7 @@ class NearestNeighbours(BaseDetector):
         The training samples.
 
     n_neighbors_ : int
-        Number of neighbours used.
+        Number of neighbors used.
 
     tolerance_ : float
         Distance up to which a sample counts as being a training sample itself.
@@ -52,14 +52,14 @@ class NearestNeighbours(BaseDetector):
 
     Notes
     -----
-    The strangeness is a Euclidean distance, in the unit of ``X``. Neighbours are
+    The strangeness is a Euclidean distance, in the unit of ``X``. Neighbors are
     searched with scikit-learn; their distances are then measured again from the
     differences in float64, because the fast formula loses small distances.
 
-    A training sample is not its own neighbour: otherwise all training samples would
+    A training sample is not its own neighbor: otherwise all training samples would
     have a nearest distance of 0, the threshold would mean nothing, and no anomaly
     among them could be found. As a detector cannot know where a sample comes from, the
-    nearest neighbour is left out when it is the same sample within rounding, that is,
+    nearest neighbor is left out when it is the same sample within rounding, that is,
     not farther than ``tolerance_``: a thousandth of the median distance from a
     training sample to its nearest other one. That is far above what float32 and a
     matrix product whose rounding depends on the batch can move a sample, and, in more
@@ -78,8 +78,8 @@ class NearestNeighbours(BaseDetector):
 
     Examples
     --------
-    >>> from featad.detectors import NearestNeighbours
-    >>> detector = NearestNeighbours(contamination=0.25)
+    >>> from featad.detectors import NearestNeighbors
+    >>> detector = NearestNeighbors(contamination=0.25)
     >>> detector.fit([[0.0], [1.0], [2.0], [9.0]]).score_samples([[0.5], [9.0]])
     array([-0.5, -7. ])
     """
@@ -114,7 +114,7 @@ class NearestNeighbours(BaseDetector):
         """Return the ascending distances (n, n_neighbors) to the nearest samples."""
         samples = self.samples_
         n_neighbors = min(n_neighbors, len(samples))
-        search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute")
+        search = neighbors.NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute")
         search.fit(samples)
         distances = np.empty((len(X), n_neighbors))
         for rows in gen_batches(len(X), max(1, BATCH_VALUES // X.shape[1])):
