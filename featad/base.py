@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, check_random_state, get_tags
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -18,6 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from featad._validation import check_samples
+from featad.systems import last_step
 
 __all__ = [  # the constraints are here for detectors to import from one place
     "BaseDetector",
@@ -29,7 +29,6 @@ __all__ = [  # the constraints are here for detectors to import from one place
     "anomaly_scores",
     "anomaly_threshold",
     "as_anomaly_score",
-    "last_step",
 ]
 
 
@@ -109,23 +108,6 @@ def anomaly_threshold(system: Any) -> float:
             "featad.calibrate(system)."
         )
     return float(as_anomaly_score(detector.offset_).item())
-
-
-def last_step(system: Any) -> Any:
-    """Return the detector in which a pipeline, or a fitted grid search, ends.
-
-    Parameters
-    ----------
-    system : estimator
-        A detector, a Pipeline, or a search with a ``best_estimator_``.
-
-    Returns
-    -------
-    detector : estimator
-        ``system`` itself if it is neither.
-    """
-    system = getattr(system, "best_estimator_", system)
-    return last_step(system[-1]) if isinstance(system, Pipeline) else system
 
 
 class _Threshold:

@@ -11,11 +11,12 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.svm import OneClassSVM
-from sklearn.utils import _safe_indexing, get_tags, indexable
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from featad._validation import CONVERT, check_labels, shorten
-from featad.base import BaseMetaDetector, HasMethods, Interval, last_step
+from featad.base import BaseMetaDetector, HasMethods, Interval
+from featad.systems import last_step, split_stateless
 
 
 class CalibratedDetector(BaseMetaDetector):
@@ -305,47 +306,6 @@ def calibrate(
     return Pipeline(steps, memory=system.memory, verbose=system.verbose)
 
 
-def split_stateless(system: Any) -> tuple[Pipeline | None, Any]:
-    """Split a system after its leading steps that learn nothing.
-
-    Parameters
-    ----------
-    system : estimator
-        A detector or a pipeline that ends in one, fitted or not.
-
-    Returns
-    -------
-    head : Pipeline or None
-        The leading steps whose tag ``requires_fit`` is False, with ``"passthrough"``
-        steps among them; None if there are none. The last step is never one of them.
-
-    tail : estimator
-        What remains: a Pipeline, or the last step alone if only that remains. Steps
-        are the same objects as in ``system``, not copies.
-
-    Examples
-    --------
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import Normalizer
-    >>> from featad.detectors import KMeansDistance
-    >>> split_stateless(make_pipeline(Normalizer(), KMeansDistance()))
-    (Pipeline(steps=[('normalizer', Normalizer())]), KMeansDistance())
-    """
-    if not isinstance(system, Pipeline):
-        return None, system
-    size = 0
-    for index, (_, step) in enumerate(system.steps[:-1], start=1):
-        if step is None or step == "passthrough":
-            continue
-        if not _learns_nothing(step):
-            break
-        size = index
-    if size == 0:
-        return None, system
-    tail = system[size:]
-    return system[:size], tail.steps[0][1] if len(tail) == 1 else tail
-
-
 def _calibration_labels(y: Any, n_samples: int) -> np.ndarray:
     """Return labels, 1 = calibrate with it; warn where ``y`` cannot be used."""
     found = [1] if y is None else list(dict.fromkeys(np.asarray(y).ravel().tolist()))
@@ -388,10 +348,6 @@ def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
     if len(components) and isinstance(getattr(system, "n_components", None), float):
         system.set_params(n_components=max(1, min(len(components), n_samples - 1)))
     return system
-
-
-def _learns_nothing(step: Any) -> bool:
-    return hasattr(step, "__sklearn_tags__") and not get_tags(step).requires_fit
 
 
 def _rows(y: Any, indices: np.ndarray) -> Any:

@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import warnings
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +21,7 @@ from featad.detectors import all_detectors
 from featad.errors import MissingExtraError, ModelFileError, WeightsNotFoundError
 from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
 from featad.images import ImageReader, content_hash
+from featad.systems import iter_parts
 from featad.trimming import TrimmedDetector
 
 FORMAT = 1
@@ -147,7 +147,7 @@ def load(
     else:
         _check_manifest(path, manifest, allow_other_versions)
     system = _read_model(path, allow_other_versions)
-    for part in _parts(system):
+    for part in iter_parts(system):
         if hasattr(part, "check_weights"):
             if weights is not None:
                 part.set_params(weights=os.fspath(weights))
@@ -201,7 +201,7 @@ def _manifest(system, file):
         "threshold": anomaly_threshold(system),
         "weights_fingerprints": [
             part.weights_fingerprint_
-            for part in _parts(system)
+            for part in iter_parts(system)
             if hasattr(part, "weights_fingerprint_")
         ],
         "sha256": _sha256(file),
@@ -216,18 +216,6 @@ def _plain(value):
         return [_plain(item) for item in value]
     text = str(value) if isinstance(value, os.PathLike) else repr(value)
     return " ".join(text.split())
-
-
-def _parts(estimator) -> Iterator[Any]:
-    """Yield an estimator and those inside it, steps and fitted copies alike."""
-    yield estimator
-    inner = [step for _, step in getattr(estimator, "steps", [])]
-    for name in ("estimator_", "best_estimator_"):
-        if hasattr(estimator, name):
-            inner.append(getattr(estimator, name))
-    for part in inner:
-        if isinstance(part, BaseEstimator):
-            yield from _parts(part)
 
 
 def _sha256(path):
