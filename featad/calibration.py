@@ -189,11 +189,13 @@ class CalibratedDetector(BaseMetaDetector):
         Returns
         -------
         p_values : ndarray of shape (n_samples,), float64
-            Between 1 / (n_calibration + 1) and 1; low = anomalous.
+            Between 1 / (n_calibration + 1) and 1; low = anomalous. NaN where the score
+            is NaN.
         """
         check_is_fitted(self)
         not_above = np.searchsorted(self.calibration_scores_, scores, side="right")
-        return (1 + not_above) / (1 + len(self.calibration_scores_))
+        p_values = (1 + not_above) / (1 + len(self.calibration_scores_))
+        return np.where(np.isnan(scores), np.nan, p_values)
 
     def _folds(self, X: Any, y: Any, labels: np.ndarray) -> list:
         """Return training indices and those of held-out normal samples, per fold."""

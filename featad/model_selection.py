@@ -132,10 +132,10 @@ class OneClassKFold(BaseCrossValidator):
             )
         y = check_labels(y, n_samples=len(X), needs_both=True)
         group, unit = _group_numbers(groups, len(y))
-        n_odd = np.bincount(group, weights=y == -1)  # anomalies in each group
+        n_anomalies = np.bincount(group, weights=y == -1)  # anomalies in each group
         rng = check_random_state(self.random_state)
-        normal = rng.permutation(np.flatnonzero(n_odd == 0))
-        anomalous = np.flatnonzero(n_odd)
+        normal = rng.permutation(np.flatnonzero(n_anomalies == 0))
+        anomalous = np.flatnonzero(n_anomalies)
         if len(normal) < self.n_splits:
             raise ValueError(
                 f"OneClassKFold: n_splits={self.n_splits} needs as many normal "
@@ -146,9 +146,7 @@ class OneClassKFold(BaseCrossValidator):
             n_normal = np.isin(group, np.setdiff1d(normal, held_out)).sum()
             wanted = self.contamination / (1 - self.contamination) * n_normal
             drawn = rng.permutation(anomalous)
-            totals = np.cumsum(n_odd[drawn])
-            # the last of the nearest totals: halves are rounded up
-            n_mixed_in = len(totals) - np.abs(wanted - np.r_[0, totals])[::-1].argmin()
+            n_mixed_in = _nearest_count(np.cumsum(n_anomalies[drawn]), wanted)
             if n_mixed_in == len(anomalous):
                 raise ValueError(
                     f"OneClassKFold: contamination={self.contamination} puts "
@@ -176,17 +174,39 @@ def _group_numbers(groups, n_samples):
     return np.unique(groups, return_inverse=True)[1], "group"
 
 
-def anomaly_roc_auc(estimator: Any, X: Any, y: ArrayLike) -> float:
-    """Score a fitted system by the area under the ROC curve.
+def _nearest_count(totals, wanted):
+    """Return how many groups come nearest to a total; of equally near, the most.
 
-    Pass it as ``scoring=`` to ``GridSearchCV`` or ``cross_val_score``. Unlike
-    ``scoring="roc_auc"`` it refuses 0/1 labels, with which scikit-learn's scorer is
-    silently inverted: ``decision_function`` is high for *normal* samples.
+    ``totals[k]`` is the total of the first k + 1 groups.
+    """
+    distances = np.abs(wanted - np.r_[0, totals])
+    return len(totals) - int(distances[::-1].argmin())
+
+
+def _scorer(name: str, metric: Callable, figure: str) -> Callable:
+    """Return a scorer of scikit-learn's form; the name must be that of its variable."""
+
+    def scorer(estimator: Any, X: Any, y: ArrayLike) -> float:
+        y = check_labels(y, needs_both=True)  # before the costly part
+        return metric(y, anomaly_scores(estimator, X))
+
+    scorer.__name__ = scorer.__qualname__ = name  # by which it is pickled
+    scorer.__doc__ = _SCORER_DOC.format(
+        name=name, figure=figure, metric=metric.__name__
+    )
+    return scorer
+
+
+_SCORER_DOC = """Score a fitted system by {figure}.
+
+    Pass it as ``scoring=`` to ``GridSearchCV`` or ``cross_val_score``. It refuses 0/1
+    labels, with which scikit-learn's own ``scoring="roc_auc"`` is silently inverted:
+    ``decision_function`` is high for *normal* samples.
 
     Parameters
     ----------
     estimator : fitted system
-        Anything with ``score_samples`` or ``decision_function``, high = normal.
+        Has ``score_samples`` or ``decision_function``, high = normal.
 
     X : sequence of samples
         What the system takes.
@@ -196,54 +216,28 @@ def anomaly_roc_auc(estimator: Any, X: Any, y: ArrayLike) -> float:
 
     Returns
     -------
-    auroc : float
-        As :func:`featad.metrics.auroc`.
+    figure : float
+        As :func:`featad.metrics.{metric}` returns it.
 
     Examples
     --------
     >>> from sklearn.model_selection import cross_val_score
     >>> from featad.detectors import Mahalanobis
-    >>> from featad.model_selection import OneClassKFold, anomaly_roc_auc
+    >>> from featad.model_selection import OneClassKFold, {name}
     >>> X, y = [[0.0], [0.1], [0.2], [0.3], [5.0]], [1, 1, 1, 1, -1]
     >>> cv = OneClassKFold(2, random_state=0)
-    >>> cross_val_score(Mahalanobis(), X, y, cv=cv, scoring=anomaly_roc_auc)
+    >>> cross_val_score(Mahalanobis(), X, y, cv=cv, scoring={name})
     array([1., 1.])
     """
-    return _score(auroc, estimator, X, y)
 
-
-def anomaly_average_precision(estimator: Any, X: Any, y: ArrayLike) -> float:
-    """Score a fitted system by the average precision, anomalies being the positives.
-
-    Parameters
-    ----------
-    estimator, X, y
-        As in :func:`anomaly_roc_auc`.
-
-    Returns
-    -------
-    average_precision : float
-        As :func:`featad.metrics.average_precision`.
-    """
-    return _score(average_precision, estimator, X, y)
-
-
-def anomaly_tpr_at_fpr(estimator: Any, X: Any, y: ArrayLike) -> float:
-    """Score a fitted system by the share of anomalies found at 1 % false alarms.
-
-    Parameters
-    ----------
-    estimator, X, y
-        As in :func:`anomaly_roc_auc`.
-
-    Returns
-    -------
-    tpr : float
-        As :func:`featad.metrics.tpr_at_fpr` with ``fpr=0.01``.
-    """
-    return _score(tpr_at_fpr, estimator, X, y)
-
-
-def _score(metric: Callable, estimator: Any, X: Any, y: ArrayLike) -> float:
-    y = check_labels(y, needs_both=True)  # before the costly part
-    return metric(y, anomaly_scores(estimator, X))
+anomaly_roc_auc = _scorer("anomaly_roc_auc", auroc, "the area under the ROC curve")
+anomaly_average_precision = _scorer(
+    "anomaly_average_precision",
+    average_precision,
+    "the average precision, with anomalies as the positives",
+)
+anomaly_tpr_at_fpr = _scorer(
+    "anomaly_tpr_at_fpr",
+    tpr_at_fpr,
+    "the share of anomalies found at 1 % false alarms",
+)

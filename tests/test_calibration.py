@@ -133,6 +133,12 @@ def test_p_values_count_the_scores_that_are_not_above():
     np.testing.assert_allclose(p_values, [1 / 5, 2 / 5, 4 / 5, 1])
 
 
+def test_the_p_value_of_a_score_that_is_not_a_number_is_none():
+    detector = CalibratedDetector(KMeansDistance(), target_fpr=0.2).fit(normals(20))
+    p_values = detector.p_values_from_scores([np.nan, 0.0])
+    np.testing.assert_array_equal(np.isnan(p_values), [True, False])
+
+
 def test_too_few_normals_for_the_target_are_warned_of():
     detector = CalibratedDetector(Mahalanobis(), target_fpr=0.01)
     message = r"20 held-out .* target_fpr=0.01, which needs 99; .* rate of 0.0476"

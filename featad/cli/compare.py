@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from featad.cli import options
+from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
 
@@ -62,7 +63,7 @@ def run(args: Namespace) -> int:
     if args.output:
         table.to_csv(args.output)
         split = save_split(dataset, f"{args.output}.split.csv")
-        options.say(f"wrote {args.output} and {split}")
+        options.log(f"wrote {args.output} and {split}")
     return 0
 
 
@@ -101,6 +102,7 @@ def _compare(dataset, args):
     else:
         cv = OneClassKFold(args.cv, random_state=args.seed)
     systems = {name: options.build_system(name, args) for name in args.systems}
+    set_machine_options(systems.values(), device=args.device, cache=args.cache)
     n_folds = len(cv) if dataset.has_split else args.cv
     total = len(systems) * n_folds
     with options.progress_bar(total, "comparing", "fold") as bar:
@@ -120,7 +122,7 @@ def _warn_of_overlap(dataset, train, test):
     seen = {content_hash(dataset.images[i]) for i in train}
     twice = [i for i in test if content_hash(dataset.images[i]) in seen]
     if twice:
-        options.say(
+        options.log(
             f"warning: {len(twice)} test images are also training images; first: "
             f"{dataset.images[twice[0]]}"
         )

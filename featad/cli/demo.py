@@ -10,10 +10,12 @@ import pandas as pd
 
 from featad.cli import options
 from featad.cli.compare import format_table
-from featad.errors import MissingExtraError
+from featad.errors import FeatadError, MissingExtraError
 
 _SCORERS = ("stats-mahalanobis", "stats-knn", "ocsvm", "kmeans", "iforest")
 _BASELINES = ("filters-mahalanobis", "pixels-pca")
+_FOLDERS = ("parts", "incoming")
+_MARK = ".featad-demo"  # says that the folders beside it may be replaced
 
 
 def add_parser(commands: Any) -> None:
@@ -24,8 +26,9 @@ def add_parser(commands: Any) -> None:
         description="Generate images of textured parts, some with dark spots and "
         "lines; compare several systems on them; fit the best one, calibrated; save "
         "it; score a folder of new parts; draw the scores. Everything goes to one "
-        "folder. Nothing is downloaded: vgg_mini's weights ship with featad, and "
-        "VGG16's are used where they are already in torch's cache.",
+        "folder, in which only folders that an earlier demo wrote are replaced. "
+        "Nothing is downloaded: vgg_mini's weights ship with featad, and VGG16's are "
+        "used if they are already in torch's cache.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
@@ -45,6 +48,7 @@ def run(args: Namespace) -> int:
 
     folder = Path(args.output)
     options.check_writable(folder / "model.joblib")
+    _claim(folder)
     _write_parts(
         make_spots_and_lines(args.n_train, args.n_test, random_state=0),
         folder / "parts",
@@ -93,6 +97,18 @@ def _networks():
         return ("mini", "vgg16")
     print("Published VGG16 weights are not here (see `featad doctor`): left out.")
     return ("mini",)
+
+
+def _claim(folder):
+    """Refuse to replace folders that the demo did not write."""
+    mark = folder / _MARK
+    taken = [name for name in _FOLDERS if (folder / name).exists()]
+    if taken and not mark.exists():
+        raise FeatadError(
+            f"{str(folder / taken[0])!r} exists and was not written by the demo. Name "
+            "another folder: -o DIR."
+        )
+    mark.touch()
 
 
 def _write_parts(dataset, folder):

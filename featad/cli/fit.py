@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 
 from featad.cli import options
+from featad.cli.machine import (
+    reset_machine_params,
+    set_machine_options,
+    set_machine_params,
+)
 from featad.errors import DatasetError
 
 
@@ -56,8 +61,11 @@ def run(args: Namespace) -> int:
     name = args.system or RECOMMENDED
     options.check_weights_names(args, [name])
     dataset = _training_images(options.load_data(args))
+    system = options.build_system(name, args)
+    set_machine_options([system], device=args.device, cache=args.cache)
+    set_machine_params(system, verbose=sys.stderr.isatty())
     system = calibrate(
-        options.build_system(name, args, verbose=sys.stderr.isatty()),
+        system,
         target_fpr=args.target_fpr,
         cv=args.cv,
         random_state=args.seed,
@@ -69,7 +77,7 @@ def run(args: Namespace) -> int:
         dataset, args.on_error, lambda readable: system.fit(readable.images)
     )
     seconds = time.perf_counter() - start
-    options.forget_machine(system)
+    reset_machine_params(system)
     manifest = save(system, args.output, X=dataset.images)
     split = f"{args.output}.split.csv"
     save_split(dataset, split)

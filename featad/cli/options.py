@@ -64,7 +64,7 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         help="a parameter of the system, such as detector__nu=0.1 or image_size=448",
     )
     group.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)"
+        "--device", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
     )
     group.add_argument(
         "--cache", metavar="DIR", help="keep features here, for the next run"
@@ -83,21 +83,21 @@ def system_name(text: str) -> str:
     return text
 
 
-def build_system(
-    name: str, args: argparse.Namespace, *, verbose: bool = False
-) -> Pipeline:
-    """Return the named system with the options of `add_system` applied."""
+def build_system(name: str, args: argparse.Namespace) -> Pipeline:
+    """Return the named system with its weights, parameters and seed.
+
+    What holds for this machine alone, ``--device`` and ``--cache``, is for
+    ``machine.set_machine_options``.
+    """
     from featad.registry import build
 
     takes = build(name).get_params()
-    options = {"device": args.device, "cache": args.cache, "verbose": verbose}
-    overrides = {}
-    for step in ("features", "detector"):  # pixels need no weights, tables no device
-        arch = takes.get(f"{step}__arch")
-        chosen = options | {"weights": _weights_of(arch, args.weights)}
-        overrides |= {f"{step}__{key}": value for key, value in chosen.items()}
-    overrides = {key: value for key, value in overrides.items() if key in takes}
-    return build(name, random_state=args.seed, **(overrides | dict(args.set)))
+    weights = {  # not every step has them: pixels need none
+        f"{step}__weights": _weights_of(takes.get(f"{step}__arch"), args.weights)
+        for step in ("features", "detector")
+        if f"{step}__weights" in takes
+    }
+    return build(name, random_state=args.seed, **(weights | dict(args.set)))
 
 
 def check_weights_names(args: argparse.Namespace, names: list[str]) -> None:
@@ -113,14 +113,6 @@ def check_weights_names(args: argparse.Namespace, names: list[str]) -> None:
                 f"--weights {choice} names the architecture {arch!r}, but the systems "
                 f"stand on {', '.join(sorted(archs)) or 'none'}."
             )
-
-
-def forget_machine(system: Pipeline) -> None:
-    """Undo what holds for the fit on this machine alone: bar, cache and device."""
-    usual = {"verbose": False, "cache": None, "device": "auto"}
-    features = system["features"]
-    takes = features.get_params()
-    features.set_params(**{k: v for k, v in usual.items() if k in takes})
 
 
 def load_data(args: argparse.Namespace) -> ImageDataset:
@@ -162,7 +154,7 @@ def without_unreadable(
         if on_error == "raise":
             raise
         dataset, errors = readable(dataset)
-        say(f"left out {len(errors)} images that cannot be read; first: {errors[0]}")
+        log(f"left out {len(errors)} images that cannot be read; first: {errors[0]}")
         return job(dataset), dataset
 
 
@@ -215,7 +207,7 @@ def progress_bar(total: int, what: str, unit: str = "image") -> tqdm:
     return tqdm(total=total, desc=what, unit=unit, file=sys.stderr, disable=None)
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Print a line about the job to stderr."""
     print(text, file=sys.stderr)
 

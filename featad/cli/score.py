@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featad.cli import options
+from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
 
@@ -54,16 +55,6 @@ def add_parser(commands: Any) -> None:
     )
 
 
-def _on_this_machine(system, **choices):
-    """Return the system with the features step's parameters that were chosen."""
-    names = system.get_params()
-    given = {f"features__{k}": v for k, v in choices.items() if v is not None}
-    unknown = [name for name in given if name not in names]
-    if unknown:
-        raise ValueError(f"This model's features have no {unknown[0].split('__')[1]}.")
-    return system.set_params(**given)
-
-
 def run(args: Namespace) -> int:
     """Score and write."""
     from featad.images import list_images
@@ -75,14 +66,13 @@ def run(args: Namespace) -> int:
         weights=args.weights,
         allow_other_versions=args.allow_other_versions,
     )
-    if args.device or args.cache:
-        system = _on_this_machine(system, device=args.device, cache=args.cache)
+    set_machine_options([system], device=args.device, cache=args.cache)
     paths = []
     for given in map(Path, args.images):
         try:
             paths += list_images(given) if given.is_dir() else [given]
         except DatasetError as error:  # its row will say that it cannot be read
-            options.say(f"warning: {error}")
+            options.log(f"warning: {error}")
             paths.append(given)
     with options.progress_bar(len(paths), "scoring") as bar:
         summary = score_to_file(
@@ -94,12 +84,12 @@ def run(args: Namespace) -> int:
             stream=sys.stdout,
             progress=bar.update,
         )
-    options.say(
+    options.log(
         f"scored {summary.scored} images, {summary.anomalous} of them anomalous"
         + (f"; wrote {args.output}" if args.output else "")
     )
     if summary.failed:
-        options.say(
+        options.log(
             f"could not score {summary.failed} images; first: {summary.first_error}"
         )
     return 0 if summary.scored else 1

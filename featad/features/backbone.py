@@ -16,7 +16,7 @@ from featad.errors import ImageReadError, WeightsChangedError
 from featad.features.cache import FeatureCache
 from featad.features.layers import vgg_nodes, with_blocks
 from featad.features.streaming import stream_features
-from featad.images import check_sources, settle_unread
+from featad.images import check_sources, warn_unreadable
 
 if TYPE_CHECKING:
     from featad.features.extractor import Extractor
@@ -262,7 +262,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
                 unread[rows] = values
             else:
                 features[rows] = values
-        settle_unread(list(unread.values()), len(sources), self.on_error)
+        warn_unreadable(list(unread.values()), len(sources), self.on_error)
         if self.on_error == "skip":
             features = np.delete(features, list(unread), axis=0)
         return features

@@ -12,7 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from featad.errors import ImageReadError
-from featad.images import check_sources, map_images, read_image, settle_unread
+from featad.images import check_sources, map_images, read_image, warn_unreadable
 
 _POOLING = {"mean": np.mean, "std": np.std, "max": np.max}
 _CHANNELS = {"L": ("",), "RGB": ("red_", "green_", "blue_")}
@@ -165,7 +165,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
                 raise row
             else:
                 errors.append(row)
-        settle_unread(errors, len(sources), self.on_error)
+        warn_unreadable(errors, len(sources), self.on_error)
         return features[rows] if self.on_error == "skip" else features
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

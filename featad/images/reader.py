@@ -12,15 +12,13 @@ from sklearn.utils.metaestimators import available_if
 
 from featad.errors import ImageReadError
 from featad.images import decoding
+from featad.images.mapping import all_unreadable, map_images, warn_unreadable
 from featad.images.sources import (
     SOURCE_TYPES,
     Source,
     check_sources,
     describe_source,
-    map_images,
-    none_read,
     reason_of,
-    settle_unread,
 )
 
 
@@ -259,11 +257,11 @@ class ImageReader(TransformerMixin, BaseEstimator):
             rows.append(index)
         if images is None:  # with a size, "nan" still gives every row
             if self.on_error == "skip" or shape is None:
-                raise none_read(errors)
+                raise all_unreadable(errors)
             images = np.full((len(sources), *shape), np.nan, np.float32)
         if errors and self.on_error == "skip":
             images = images[rows]
-        settle_unread(errors, len(sources), self.on_error)
+        warn_unreadable(errors, len(sources), self.on_error)
         return images.reshape(len(images), -1) if self.flatten else images
 
     @available_if(lambda self: self.flatten)

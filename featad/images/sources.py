@@ -1,21 +1,17 @@
-"""Collections of image sources: listing, naming, hashing, checking, mapping."""
+"""Collections of image sources: listing, naming, hashing, checking."""
 
 import hashlib
 import os
 import re
-import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import joblib
 import numpy as np
 from PIL import Image
 from scipy.sparse import issparse
 
-from featad.errors import DatasetError, ImageReadError, ImageReadWarning
+from featad.errors import DatasetError, ImageReadError
 
 EXTENSIONS = frozenset(
     f".{suffix}"
@@ -284,121 +280,3 @@ def _checked_batch(X: np.ndarray, name: str) -> np.ndarray:
             f"{expected} with 1, 3 or 4 channels; got an array of shape {X.shape}."
         )
     return X
-
-
-def map_images(
-    read: Callable[[Source], Any], sources: Sequence, *, n_jobs: int | None = None
-) -> Iterator[tuple[int, Any]]:
-    """Apply a reading function to sources in threads, keeping their order.
-
-    Parameters
-    ----------
-    read : callable
-        Called with one source; decoding and resizing run outside Python's lock.
-
-    sources : sequence
-        As :func:`check_sources` returns it.
-
-    n_jobs : int, default=None
-        Number of threads; -1 for one a processor. By default one a processor, at most
-        eight.
-
-    Yields
-    ------
-    index : int
-        Place of the source in the input, counting up from 0.
-
-    value : object or ImageReadError
-        What ``read`` returned, or the :class:`ImageReadError` it raised. Any other
-        exception is raised here.
-
-    Notes
-    -----
-    At most ``3 * n_jobs`` results are held at a time, so memory does not grow with the
-    number of sources. The threads end when the iterator does, also when it is closed
-    early.
-
-    Examples
-    --------
-    >>> from featad.images import map_images
-    >>> list(map_images(len, [b"ab", b"cde"]))
-    [(0, 2), (1, 3)]
-    """
-
-    def attempt(index: int) -> Any:
-        source = sources[index]
-        try:
-            return read(source)
-        except ImageReadError as error:
-            if isinstance(source, str | os.PathLike):
-                return error
-            return ImageReadError(describe_source(source, index), error.reason)
-
-    n_threads = min(_n_threads(n_jobs), len(sources))
-    if n_threads <= 1:
-        yield from ((index, attempt(index)) for index in range(len(sources)))
-        return
-    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="featad-images")
-    waiting: deque = deque()
-    try:
-        for index in range(len(sources)):
-            waiting.append(pool.submit(attempt, index))
-            if len(waiting) == 3 * n_threads:
-                yield index + 1 - len(waiting), waiting.popleft().result()
-        while waiting:
-            yield len(sources) - len(waiting), waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _n_threads(n_jobs: int | None) -> int:
-    if n_jobs == 0:
-        raise ValueError("n_jobs must not be 0; pass None, 1 or more, or -1.")
-    n_processors = joblib.cpu_count()
-    if n_jobs is None:
-        return min(8, n_processors)
-    return n_jobs if n_jobs > 0 else max(1, n_processors + 1 + n_jobs)
-
-
-def settle_unread(
-    errors: Sequence[ImageReadError], n_sources: int, on_error: str
-) -> None:
-    """Warn once about images that could not be read, counting and naming them.
-
-    Parameters
-    ----------
-    errors : sequence of ImageReadError
-        One an image; nothing is said if there are none.
-
-    n_sources : int
-        How many images were to be read.
-
-    on_error : {"skip", "nan"}
-        What was done about them.
-
-    Raises
-    ------
-    ImageReadError
-        If all were to be skipped: nothing would be left.
-    """
-    if not errors:
-        return
-    if on_error == "skip" and len(errors) == n_sources:
-        raise none_read(errors)
-    verb = "Left out" if on_error == "skip" else "Filled with NaN"
-    named = "; ".join(f"{error.source!s} ({error.reason})" for error in errors[:10])
-    more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
-    plural = "image that" if len(errors) == 1 else "images that"
-    warnings.warn(
-        f"{verb} {len(errors)} {plural} could not be read: {named}{more}.",
-        ImageReadWarning,
-        stacklevel=3,
-    )
-
-
-def none_read(errors: Sequence[ImageReadError]) -> ImageReadError:
-    """Return the error that says that none of the images could be read."""
-    first = errors[0]
-    return ImageReadError(
-        first.source, f"{first.reason}; none of the {len(errors)} images could be read"
-    )
