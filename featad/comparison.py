@@ -55,8 +55,8 @@ def compare(
 ) -> pd.DataFrame:
     """Fit and test systems on the same folds: one row a system, best first.
 
-    First steps that learn nothing (features of frozen networks) run once for all
-    systems that share them, over all images that occur in a fold.
+    First steps that learn nothing, such as features of frozen networks, run once for
+    all systems that share them, on all images that occur in a fold.
 
     Parameters
     ----------
@@ -65,24 +65,24 @@ def compare(
         and ``score_samples`` or ``decision_function``.
 
     X : sequence of n_samples samples
-        Paths or other sources, an image batch, a pandas Series, or a table, as the
-        systems take it.
+        What the systems take: paths or other sources, an image batch, a pandas Series,
+        or a table.
 
     y : array-like of shape (n_samples,)
         Labels: 1 normal, -1 anomalous. Passed to ``fit`` too, as ``GridSearchCV`` does.
 
     cv : int, splitter, iterable of (train, test) or None, default=None
-        A number is ``OneClassKFold(cv, random_state=random_state)``, None is 5. For a
-        given split pass ``[(train_indices, test_indices)]``.
+        A number stands for ``OneClassKFold(cv, random_state=random_state)``, None for
+        5. For a fixed split, pass ``[(train_indices, test_indices)]``.
 
     n_bootstrap : int, default=1000
-        Number of draws for the interval of the AUROC.
+        Number of draws for the confidence interval of the AUROC.
 
     confidence : float in (0, 1), default=0.95
         Coverage of the interval.
 
     random_state : int, RandomState instance or None, default=0
-        Seeds the default folds and the draws. Systems have their own.
+        Seeds the default folds and the draws. Systems have seeds of their own.
 
     on_progress : callable or None, default=None
         Called with ``(done, total, name)`` after each fold of each system.
@@ -95,7 +95,7 @@ def compare(
         at 1 % false alarms); ``auroc_low`` and ``auroc_high``; ``fit_seconds``, mean
         over folds, features of the training images included; ``images_per_second``
         when scoring, features included; ``p_delong``, p-value of "as good as the best
-        row" by DeLong's test: NaN for the best row, with several folds, and where a
+        row" by DeLong's test. It is NaN for the best row, with several folds, and if a
         label is tested only once.
 
     Raises
@@ -103,18 +103,19 @@ def compare(
     ValueError
         If a label is not 1 or -1, or there is no system or no fold.
     ImageReadError, WeightsNotFoundError
-        If an image cannot be read, or weights are not to be had.
+        If an image cannot be read, or weights cannot be found.
     FeatadError
-        If a system fails otherwise; the message names it, the cause is chained.
+        If a system fails for another reason. The message names the system, and the
+        cause is chained.
 
     Notes
     -----
-    The interval is a percentile bootstrap over test samples, normal and anomalous ones
-    drawn apart. A sample that is tested in several folds, as anomalies are by
-    :class:`OneClassKFold`, is drawn for all of them together. Differences between
-    training sets are not in the interval.
+    The interval is a percentile bootstrap over test samples; normal and anomalous ones
+    are drawn separately. A sample that is tested in several folds, as anomalies are by
+    :class:`OneClassKFold`, is drawn for all of them together. The interval does not
+    include differences between training sets.
 
-    With a feature cache the times are those of reading it.
+    With a feature cache, the times are those of reading it.
 
     Examples
     --------

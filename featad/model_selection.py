@@ -1,4 +1,4 @@
-"""Splitting and scoring for one-class systems, as scikit-learn's tools take them."""
+"""Splitters and scorers for one-class systems, in the form scikit-learn expects."""
 
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
@@ -18,12 +18,12 @@ class OneClassKFold(BaseCrossValidator):
     """Train on normal samples only, test on held-out normal samples and on anomalies.
 
     The normal samples are shuffled and cut into ``n_splits`` parts; each fold tests one
-    part and trains on the others. Anomalies are tested in every fold, but for those
+    part and trains on the others. Anomalies are tested in every fold, except those
     that ``contamination`` puts into the training set of that fold.
 
-    With ``groups``, as of slices to scans or images to patients, groups take the place
-    of samples: all samples of a group are on the same side of a split. A group with an
-    anomaly in it counts as anomalous, its normal samples included.
+    With ``groups``, such as scans or patients, groups take the place of samples: all
+    samples of a group are on the same side of a split. A group that contains an anomaly
+    counts as anomalous, including its normal samples.
 
     Parameters
     ----------
@@ -31,18 +31,18 @@ class OneClassKFold(BaseCrossValidator):
         Number of folds, at least 2.
 
     contamination : float in [0, 0.5), default=0.0
-        Share of each training set that is anomalous, as near as whole groups come to
-        it, or whole samples without groups; the anomalies are drawn anew for each fold.
+        Share of each training set that is anomalous, to the nearest whole group, or
+        sample without groups. The anomalies are drawn anew for each fold.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds the shuffling. With None each call of :meth:`split` shuffles differently.
+        Seeds the shuffling. With None, each call of :meth:`split` shuffles differently.
 
     Notes
     -----
     Works as ``cv`` of ``GridSearchCV``, ``cross_val_score`` and
-    :func:`featad.compare`. As the same anomalies are tested in several folds, scores of
-    the folds are not independent. Parts hold equal numbers of groups, whatever the
-    number of samples in them.
+    :func:`featad.compare`. Because the same anomalies are tested in several folds, the
+    scores of the folds are not independent. Parts have equal numbers of groups,
+    whatever the number of samples in each group.
 
     Examples
     --------
@@ -117,13 +117,13 @@ class OneClassKFold(BaseCrossValidator):
         Yields
         ------
         train, test : int ndarrays
-            Sorted indices; together they hold every sample once.
+            Sorted indices; together they contain every sample once.
 
         Raises
         ------
         ValueError
-            If ``y`` is missing or holds other labels, ``groups`` has another length, or
-            there are too few normal samples, or groups, or too few anomalous ones.
+            If ``y`` is missing or contains other labels, ``groups`` has another length,
+            or there are too few normal or anomalous samples or groups.
         """
         if y is None:
             raise ValueError(

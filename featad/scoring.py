@@ -1,4 +1,4 @@
-"""Scoring many images: a row for every input, and nothing scored is ever lost."""
+"""Scoring many images: one row per input, and no score is lost to a later fault."""
 
 import copy
 import os
@@ -29,7 +29,7 @@ COLUMNS = (
 """The columns of a score table, one row per image."""
 
 FORMATS = (".csv", ".parquet", ".jsonl")
-"""The endings a score file may have."""
+"""The endings that a score file may have."""
 
 _FINE = (None, "raise")  # values of on_error under which no row vanishes
 
@@ -43,8 +43,8 @@ def score_images(
 ) -> Iterator[pd.DataFrame]:
     """Score images a batch at a time, in input order.
 
-    Memory does not grow with the number of images: each batch is read, scored, handed
-    over and forgotten.
+    Memory does not grow with the number of images: each batch is read, scored, yielded
+    and discarded.
 
     Parameters
     ----------
@@ -59,17 +59,17 @@ def score_images(
         Images scored at a time.
 
     on_error : {"skip", "raise"}, default="skip"
-        What to do with an image that cannot be scored: say why in its row and go on, or
-        hand over what was scored before it and raise.
+        What to do with an image that cannot be scored: give the reason in its row and
+        go on, or yield what was scored before it and raise.
 
     Yields
     ------
     rows : DataFrame
-        One row per image with the columns ``path`` (or a description of what was in
-        memory), ``anomaly_score`` (float, high = anomalous), ``threshold`` (float, of
-        the same scale), ``is_anomaly`` (bool), ``p_value`` (float in (0, 1], of
-        calibrated systems, else missing) and ``error`` (str or None). Where there is an
-        error the four in the middle are missing.
+        One row per image with the columns ``path`` (or a description of an image in
+        memory), ``anomaly_score`` (float, high = anomalous), ``threshold`` (float, on
+        the same scale), ``is_anomaly`` (bool), ``p_value`` (float in (0, 1]; missing
+        if the system is not calibrated) and ``error`` (str or None). If there is an
+        error, the four columns in the middle are missing.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def _raising(system: BaseEstimator) -> BaseEstimator:
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What a scoring run came to: images ``scored``, ``anomalous`` and ``failed``.
+    """The result of a scoring run: images ``scored``, ``anomalous`` and ``failed``.
 
     ``first_error`` is the first failure's message, or None.
     """
@@ -209,7 +209,7 @@ def score_to_file(
 ) -> ScoreSummary:
     """Score images into a ``.csv``, ``.parquet`` or ``.jsonl`` file as they come.
 
-    Rows are written batch by batch, so a fault halfway loses nothing scored before it.
+    Rows are written batch by batch, so that a fault does not lose earlier scores.
 
     Parameters
     ----------
@@ -220,8 +220,8 @@ def score_to_file(
         Paths, bytes, PIL images or arrays.
 
     path : path-like or None
-        Where to write; the ending chooses the format (Parquet: extra ``parquet``). None
-        writes CSV to ``stream``.
+        Where to write. The ending selects the format; Parquet needs the extra
+        ``parquet``. None writes CSV to ``stream``.
 
     batch_size : int, default=64
         Images scored, and rows written, at a time.
@@ -242,7 +242,7 @@ def score_to_file(
     Raises
     ------
     ValueError
-        If the ending is none of the three.
+        If the file has another ending.
 
     OSError
         If the file cannot be written.

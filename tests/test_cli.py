@@ -179,7 +179,7 @@ def test_doctor_tells_versions_devices_and_weights(capsys):
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
     assert "scikit-learn" in printed
-    assert "auto takes" in printed
+    assert "auto selects" in printed
     assert "vgg16-397923af.pth" in printed
 
 
@@ -348,7 +348,7 @@ def test_a_folder_with_tests_below_is_not_all_normal(parts, tmp_path, capsys):
     shutil.copytree(parts, tmp_path / "outer" / "parts")
     data = str(tmp_path / "outer")
     assert main(["fit", *FIT, "--data", data, "-o", str(tmp_path / "m.joblib")]) == 1
-    assert "no folder of normal images alone" in _error(capsys)
+    assert "does not contain normal images only" in _error(capsys)
 
 
 def test_weights_of_an_architecture_that_is_not_there_are_refused(

@@ -18,8 +18,8 @@ def add_parser(commands: Any) -> None:
         description="Fit systems on the normal training images and compare their "
         "scores of the test images: AUROC with a bootstrap interval, average "
         "precision, best F1, true positives at 1 % false positives, seconds to fit and "
-        "images scored a second. Data without a test part of its own is "
-        "cross-validated: trained on normal images, tested on both.",
+        "images scored per second. Data without a test part of its own is "
+        "cross-validated: systems train on normal images and are tested on both kinds.",
     )
     parser.set_defaults(run=run)
     options.add_data(parser)
@@ -35,14 +35,14 @@ def add_parser(commands: Any) -> None:
         "--cv",
         type=options.fold_count,
         default=5,
-        help="folds where there is no test part (5)",
+        help="number of folds if there is no test part (default: %(default)s)",
     )
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
-        help="write the table to a .csv file as well, and the list "
-        "of images to FILE.split.csv",
+        help="also write the table to this .csv file, and the list of images to "
+        "FILE.split.csv",
     )
 
 
@@ -54,7 +54,7 @@ def run(args: Namespace) -> int:
     dataset = options.load_data(args)
     if args.output:
         if not args.output.lower().endswith(".csv"):
-            raise ValueError(f"The table is written as .csv, not {args.output!r}.")
+            raise ValueError(f"-o takes a .csv file, but is {args.output!r}.")
         options.check_writable(args.output)
     table, dataset = options.without_unreadable(
         dataset, args.on_error, lambda readable: _compare(readable, args)
@@ -91,7 +91,7 @@ def _compare(dataset, args):
 
     if (dataset.labels == -1).sum() == 0:
         raise DatasetError(
-            f"{dataset.name} has no anomalous images to compare systems by: give a "
+            f"{dataset.name} has no anomalous images to compare systems by. Pass a "
             "data set with a test part, two folders, or a CSV file with labels."
         )
     if dataset.has_split:
@@ -132,5 +132,5 @@ def _system_names(text):
     names = [options.system_name(name.strip()) for name in text.split(",")]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise ArgumentTypeError(f"{twice} is named twice")
+        raise ArgumentTypeError(f"{twice} is listed twice")
     return names

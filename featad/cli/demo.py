@@ -1,4 +1,4 @@
-"""``featad demo``: the main job on generated parts, from nothing to scored images."""
+"""``featad demo``: the whole job on generated parts, up to scored images."""
 
 import shutil
 from argparse import Namespace
@@ -32,10 +32,24 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument(
-        "-o", "--output", default="featad-demo", metavar="DIR", help="(featad-demo)"
+        "-o",
+        "--output",
+        default="featad-demo",
+        metavar="DIR",
+        help="the folder to write to (default: %(default)s)",
     )
-    parser.add_argument("--n-train", type=int, default=150, help="(default: 150)")
-    parser.add_argument("--n-test", type=int, default=100, help="(default: 100)")
+    parser.add_argument(
+        "--n-train",
+        type=options.positive_int,
+        default=150,
+        help="number of parts to train on (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--n-test",
+        type=options.positive_int,
+        default=100,
+        help="number of parts to compare systems on (default: %(default)s)",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -88,14 +102,14 @@ def run(args: Namespace) -> int:
 
 
 def _networks():
-    """Return the networks whose weights are here, and say which."""
+    """Return the networks whose weights are on this machine, and print which."""
     from featad.features.weights import weights_status
 
     print("Using vgg_mini, pretrained on generated images only; it ships with featad.")
     if weights_status("vgg16").is_cached:
-        print("Using VGG16 as well: its published weights are here.")
+        print("Using VGG16 as well, because its weights are on this machine.")
         return ("mini", "vgg16")
-    print("Published VGG16 weights are not here (see `featad doctor`): left out.")
+    print("Leaving out VGG16: its weights are not on this machine (`featad doctor`).")
     return ("mini",)
 
 
@@ -112,7 +126,7 @@ def _claim(folder):
 
 
 def _write_parts(dataset, folder):
-    """Write a generated data set in the MVTec layout, in place of an older one."""
+    """Write a generated data set in the MVTec layout and replace an older one."""
     from PIL import Image
 
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""``featad fit``: a folder of normal images to a calibrated model file."""
+"""``featad fit``: from a folder of normal images to a calibrated model file."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ def add_parser(commands: Any) -> None:
         help="fit a system on normal images and write a calibrated model",
         description="Fit a system on the normal training images of a data set, set its "
         "threshold from out-of-fold scores, and write the model, a readable manifest "
-        "(MODEL.json) and the list of images it saw (MODEL.split.csv).",
+        "(MODEL.json) and the list of training images (MODEL.split.csv).",
     )
     parser.set_defaults(run=run)
     options.add_data(parser)
@@ -32,22 +32,28 @@ def add_parser(commands: Any) -> None:
         "--system",
         type=options.system_name,
         metavar="NAME",
-        help="see `featad list` (default: the recommended one)",
+        help="a name from `featad list` (default: the recommended system)",
     )
     parser.add_argument(
-        "-o", "--output", required=True, metavar="MODEL", help=".joblib or .skops file"
+        "-o",
+        "--output",
+        required=True,
+        metavar="MODEL",
+        help="a .joblib or .skops file",
     )
     parser.add_argument(
         "--target-fpr",
         type=options.rate,
         default=0.01,
-        help="share of normal images that may be called anomalous (default: 0.01)",
+        metavar="SHARE",
+        help="accepted share of normal images that are called anomalous (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--cv",
         type=options.fold_count,
         default=5,
-        help="folds of the calibration (default: 5)",
+        help="number of folds to calibrate on (default: %(default)s)",
     )
 
 
@@ -97,6 +103,6 @@ def _training_images(dataset):
     if len(normal) < 4:
         raise DatasetError(
             f"{dataset.name} has {len(normal)} normal images to train on, but fitting "
-            "with a calibrated threshold takes 4 or more (99 for a target of 0.01)."
+            "with a calibrated threshold takes 4 or more (99 for --target-fpr 0.01)."
         )
     return normal

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--on-error",
         choices=("skip", "raise"),
         default="skip",
-        help="images that cannot be read: leave them out and name them, or stop "
-        "(default: %(default)s)",
+        help="what to do with images that cannot be read: leave them out and name "
+        "them, or stop (default: %(default)s)",
     )
 
 
 def add_system(parser: argparse.ArgumentParser) -> None:
-    """Add what changes a named system."""
+    """Add the options that change a named system."""
     group = parser.add_argument_group("system")
     group.add_argument(
         "--weights",
@@ -52,8 +52,8 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="[ARCH=]FILE",
         help="pretrained weights: a file (for one architecture or all), 'default' for "
-        "the published ones, downloaded once, or 'random' to see what the pretraining "
-        "is worth; may be given several times (default: default)",
+        "the published ones, downloaded once, or 'random' for an untrained network; "
+        "may be given several times (default: default)",
     )
     group.add_argument(
         "--set",
@@ -61,19 +61,22 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_assignment,
         metavar="STEP__PARAM=VALUE",
-        help="a parameter of the system, such as detector__nu=0.1 or image_size=448",
+        help="a parameter of the system, such as detector__nu=0.1 or image_size=448; "
+        "may be given several times",
     )
     group.add_argument(
         "--device", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
     )
     group.add_argument(
-        "--cache", metavar="DIR", help="keep features here, for the next run"
+        "--cache", metavar="DIR", help="keep features in this folder for the next run"
     )
-    group.add_argument("--seed", type=seed, default=0, help="(default: %(default)s)")
+    group.add_argument(
+        "--seed", type=seed, default=0, help="seed of all randomness (default: 0)"
+    )
 
 
 def system_name(text: str) -> str:
-    """Return a system's name, or tell argparse which there are."""
+    """Return a system's name, for argparse."""
     from featad.registry import build
 
     try:
@@ -111,7 +114,7 @@ def check_weights_names(args: argparse.Namespace, names: list[str]) -> None:
         if arch and arch not in archs:
             raise ValueError(
                 f"--weights {choice} names the architecture {arch!r}, but the systems "
-                f"stand on {', '.join(sorted(archs)) or 'none'}."
+                f"use {', '.join(sorted(archs)) or 'none'}."
             )
 
 
@@ -123,9 +126,9 @@ def load_data(args: argparse.Namespace) -> ImageDataset:
 
 
 def readable(dataset: ImageDataset) -> tuple[ImageDataset, list[ImageReadError]]:
-    """Return the data set without the images that cannot be read, and their errors.
+    """Return the data set without unreadable images, and their errors.
 
-    Reads every image once; meant for after a failure, to leave out what caused it.
+    It reads every image once, and is called only after a job failed on an image.
     """
     import numpy as np
 
@@ -147,7 +150,7 @@ def readable(dataset: ImageDataset) -> tuple[ImageDataset, list[ImageReadError]]
 def without_unreadable(
     dataset: ImageDataset, on_error: str, job: Callable[[ImageDataset], Any]
 ) -> tuple[Any, ImageDataset]:
-    """Return ``(job(dataset), dataset)``, once more without what cannot be read."""
+    """Return ``(job(dataset), dataset)``; retry without unreadable images."""
     try:
         return job(dataset), dataset
     except ImageReadError:
@@ -159,7 +162,7 @@ def without_unreadable(
 
 
 def check_writable(path: str) -> None:
-    """Raise OSError now, rather than after the work, if a file cannot be written."""
+    """Raise OSError before the work, not after it, if a file cannot be written."""
     folder = Path(path).resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
     if Path(path).is_dir():
@@ -172,13 +175,13 @@ def check_writable(path: str) -> None:
 
 
 def positive_int(text: str) -> int:
-    """Return a number from 1, for argparse."""
-    return _number(int, text, lambda value: value >= 1, "a whole number from 1")
+    """Return a whole number of at least 1, for argparse."""
+    return _number(int, text, lambda value: value >= 1, "a whole number of at least 1")
 
 
 def fold_count(text: str) -> int:
     """Return a number of folds, for argparse."""
-    return _number(int, text, lambda value: value >= 2, "a whole number from 2")
+    return _number(int, text, lambda value: value >= 2, "a whole number of at least 2")
 
 
 def seed(text: str) -> int:
@@ -189,7 +192,7 @@ def seed(text: str) -> int:
 
 def rate(text: str) -> float:
     """Return a share between 0 and 1, for argparse."""
-    return _number(float, text, lambda value: 0 < value < 1, "between 0 and 1")
+    return _number(float, text, lambda v: 0 < v < 1, "a number between 0 and 1")
 
 
 def _number(kind, text, fits, expected):
@@ -203,7 +206,7 @@ def _number(kind, text, fits, expected):
 
 
 def progress_bar(total: int, what: str, unit: str = "image") -> tqdm:
-    """Return a progress bar on stderr, silent where stderr is no terminal."""
+    """Return a progress bar on stderr, silent if stderr is not a terminal."""
     return tqdm(total=total, desc=what, unit=unit, file=sys.stderr, disable=None)
 
 
@@ -220,7 +223,7 @@ def _assignment(text):
     key, equals, value = text.partition("=")
     if key.rpartition("__")[2] in ("random_state", "on_error", "verbose"):
         raise argparse.ArgumentTypeError(
-            f"{key} has an option of its own (--seed, --on-error), or none"
+            f"{key} cannot be set here; see --seed and --on-error"
         )
     if not (key and equals):
         raise argparse.ArgumentTypeError(

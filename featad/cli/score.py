@@ -1,4 +1,4 @@
-"""``featad score``: images to a table of anomaly scores."""
+"""``featad score``: from images to a table of anomaly scores."""
 
 import sys
 from argparse import Namespace
@@ -15,12 +15,12 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "score",
         help="score images with a fitted model",
-        description="Score images and folders of images: one row for every input, in "
-        "input order, with path, anomaly_score (high = anomalous), threshold, "
-        "is_anomaly, p_value and error. Rows are written as they come.",
-        epilog="Exit codes: 0 done, even where images were skipped (their rows say "
-        "why); 1 the job failed, none of the images could be scored, or one could not "
-        "with --on-error raise; 2 wrong use.",
+        description="Score images and folders of images. There is one row per image, "
+        "in input order, with path, anomaly_score (high = anomalous), threshold, "
+        "is_anomaly, p_value and error. Rows are written batch by batch.",
+        epilog="Exit codes: 0 success, even if images were skipped (their rows say "
+        "why); 1 the job failed, no image could be scored, or one could not with "
+        "--on-error raise; 2 wrong use.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("model", help="a file written by `featad fit`")
@@ -29,29 +29,38 @@ def add_parser(commands: Any) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help=".csv, .parquet or .jsonl file (default: CSV on standard output)",
+        help="a .csv, .parquet or .jsonl file (default: CSV on standard output)",
     )
     parser.add_argument(
         "--on-error",
         choices=("skip", "raise"),
         default="skip",
-        help="images that cannot be read: say so in their row and go on, or stop "
-        "(default: %(default)s)",
+        help="what to do with images that cannot be read: say so in their row and go "
+        "on, or stop (default: %(default)s)",
     )
     parser.add_argument(
-        "--batch-size", type=options.positive_int, default=64, help="(default: 64)"
+        "--batch-size",
+        type=options.positive_int,
+        default=64,
+        metavar="N",
+        help="images scored at a time (default: %(default)s)",
     )
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 (default: auto)")
     parser.add_argument(
-        "--cache", metavar="DIR", help="keep features here, for the next run"
+        "--device", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
     )
     parser.add_argument(
-        "--weights", metavar="FILE", help="where the pretrained weights lie here"
+        "--cache", metavar="DIR", help="keep features in this folder for the next run"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="the pretrained weights, if they are not where they were at fit",
     )
     parser.add_argument(
         "--allow-other-versions",
         action="store_true",
-        help="load a model of another version of scikit-learn or featad all the same",
+        help="load the model even if another version of scikit-learn or featad wrote "
+        "it; the format of the file must be the same",
     )
 
 

@@ -36,21 +36,21 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = True) -> list[Pa
     Parameters
     ----------
     folder : path-like
-        Where to look. Hidden files and folders (names that begin with a dot) are left
-        out, links to folders are not followed.
+        Where to look. Hidden files and folders (names that begin with a dot) are
+        skipped. Links to folders are not followed.
 
     recursive : bool, default=True
-        Whether to look in folders below as well.
+        Whether to search subfolders as well.
 
     Returns
     -------
     paths : list of Path
-        Files whose suffix, in any case, is in ``EXTENSIONS``. They are not opened.
+        Files whose suffix, in lower case, is in ``EXTENSIONS``. They are not opened.
 
     Raises
     ------
     DatasetError
-        If the folder is missing, is a file, cannot be listed or holds no image file.
+        If the folder is missing, is a file, cannot be listed, or contains no images.
 
     Examples
     --------
@@ -64,8 +64,8 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = True) -> list[Pa
         raise DatasetError(f"There is no folder {str(folder)!r}.")
     if not folder.is_dir():
         raise DatasetError(
-            f"Expected a folder of images, but {str(folder)!r} is a file; pass its "
-            "folder, or [path] where a list of images is asked for."
+            f"Expected a folder of images, but {str(folder)!r} is a file. Pass its "
+            "folder, or [path] where a list of images is expected."
         )
     paths = []
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
@@ -77,7 +77,7 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = True) -> list[Pa
         ]
     if not paths:
         raise DatasetError(
-            f"There are no images in {str(folder)!r}; looked for files that end in "
+            f"There are no images in {str(folder)!r}. Expected files that end in "
             f"{', '.join(sorted(EXTENSIONS))}."
         )
     return sorted(paths, key=natural_key)
@@ -89,7 +89,7 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def natural_key(path: str | os.PathLike) -> tuple:
-    """Return a sort key under which "2.png" comes before "10.png", case aside."""
+    """Return a sort key: "2.png" comes before "10.png", and case is ignored."""
     parts = tuple(
         tuple(
             int(chunk) if chunk.isdecimal() else chunk
@@ -109,14 +109,14 @@ def describe_source(source: Source, index: int | None = None) -> str:
         What to name.
 
     index : int, default=None
-        Its place in the input, which tells sources in memory apart.
+        Its position in the input, which distinguishes sources in memory.
 
     Returns
     -------
     name : str
         The path, or for instance ``"image 3 (ndarray of shape (8, 8, 3))"``.
     """
-    if isinstance(source, str | os.PathLike):  # also of bytes that are no UTF-8
+    if isinstance(source, str | os.PathLike):  # bytes need not be UTF-8
         return os.fsencode(source).decode("utf-8", "backslashreplace")
     if isinstance(source, bytes):
         what = f"{len(source)} bytes"
@@ -128,14 +128,13 @@ def describe_source(source: Source, index: int | None = None) -> str:
 
 
 def content_hash(source: Source) -> str:
-    """Return a sha256 that is equal for equal contents.
+    """Return the sha256 of a source's content.
 
     Parameters
     ----------
     source : path-like, bytes, PIL image or ndarray
-        Of a path, the file is hashed: a path and its file's bytes hash alike. Of an
-        array, values, dtype and shape; of a PIL image, pixels, mode, size and what
-        changes the way it is read.
+        For a path, the bytes of the file are hashed. For an array, values, dtype and
+        shape. For a PIL image, pixels, mode, size and whatever changes how it is read.
 
     Returns
     -------
@@ -175,7 +174,7 @@ def _update_with_pil(digest: Any, image: Image.Image) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """Turn what went wrong into a clause for :class:`ImageReadError`."""
+    """Turn an exception into a clause for :class:`ImageReadError`."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     return f"{str(error).rstrip('.') or 'no reason given'} ({type(error).__name__})"
@@ -190,12 +189,12 @@ def check_sources(X: Any, *, estimator_name: str) -> Sequence:
         The sources.
 
     estimator_name : str
-        The class that asks, for messages.
+        The calling class, for messages.
 
     Returns
     -------
     sources : sequence
-        With a length and integer indexing.
+        Has a length and integer indexing.
 
     Raises
     ------
@@ -224,7 +223,7 @@ def check_sources(X: Any, *, estimator_name: str) -> Sequence:
         if getattr(X, "ndim", None) != 1 or not hasattr(X, "to_numpy"):
             raise TypeError(
                 f"{name} expects {_KINDS_OF_X}; got {type(X).__name__}. Pass list(X) "
-                "if it gives sources one by one."
+                "if it is an iterable of sources."
             )
         X = list(X)  # a pandas Series or Index
     if isinstance(X, np.ndarray) and X.ndim != 1:
