@@ -72,6 +72,14 @@ def test_there_are_few_floors():
     assert sorted(set(FLOORS.values())) == list(range(6))
 
 
+def test_the_files_that_the_architecture_names_are_there():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[a-z_]+/)?[a-z_]+\.py)`", text))
+    places = (ROOT, PACKAGE)
+    assert len(named) > 20
+    assert [n for n in named if not any((p / n).is_file() for p in places)] == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_do_not_go_up(path):
     higher = [t for t in _imports(path) if FLOORS[_wing(t)] > FLOORS[_wing(path)]]
