@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError, WeightsChangedError
 from featad.features.cache import FeatureCache
 from featad.features.layers import vgg_nodes, with_blocks

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError
 from featad.images import check_sources, map_images, read_image, settle_unread
 

@@ -2,8 +2,7 @@
 
 import os
 
-from sklearn.utils._param_validation import StrOptions
-
+from featad._sklearn import StrOptions
 from featad.features.backbone import BackboneFeatures, _as_tuple
 from featad.features.layers import VGG_ARCHS, vgg_nodes
 
