@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from featad._device import autocast, resolve_device
+from featad._options import inherit_options
 from featad._validation import check_labels, check_samples
 from featad.base import BaseDetector, Interval, StrOptions
 from featad.errors import ModelFileError
-from featad._options import inherit_options
 from featad.neural.sampling import hold_out
 from featad.neural.tensors import (
     Batches,
