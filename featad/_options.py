@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from inspect import Parameter, Signature, cleandoc, signature
 from textwrap import indent
 from typing import Any, cast
@@ -118,12 +119,16 @@ def _with_defaults(cls: type, text: str) -> str:
             default = _literal(parameter.default)
             text = re.sub(
                 rf"^({name} : .*default=).*$",
-                lambda found, default=default: found[1] + default,
+                partial(_completed_line, default=default),
                 text,
                 count=1,
                 flags=re.M,
             )
     return text
+
+
+def _completed_line(found: re.Match, default: str) -> str:
+    return found[1] + default
 
 
 def _literal(value: object) -> str:

@@ -1,5 +1,6 @@
 """The contract of every detector: scores, high = normal, and one threshold."""
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -125,6 +126,9 @@ def last_step(system: Any) -> Any:
 
 class _Threshold:
     """What follows from ``score_samples`` and ``offset_``."""
+
+    score_samples: Callable[[Any], np.ndarray]
+    offset_: float
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the scores moved so that the threshold lies at zero.

@@ -251,7 +251,7 @@ def _folds(
 ) -> tuple[Any, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
     """Return the samples that occur in a fold, their labels, and the folds."""
     if cv is None or isinstance(cv, Integral):
-        cv = OneClassKFold(5 if cv is None else cv, random_state=random_state)
+        cv = OneClassKFold(5 if cv is None else int(cv), random_state=random_state)
     samples = np.arange(len(y))
     pairs = cv.split(samples, y) if hasattr(cv, "split") else cv
     folds = [tuple(samples[np.asarray(index)] for index in pair) for pair in pairs]

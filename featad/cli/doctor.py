@@ -108,18 +108,21 @@ def _say_weights(try_network):
     statuses = [status for status in statuses if status.url is not None]
     print("\nweights that ship with featad")
     for status in shipped:
-        print(f"  {status.arch:<20}here ({status.size / 2**20:.0f} MB)")
+        print(f"  {status.arch:<20}here{_megabytes(status)}")
     print(f"\npublished weights, in {statuses[0].path.parent}")
     for status in statuses:
-        size = "" if status.size is None else f" ({status.size / 2**20:.0f} MB)"
         place = "here" if status.is_cached else f"not here: {status.url}"
-        print(f"  {status.arch:<20}{place}{size}")
+        print(f"  {status.arch:<20}{place}{_megabytes(status)}")
     if try_network:
         print(f"  {_reachable(statuses[0].url)}")
     print(
         "  What is not here is downloaded when it is asked for. Without a network, put "
         "the file\n  into that folder, or name it: --weights FILE."
     )
+
+
+def _megabytes(status):
+    return "" if status.size is None else f" ({status.size / 2**20:.0f} MB)"
 
 
 def _reachable(url):

@@ -91,7 +91,7 @@ def build_system(
 
     takes = build(name).get_params()
     options = {"device": args.device, "cache": args.cache, "verbose": verbose}
-    overrides = {}
+    overrides: dict[str, Any] = {}
     for step in ("features", "detector"):  # pixels need no weights, tables no device
         arch = takes.get(f"{step}__arch")
         chosen = options | {"weights": _weights_of(arch, args.weights)}
@@ -166,7 +166,7 @@ def without_unreadable(
         return job(dataset), dataset
 
 
-def check_writable(path: str) -> None:
+def check_writable(path: str | Path) -> None:
     """Raise OSError now, rather than after the work, if a file cannot be written."""
     folder = Path(path).resolve().parent
     folder.mkdir(parents=True, exist_ok=True)

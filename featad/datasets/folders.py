@@ -89,17 +89,17 @@ class ImageDataset:
 
     def select(self, which: ArrayLike) -> "ImageDataset":
         """Return some of the images, chosen by indices or by a bool mask."""
-        which = np.arange(len(self))[np.asarray(which)]
+        index = np.arange(len(self))[np.asarray(which)]
         images = self.images
         return dataclasses.replace(
             self,
-            images=images[which]
+            images=images[index]
             if isinstance(images, np.ndarray)
-            else [images[i] for i in which],
-            labels=self.labels[which],
-            parts=self.parts[which],
-            kinds=self.kinds[which],
-            masks=None if self.masks is None else [self.masks[i] for i in which],
+            else [images[i] for i in index],
+            labels=self.labels[index],
+            parts=self.parts[index],
+            kinds=self.kinds[index],
+            masks=None if self.masks is None else [self.masks[i] for i in index],
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -322,22 +322,22 @@ class BackboneFeatures(ImageFeatures):
         """Start the network on float32 (n, height, width, 3): every image passes."""
         return extractor.launch(pixels, as_tuple(self.pooling), self.precision)
 
-    def _reading(self):
+    def _reading(self) -> dict[str, Any]:
         """Return how images are read, as arguments of `read_image`."""
         from featad.features.weights import preset  # torch: slow to import
 
         usual = preset(self.arch)
         size = tuple(int(n) for n in self._size(usual.crop_size))
-        reading = {"size": size, "interpolation": usual.interpolation}
+        reading: dict[str, Any] = {"size": size, "interpolation": usual.interpolation}
         if self.crop:
             reading["crop_from"] = usual.resize_size * max(size) // usual.crop_size
         if self.max_value is not None:
             reading["max_value"] = float(self.max_value)
         return reading
 
-    def _size(self, usual):
+    def _size(self, usual: int) -> tuple[int, ...]:
         size = usual if self.image_size is None else self.image_size
-        return (size, size) if isinstance(size, Integral) else tuple(size)
+        return (size, size) if isinstance(size, int | Integral) else tuple(size)
 
     def _columns(self, extractor):
         return extractor.columns(self._reading()["size"], as_tuple(self.pooling))
@@ -378,5 +378,7 @@ class BackboneFeatures(ImageFeatures):
         if not layers or len(set(layers)) < len(layers):
             self._refuse("layer", "one name or several different ones")
         self._check_pooling()
-        if len(size) != 2 or not all(isinstance(n, Integral) and n > 0 for n in size):
+        if len(size) != 2 or not all(
+            isinstance(n, int | Integral) and int(n) > 0 for n in size
+        ):
             self._refuse("image_size", "a number of pixels or (height, width)")

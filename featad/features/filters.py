@@ -206,7 +206,8 @@ class FilterBankFeatures(ImageFeatures):
     def _check(self, X: Any) -> Sequence:
         self._validate_params()
         if not self.scales or not all(
-            isinstance(scale, Real) and 0 < scale < np.inf for scale in self.scales
+            isinstance(scale, float | Real) and 0 < scale < np.inf
+            for scale in self.scales
         ):
             self._refuse("scales", "one or several positive numbers")
         self._check_pooling()

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from torch import fx, nn
 from torch.nn.modules.dropout import _DropoutNd
@@ -49,7 +49,7 @@ def cut(network: nn.Module, nodes: Sequence[str]) -> fx.GraphModule:
     """
     for module in network.modules():
         if hasattr(module, "inplace"):
-            module.inplace = False
+            cast(Any, module).inplace = False
     part = create_feature_extractor(
         network, {node: node for node in nodes}, suppress_diff_warning=True
     ).eval()
@@ -63,9 +63,10 @@ def cut(network: nn.Module, nodes: Sequence[str]) -> fx.GraphModule:
     return part
 
 
-def _save_memory(part):
+def _save_memory(part: fx.GraphModule) -> None:
     """Let a ReLU overwrite what no one else reads: a layer's output, not tapped."""
-    modules, safe = dict(part.named_modules()), {}
+    modules = dict(part.named_modules())
+    safe: dict[nn.ReLU, bool] = {}
     for node in part.graph.nodes:
         relu = modules.get(node.target) if node.op == "call_module" else None
         if isinstance(relu, nn.ReLU):

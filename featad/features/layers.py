@@ -114,7 +114,8 @@ def vgg_nodes(arch: str) -> dict[str, str]:
     if arch not in VGG_ARCHS:
         return {}
     if arch == "vgg_mini":
-        nodes, blocks = {"fc7": "classifier"}, (2, 2, 2, 1)
+        nodes = {"fc7": "classifier"}
+        blocks: tuple[int, ...] = (2, 2, 2, 1)
     else:
         nodes = {"fc7": "classifier.4", "fc6": "classifier.1"}
         blocks = _VGG_BLOCKS[arch.removesuffix("_bn")]
@@ -130,7 +131,7 @@ def vgg_nodes(arch: str) -> dict[str, str]:
 
 def with_blocks(nodes: Sequence[str]) -> tuple[str, ...]:
     """Return names of nodes and of the blocks that hold them, each once, in order."""
-    names = {}
+    names: dict[str, None] = {}
     for node in nodes:
         parts = node.split(".")
         for end in range(1, len(parts) + 1):

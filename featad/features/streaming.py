@@ -31,7 +31,7 @@ _Ready = tuple[list[int], np.ndarray]  # rows, and the features of all or of eac
 @dataclass
 class _Image:
     pixels: np.ndarray
-    key: str | None = None  # of the cache
+    key: str = ""  # in the cache
     rows: list[int] = field(default_factory=list)  # several where it occurs again
 
 
@@ -152,8 +152,9 @@ def _run_cached(
 ) -> Iterator[_Ready]:
     """Yield a batch, image by image, once it is complete and stored."""
     with cache.locked():  # whoever waited here may find the work done
-        known = {image.key: cache.get(image.key) for image in batch}
-        missing = [image for image in batch if known[image.key] is None]
+        found = ((image.key, cache.get(image.key)) for image in batch)
+        known = {key: row for key, row in found if row is not None}
+        missing = [image for image in batch if image.key not in known]
         if missing:
             values = launch(np.stack([image.pixels for image in missing]))()
             for image, row in zip(missing, values, strict=True):

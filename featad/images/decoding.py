@@ -10,9 +10,10 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any, TypeGuard, cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 RESAMPLING = {
@@ -46,7 +47,7 @@ class Unreadable(Exception):
     """Why a source cannot be read, as a clause; callers add the name of the source."""
 
 
-def decode(source: object, mode: str, max_value: float | None) -> list[Image.Image]:
+def decode(source: Any, mode: str, max_value: float | None) -> list[Image.Image]:
     """Return the upright planes of any source, still at their own size."""
     if isinstance(source, np.ndarray):
         return _array_planes(source, mode, max_value)
@@ -125,7 +126,7 @@ def _image_planes(
 
 def _upright(planes: list[Image.Image], image: Image.Image) -> list[Image.Image]:
     """Apply the orientation that EXIF asks for (TIFF is upright once loaded)."""
-    turn = _ORIENTATION.get(image.getexif().get(_EXIF_ORIENTATION))
+    turn = _ORIENTATION.get(image.getexif().get(_EXIF_ORIENTATION, 1))
     return planes if turn is None else [plane.transpose(turn) for plane in planes]
 
 
@@ -135,7 +136,8 @@ def _eight_bit_planes(
     image.load()
     if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        if image.getextrema()[3][0] < 255:
+        (least_alpha, _) = cast(tuple, image.getextrema())[3]
+        if least_alpha < 255:
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image)
         image = image.convert("RGB")
@@ -149,7 +151,7 @@ def _eight_bit_planes(
     return _deep_planes(values.reshape(*values.shape[:2], -1), mode, max_value)
 
 
-def _has_deep_color(image: Image.Image) -> bool:
+def _has_deep_color(image: Image.Image) -> TypeGuard[ImageFile.ImageFile]:
     """Whether Pillow is about to drop the low bytes of a 16-bit color image."""
     tiles = getattr(image, "tile", ())
     if not tiles or image.mode == "F" or image.mode.startswith("I"):
@@ -161,7 +163,9 @@ def _has_deep_color(image: Image.Image) -> bool:
     return ";16" in str(raw_mode) or 16 in getattr(image, "tag_v2", {}).get(_BITS, ())
 
 
-def _deep_color(image: Image.Image, reopen: Callable, limit: float) -> np.ndarray:
+def _deep_color(
+    image: ImageFile.ImageFile, reopen: Callable, limit: float
+) -> np.ndarray:
     """Read 16-bit colors: one decoding gives the high bytes, another the low ones."""
     if image.tile[0][0] == "ppm":
         return _deep_ppm(image)
@@ -188,11 +192,12 @@ def _deep_color(image: Image.Image, reopen: Callable, limit: float) -> np.ndarra
     raise Unreadable(f"16-bit images of mode {image.mode} are not supported")
 
 
-def _deep_ppm(image: Image.Image) -> np.ndarray:
-    _, _, offset, (_, largest) = image.tile[0]
+def _deep_ppm(image: ImageFile.ImageFile) -> np.ndarray:
+    _, _, offset, (_, largest) = cast(tuple, image.tile[0])
     size = image.height * image.width * 3
-    image.fp.seek(offset)
-    values = np.frombuffer(image.fp.read(2 * size), ">u2")
+    file = cast(IO[bytes], image.fp)  # open until the pixels are loaded
+    file.seek(offset)
+    values = np.frombuffer(file.read(2 * size), ">u2")
     if values.size < size:
         raise Unreadable("the file is truncated")
     return values.reshape(image.height, image.width, 3) * (65535.0 / largest)

@@ -125,7 +125,9 @@ def _checked_size(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
     pair = size if isinstance(size, Sequence) else (size, size)
-    if len(pair) != 2 or not all(isinstance(s, Integral) and s >= 1 for s in pair):
+    if len(pair) != 2 or not all(
+        isinstance(s, int | Integral) and int(s) >= 1 for s in pair
+    ):
         raise ValueError(f"size must be None, an int or (height, width), got {size!r}.")
     return int(pair[0]), int(pair[1])
 
@@ -284,9 +286,10 @@ class ImageReader(TransformerMixin, BaseEstimator):
         ValueError
             If ``size`` is None: the number of columns is known from the size only.
         """
-        if self.size is None:
+        shape = self._shape()
+        if shape is None:
             raise ValueError("ImageReader has column names only if size= is given.")
-        n_columns = int(np.prod(self._shape()))
+        n_columns = int(np.prod(shape))
         return np.array([f"imagereader{i}" for i in range(n_columns)], dtype=object)
 
     def _check(self, X: Any) -> Sequence:
