@@ -1,5 +1,6 @@
 """The contract of every detector: scores, high = normal, and one threshold."""
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -7,15 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.utils import Tags, check_random_state, get_tags
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Interval,
-    RealNotInt,
-    StrOptions,
-)
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from featad._sklearn import HasMethods, Interval, RealNotInt, StrOptions
 from featad._validation import check_samples
 from featad.systems import last_step
 
@@ -112,6 +108,9 @@ def anomaly_threshold(system: Any) -> float:
 
 class _Threshold:
     """What follows from ``score_samples`` and ``offset_``."""
+
+    score_samples: Callable[[Any], np.ndarray]
+    offset_: float
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the scores, shifted so that the threshold is at zero.

@@ -11,9 +11,10 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.svm import OneClassSVM
-from sklearn.utils import _safe_indexing, indexable
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils import indexable
+from sklearn.utils.validation import check_is_fitted
 
+from featad._sklearn import num_samples, safe_indexing
 from featad._validation import CONVERT, check_labels, shorten
 from featad.base import BaseMetaDetector, HasMethods, Interval
 from featad.systems import last_step, split_stateless
@@ -152,13 +153,13 @@ class CalibratedDetector(BaseMetaDetector):
         self._validate_params()
         estimator = self._new_estimator().fit(X, y)  # bad input fails here, as a whole
         X, y = indexable(X, y)
-        labels = _calibration_labels(y, _num_samples(X))
+        labels = _calibration_labels(y, num_samples(X))
         scores = []
         for train, test in self._folds(X, y, labels):
             fold = _sized_like(estimator, self._new_estimator(), len(train))
-            fold.fit(_safe_indexing(X, train), _rows(y, train))
+            fold.fit(safe_indexing(X, train), _rows(y, train))
             unit = _unit(estimator) / _unit(fold)
-            scores.append(unit * fold.score_samples(_safe_indexing(X, test)))
+            scores.append(unit * fold.score_samples(safe_indexing(X, test)))
         self._calibrate(np.concatenate(scores).astype(np.float64))
         self.estimator_ = estimator
         return self
@@ -353,4 +354,4 @@ def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
 
 
 def _rows(y: Any, indices: np.ndarray) -> Any:
-    return None if y is None else _safe_indexing(y, indices)
+    return None if y is None else safe_indexing(y, indices)

@@ -71,12 +71,12 @@ class OneClassKFold(BaseCrossValidator):
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         # Checked here, as scikit-learn's splitters do: they are never cloned
-        if not isinstance(n_splits, Integral) or n_splits < 2:
+        if not isinstance(n_splits, int | Integral) or n_splits < 2:
             raise ValueError(
                 f"OneClassKFold: n_splits should be an integer of at least 2, "
                 f"got {n_splits!r}."
             )
-        if not isinstance(contamination, Real) or not 0 <= contamination < 0.5:
+        if not isinstance(contamination, float | Real) or not 0 <= contamination < 0.5:
             raise ValueError(
                 f"OneClassKFold: contamination should be in [0, 0.5), "
                 f"got {contamination!r}."

@@ -4,9 +4,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import _safe_indexing, indexable
-from sklearn.utils.validation import _num_samples
+from sklearn.utils import indexable
 
+from featad._sklearn import num_samples, safe_indexing
 from featad.base import BaseMetaDetector, Interval
 
 
@@ -114,7 +114,7 @@ class TrimmedDetector(BaseMetaDetector):
         estimator = self._new_estimator().fit(X, y)  # bad input fails here, as a whole
         scores = np.asarray(estimator.score_samples(X), dtype=np.float64)
         X, y = indexable(X, y)
-        n_samples = _num_samples(X)
+        n_samples = num_samples(X)
         n_dropped = round(self.contamination * n_samples)
         kept = np.ones(n_samples, dtype=bool)
         for _ in range(self.n_rounds):
@@ -125,7 +125,7 @@ class TrimmedDetector(BaseMetaDetector):
                 break
             rows = np.flatnonzero(kept)
             estimator = self._new_estimator().fit(
-                _safe_indexing(X, rows), None if y is None else _safe_indexing(y, rows)
+                safe_indexing(X, rows), None if y is None else safe_indexing(y, rows)
             )
             scores = np.asarray(estimator.score_samples(X), dtype=np.float64)
         self.estimator_ = estimator

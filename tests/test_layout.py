@@ -105,6 +105,25 @@ def test_recipes_import_public_names_only():
                 assert "._" not in node.module
 
 
+def _imported_names(path):
+    """Yield the full names that a file imports, at any depth of the code."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_private_names_of_scikit_learn_are_imported_in_one_file():
+    private = {
+        path.name
+        for path in FILES
+        for name in _imported_names(path)
+        if name.startswith("sklearn.") and "._" in name
+    }
+    assert private == {"_sklearn.py"}
+
+
 def test_no_file_is_longer_than_460_lines():
     long = {p.name: len(p.read_text("utf-8").splitlines()) for p in FILES}
     assert {name: n for name, n in long.items() if n > 460} == {}

@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from featad._options import inherit_options
+from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError, WeightsChangedError
+from featad.features.base import ImageFeatures, as_tuple
 from featad.features.cache import FeatureCache
-from featad.features.layers import vgg_nodes, with_blocks
+from featad.features.pooling import POOLING
 from featad.features.streaming import stream_features
 from featad.images import check_sources, warn_unreadable
 
 if TYPE_CHECKING:
     from featad.features.extractor import Extractor
 
-_POOLING = ("mean", "std", "max")
 
-
-class BackboneFeatures(TransformerMixin, BaseEstimator):
+class BackboneFeatures(ImageFeatures):
     """Describe each image by layers of a frozen network.
 
     Nothing is learned: ``fit`` checks its input and finds the weights; ``transform``
@@ -130,7 +128,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "arch": [str],
         "layer": [str, tuple, list, None],
-        "pooling": [StrOptions(set(_POOLING)), tuple, list],
+        "pooling": [StrOptions(set(POOLING)), tuple, list],
         "weights": [str, os.PathLike, None],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
         "crop": ["boolean"],
@@ -179,6 +177,10 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         self.max_value = max_value
         self.random_state = random_state
         self.verbose = verbose
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        inherit_options(cls)
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> "BackboneFeatures":
         """Check the input and find the weights; nothing is learned.
@@ -318,27 +320,27 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         self, extractor: "Extractor", pixels: np.ndarray
     ) -> Callable[[], np.ndarray]:
         """Start the network on float32 (n, height, width, 3): every image passes."""
-        return extractor.launch(pixels, _as_tuple(self.pooling), self.precision)
+        return extractor.launch(pixels, as_tuple(self.pooling), self.precision)
 
-    def _reading(self):
+    def _reading(self) -> dict[str, Any]:
         """Return how images are read, as arguments of `read_image`."""
         from featad.features.weights import preset  # torch: slow to import
 
         usual = preset(self.arch)
         size = tuple(int(n) for n in self._size(usual.crop_size))
-        reading = {"size": size, "interpolation": usual.interpolation}
+        reading: dict[str, Any] = {"size": size, "interpolation": usual.interpolation}
         if self.crop:
             reading["crop_from"] = usual.resize_size * max(size) // usual.crop_size
         if self.max_value is not None:
             reading["max_value"] = float(self.max_value)
         return reading
 
-    def _size(self, usual):
+    def _size(self, usual: int) -> tuple[int, ...]:
         size = usual if self.image_size is None else self.image_size
-        return (size, size) if isinstance(size, Integral) else tuple(size)
+        return (size, size) if isinstance(size, int | Integral) else tuple(size)
 
     def _columns(self, extractor):
-        return extractor.columns(self._reading()["size"], _as_tuple(self.pooling))
+        return extractor.columns(self._reading()["size"], as_tuple(self.pooling))
 
     def _find_extractor(self) -> "Extractor":
         from featad._device import autocast, resolve_device  # torch: slow to import
@@ -348,7 +350,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         device = resolve_device(self.device)
         autocast(device, self.precision)  # refuses what the device cannot do
         found = find_weights(self.arch, self.weights, self.random_state)
-        return load_extractor(found, _as_tuple(self.layer), device)
+        return load_extractor(found, as_tuple(self.layer), device)
 
     def _checked_extractor(self) -> "Extractor":
         extractor = self._find_extractor()
@@ -363,7 +365,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         return extractor
 
     def _fingerprint(self, extractor):
-        pooling = _as_tuple(self.pooling)
+        pooling = as_tuple(self.pooling)
         return extractor.identify(self._reading(), pooling, self.precision)
 
     def _check_parameters(self):
@@ -371,59 +373,12 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
 
         self._validate_params()
         check_arch(self.arch)
-        layers, statistics = _as_tuple(self.layer), _as_tuple(self.pooling)
+        layers = as_tuple(self.layer)
         size = self._size(1)
         if not layers or len(set(layers)) < len(layers):
             self._refuse("layer", "one name or several different ones")
-        if not statistics or not set(statistics) <= set(_POOLING):
-            self._refuse("pooling", f"one or several of {_POOLING}")
-        if len(size) != 2 or not all(isinstance(n, Integral) and n > 0 for n in size):
+        self._check_pooling()
+        if len(size) != 2 or not all(
+            isinstance(n, int | Integral) and int(n) > 0 for n in size
+        ):
             self._refuse("image_size", "a number of pixels or (height, width)")
-
-    def _refuse(self, parameter, expected):
-        raise ValueError(
-            f"{type(self).__name__}: {parameter} should be {expected}, got "
-            f"{getattr(self, parameter)!r}."
-        )
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
-        tags.requires_fit = False
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
-
-def layer_names(arch: str) -> tuple[str, ...]:
-    """Return the names that `BackboneFeatures` takes as ``layer``.
-
-    Parameters
-    ----------
-    arch : str
-        Name of a torchvision classification network.
-
-    Returns
-    -------
-    names : tuple of str
-        In the order in which they run, a block (``"layer3"``, that is, its output)
-        before what it is made of. For a VGG the names of the paper come first.
-
-    Examples
-    --------
-    >>> from featad.features import layer_names
-    >>> layer_names("vgg11")[:5]
-    ('fc7', 'fc6', 'conv1_1', 'conv2_1', 'conv3_1')
-    >>> "features.9" in layer_names("squeezenet1_1")
-    True
-    """
-    from featad.features.extractor import node_names  # torch: slow to import
-    from featad.features.weights import load_network
-
-    network, _ = load_network(arch, None)
-    return (*vgg_nodes(arch), *with_blocks(node_names(network)))
-
-
-def _as_tuple(value: Any) -> tuple:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)

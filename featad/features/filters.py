@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError
+from featad.features.base import ImageFeatures, as_tuple
+from featad.features.pooling import ARRAY_POOLING, POOLING
 from featad.images import check_sources, map_images, read_image, warn_unreadable
 
-_POOLING = {"mean": np.mean, "std": np.std, "max": np.max}
 _CHANNELS = {"L": ("",), "RGB": ("red_", "green_", "blue_")}
 _RESPONSES = ("edge", "spot_dark", "spot_bright", "line_dark", "line_bright")
 
 
-class FilterBankFeatures(TransformerMixin, BaseEstimator):
+class FilterBankFeatures(ImageFeatures):
     """Describe each image by pooled responses of Gaussian-derivative filters.
 
     For every scale the bank answers five questions at every pixel: how strong an edge,
@@ -93,7 +92,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         "size": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "mode": [StrOptions(set(_CHANNELS))],
         "scales": [tuple, list],
-        "pooling": [StrOptions(set(_POOLING)), tuple, list],
+        "pooling": [StrOptions(set(POOLING)), tuple, list],
         "n_jobs": [Integral, None],
         "on_error": [StrOptions({"raise", "skip", "nan"})],
         "max_value": [Interval(Real, 0, None, closed="neither"), None],
@@ -187,7 +186,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
                 f"{channel}{response}_{statistic}"
                 for channel in _CHANNELS[self.mode]
                 for response in responses
-                for statistic in self._statistics()
+                for statistic in as_tuple(self.pooling)
             ],
             dtype=object,
         )
@@ -196,7 +195,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         image = read_image(
             source, mode=self.mode, size=self.size, max_value=self.max_value
         )
-        pool = [_POOLING[name] for name in self._statistics()]
+        pool = [ARRAY_POOLING[name] for name in as_tuple(self.pooling)]
         responses = (
             response
             for channel in np.moveaxis(image, -1, 0)
@@ -204,36 +203,18 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         )
         return np.array([f(r) for r in responses for f in pool], dtype=np.float32)
 
-    def _statistics(self) -> tuple[str, ...]:
-        return (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
-
     def _check(self, X: Any) -> Sequence:
         self._validate_params()
-        name = type(self).__name__
         if not self.scales or not all(
-            isinstance(scale, Real) and 0 < scale < np.inf for scale in self.scales
+            isinstance(scale, float | Real) and 0 < scale < np.inf
+            for scale in self.scales
         ):
-            raise ValueError(
-                f"{name}: scales should hold positive numbers, got {self.scales!r}."
-            )
-        if not self._statistics() or set(self._statistics()) - set(_POOLING):
-            raise ValueError(
-                f"{name}: pooling should be one or several of {tuple(_POOLING)}, "
-                f"got {self.pooling!r}."
-            )
-        return check_sources(X, estimator_name=name)
+            self._refuse("scales", "one or several positive numbers")
+        self._check_pooling()
+        return check_sources(X, estimator_name=type(self).__name__)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
-        tags.requires_fit = False
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
 
 
 def _responses(image: np.ndarray, scales: tuple[float, ...]) -> list[np.ndarray]:

@@ -77,6 +77,35 @@ def default_layers(arch: str) -> tuple[str | None, str | tuple[str, ...]]:
     return ("fc7" if arch in VGG_ARCHS else None), BACKBONES[arch]
 
 
+def layer_names(arch: str) -> tuple[str, ...]:
+    """Return the names that `BackboneFeatures` takes as ``layer``.
+
+    Parameters
+    ----------
+    arch : str
+        Name of a torchvision classification network.
+
+    Returns
+    -------
+    names : tuple of str
+        In the order in which they run, a block (``"layer3"``, that is, its output)
+        before what it is made of. For a VGG the names of the paper come first.
+
+    Examples
+    --------
+    >>> from featad.features import layer_names
+    >>> layer_names("vgg11")[:5]
+    ('fc7', 'fc6', 'conv1_1', 'conv2_1', 'conv3_1')
+    >>> "features.9" in layer_names("squeezenet1_1")
+    True
+    """
+    from featad.features.graph import node_names  # torch: slow to import
+    from featad.features.weights import load_network
+
+    network, _ = load_network(arch, None)
+    return (*vgg_nodes(arch), *with_blocks(node_names(network)))
+
+
 def vgg_nodes(arch: str) -> dict[str, str]:
     """Return the paper's names of a VGG's layers, and where they are in torchvision's.
 
@@ -85,7 +114,8 @@ def vgg_nodes(arch: str) -> dict[str, str]:
     if arch not in VGG_ARCHS:
         return {}
     if arch == "vgg_mini":
-        nodes, blocks = {"fc7": "classifier"}, (2, 2, 2, 1)
+        nodes = {"fc7": "classifier"}
+        blocks: tuple[int, ...] = (2, 2, 2, 1)
     else:
         nodes = {"fc7": "classifier.4", "fc6": "classifier.1"}
         blocks = _VGG_BLOCKS[arch.removesuffix("_bn")]
@@ -101,7 +131,7 @@ def vgg_nodes(arch: str) -> dict[str, str]:
 
 def with_blocks(nodes: Sequence[str]) -> tuple[str, ...]:
     """Return names of nodes and of the blocks that hold them, each once, in order."""
-    names = {}
+    names: dict[str, None] = {}
     for node in nodes:
         parts = node.split(".")
         for end in range(1, len(parts) + 1):

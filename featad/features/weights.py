@@ -329,7 +329,7 @@ def _download(arch, path):
 
 def _build(arch, seed):
     """Return the network with torchvision's own random start, seeded."""
-    options = {}
+    options: dict = {}
     if arch in {"googlenet", "inception_v3"}:  # as their published weights want them
         options = {"aux_logits": False, "transform_input": True, "init_weights": False}
     elif arch.startswith("vit"):

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
+from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError
 from featad.images import decoding
 from featad.images.mapping import all_unreadable, map_images, warn_unreadable

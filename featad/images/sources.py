@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from PIL import Image
@@ -169,7 +169,7 @@ def _update_with_pil(digest: Any, image: Image.Image) -> None:
     pixels = image.tobytes()  # loads the image, so that what follows is final
     palette = image.palette.tobytes() if image.palette else b""
     clear, turn = image.info.get("transparency"), image.getexif().get(0x0112, 1)
-    digest.update(f"{image.mode} {image.size} {palette} {clear} {turn}".encode())
+    digest.update(f"{image.mode} {image.size} {palette!r} {clear} {turn}".encode())
     digest.update(pixels)
 
 
@@ -203,7 +203,7 @@ def check_sources(X: Any, *, estimator_name: str) -> Sequence:
     """
     name = estimator_name
     if isinstance(X, np.ndarray) and X.dtype.kind not in "OUT":
-        return _checked_batch(X, name)
+        return cast(Sequence, _checked_batch(X, name))  # it has all that is needed
     if isinstance(X, str | bytes | os.PathLike | Image.Image):
         raise TypeError(
             f"{name} expects {_KINDS_OF_X}; got one {type(X).__name__}. "
