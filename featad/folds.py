@@ -72,7 +72,9 @@ def make_folds(
         cv = OneClassKFold(5 if cv is None else cv, random_state=random_state)
     samples = np.arange(len(y))
     pairs = cv.split(samples, y) if hasattr(cv, "split") else cv
-    folds = [tuple(samples[np.asarray(index)] for index in pair) for pair in pairs]
+    folds = [
+        (samples[np.asarray(train)], samples[np.asarray(test)]) for train, test in pairs
+    ]
     if not folds:
         raise ValueError(
             "compare: cv holds no fold. Pass a splitter or [(train, test)]."
@@ -95,8 +97,11 @@ def drop_unused(
     used = np.unique(np.concatenate([index for fold in folds for index in fold]))
     if len(used) == len(y):
         return X, y, folds
-    folds = [tuple(np.searchsorted(used, index) for index in fold) for fold in folds]
-    return _take(X, used), y[used], folds
+    renumbered = [
+        (np.searchsorted(used, train), np.searchsorted(used, test))
+        for train, test in folds
+    ]
+    return _take(X, used), y[used], renumbered
 
 
 def run_folds(
