@@ -212,7 +212,9 @@ def test_labels_and_all_samples_reach_the_fits(recorder):
 
 @pytest.mark.parametrize("y", [[0, 1], [2, 3], ["good", "bad"]])
 def test_labels_without_an_anomaly_are_not_used_and_that_is_said(y):
-    message = r"no -1; .* y is not used to calibrate: all 20 .* np\.where\(y == 1, -1, 1\)"
+    message = (
+        r"no -1; .* y is not used to calibrate: all 20 .* np\.where\(y == 1, -1, 1\)"
+    )
     detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1)
     with pytest.warns(UserWarning, match=message):
         detector.fit(normals(20), y * 10)

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 class BackboneFeatures(ImageFeatures):
     """Describe each image by layers of a frozen network.
 
-    Nothing is learned: ``fit`` checks its input and finds the weights; ``transform``
-    works without it. Images are decoded in threads while the network runs, batch by
-    batch, so that memory does not grow with their number. The network is never pickled:
-    a fitted transformer knows its weights by their fingerprint and finds them again.
+    Nothing is learned: ``fit`` checks its input and finds the weights, and
+    ``transform`` works without it. Images are decoded in threads while the network
+    runs, batch by batch, so memory does not grow with the number of images. The network
+    is never pickled: a fitted transformer stores the fingerprint of its weights and
+    finds them again.
 
     Parameters
     ----------
@@ -36,14 +37,15 @@ class BackboneFeatures(ImageFeatures):
         Name of a torchvision classification network, or ``"vgg_mini"``.
 
     layer : str, tuple of str or None, default=None
-        What to take: a name from :func:`layer_names`, such as ``"features.9"`` or
-        ``"layer3"``; several are concatenated. None takes what enters the classifying
-        layer: the last linear one, or the last convolution of a network that has none.
+        Layer whose output is used: a name from :func:`layer_names`, such as
+        ``"features.9"`` or ``"layer3"``. Several are concatenated. None uses the input
+        of the classification layer, which is the last linear layer, or the last
+        convolution of a network without linear layers.
 
     pooling : {"mean", "std", "max"} or tuple of these, default="mean"
-        Statistics of each channel over the map (over the tokens of a transformer), all
-        channels of one statistic together. "std" is the population's (divided by n), so
-        0 for a map of one position. Layers without a map are taken as they are.
+        Statistics of each channel over the map, or over the tokens of a transformer.
+        All channels of one statistic stand together. "std" divides by n, so it is 0
+        for a map of one position. Layers without a map are used as they are.
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, downloaded once to torch's
@@ -51,48 +53,50 @@ class BackboneFeatures(ImageFeatures):
         for random weights, a stand-in for tests.
 
     image_size : int, tuple of (height, width) or None, default=None
-        Pixels that enter the network; None takes the size of the weights' preset,
-        mostly 224. The smallest that works depends on network and layer, 32 for a whole
-        VGG; vision transformers take their own size only.
+        Size in pixels to which images are resized. None uses the size of the weights'
+        preset, usually 224. The smallest size that works depends on network and layer:
+        it is 32 for a whole VGG. Vision transformers accept their own size only.
 
     crop : bool, default=False
-        False resizes the whole image, so that nothing is cut off. True is the weights'
-        preset to the letter: the shorter side resized to a little more than the size,
-        then the center. ``image_size`` scales both, by its larger side.
+        False resizes the whole image, so nothing is cut off. True follows the weights'
+        preset exactly: it resizes the shorter side to slightly more than the size and
+        crops the center. ``image_size`` scales both steps by its larger side.
 
     device : str, default="auto"
-        ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
-        ``"mps"``; looked up when it is used.
+        ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+        ``"mps"``. It is looked up when it is used.
 
     precision : {"float32", "float16", "bfloat16"}, default="float32"
-        In which the network runs; "float16" on GPUs only. Features are float32 anyway.
+        Floating-point type in which the network runs; "float16" needs a GPU. Features
+        are always returned as float32.
 
     batch_size : int or None, default=None
-        Images that run through the network together. None: 8 on a CPU, whose cache
-        larger batches leave, and 32 on a GPU.
+        Number of images that run through the network together. None means 8 on a CPU,
+        where larger batches do not fit into the processor's cache, and 32 on a GPU.
 
     n_jobs : int or None, default=None
-        Threads that read and decode. None takes as many as there are processors, up to
-        eight.
+        Number of threads that read and decode images. None means one per processor, up
+        to eight.
 
     cache : path-like or None, default=None
-        Folder in which features are kept, found again by the contents of the image and
-        the :meth:`extractor_fingerprint`. Several processes may share it; no image is
-        extracted twice.
+        Folder in which features are kept. They are found again by the contents of the
+        image and the :meth:`extractor_fingerprint`. Several processes may share it; no
+        image is extracted twice.
 
     on_error : {"raise", "skip", "nan"}, default="raise"
-        What becomes of an image that cannot be read: an error, no row, or a row of NaN.
-        Left-out images are counted and named in one :class:`ImageReadWarning`.
+        What to do about images that cannot be read: raise :class:`ImageReadError`,
+        leave out their rows, or fill their rows with NaN. One
+        :class:`ImageReadWarning` counts and names them.
 
     max_value : float or None, default=None
-        Pixel value that becomes 1.0; None takes it from the type of the pixels.
+        Pixel value that becomes 1.0. None derives it from the type of the pixels.
 
     random_state : int or None, default=None
-        Seeds random weights (``weights=None``). None stands for 0, since the network
-        has to be found again.
+        Seed of random weights (``weights=None``). None means 0, so that the same
+        network can be built again.
 
     verbose : bool, default=False
-        Show a progress bar on stderr.
+        Whether to show a progress bar on stderr.
 
     Attributes
     ----------
@@ -188,7 +192,7 @@ class BackboneFeatures(ImageFeatures):
         Parameters
         ----------
         X : sequence of sources, or array of shape (n_samples, height, width[, 3])
-            Paths, bytes, PIL images or arrays. They are not read.
+            Paths, bytes, PIL images or arrays. They are not read here.
 
         y : ignored
 
@@ -199,7 +203,7 @@ class BackboneFeatures(ImageFeatures):
         Raises
         ------
         WeightsNotFoundError
-            If the weights are neither there nor to be downloaded.
+            If the weights are not on this machine and cannot be downloaded.
 
         ValueError
             If a parameter does not fit the network or this machine.
@@ -228,11 +232,12 @@ class BackboneFeatures(ImageFeatures):
         Raises
         ------
         ImageReadError
-            If an image cannot be read and ``on_error="raise"``, or none can and it is
-            "skip". What was extracted before is in the cache, if there is one.
+            If an image cannot be read and ``on_error="raise"``, or if no image can be
+            read and ``on_error="skip"``. Features extracted before are in the cache, if
+            there is one.
 
         WeightsChangedError
-            If the weights found are not those of ``fit``.
+            If the weights are not the ones found in ``fit``.
 
         WeightsNotFoundError, ValueError
             As for :meth:`fit`.
@@ -289,15 +294,15 @@ class BackboneFeatures(ImageFeatures):
         return np.array(names, dtype=object)
 
     def check_weights(self) -> None:
-        """Find the weights now, and hold them to the fingerprint they had at ``fit``.
+        """Find the weights and compare their fingerprint with the one of ``fit``.
 
         Raises
         ------
         WeightsNotFoundError
-            If they are neither there nor to be downloaded.
+            If they are not on this machine and cannot be downloaded.
 
         WeightsChangedError
-            If they are others.
+            If their fingerprint is another.
         """
         self._check_parameters()
         self._checked_extractor()
@@ -306,7 +311,7 @@ class BackboneFeatures(ImageFeatures):
         """Return a digest of everything that decides the features of an image.
 
         Weights, layers, pooling, image size, crop, precision, ``max_value`` and the
-        version of the computation: not the device, the batch or the threads.
+        version of the computation; not the device, the batch size or the threads.
 
         Returns
         -------

@@ -21,10 +21,10 @@ _RESPONSES = ("edge", "spot_dark", "spot_bright", "line_dark", "line_bright")
 class FilterBankFeatures(ImageFeatures):
     """Describe each image by pooled responses of Gaussian-derivative filters.
 
-    For every scale the bank answers five questions at every pixel: how strong an edge,
-    a dark spot, a bright spot, a dark line and a bright line is there, in whatever
-    direction. Each answer is pooled over the image. Nothing is learned and no weights
-    are needed: the baseline that features of a pretrained network have to beat.
+    For every scale and every pixel, the bank measures how strong an edge, a dark spot,
+    a bright spot, a dark line and a bright line is, in any direction. Each response is
+    pooled over the image. Nothing is learned and no weights are needed, so this is the
+    baseline that features of a pretrained network have to beat.
 
     Parameters
     ----------
@@ -32,7 +32,8 @@ class FilterBankFeatures(ImageFeatures):
         Resize every image to this size, in pixels, before the filters run.
 
     mode : {"L", "RGB"}, default="L"
-        Gray values, or each color channel by itself (three times the features).
+        Gray values, or each color channel separately, which gives three times as many
+        features.
 
     scales : tuple of float, default=(1.0, 2.0, 4.0)
         Standard deviations of the Gaussians, in pixels of the resized image.
@@ -41,25 +42,25 @@ class FilterBankFeatures(ImageFeatures):
         Statistics of each response over the image.
 
     n_jobs : int, default=None
-        Number of threads that read and filter; by default one a processor, at most
-        eight.
+        Number of threads that read and filter images. None means one per processor, up
+        to eight.
 
     on_error : {"raise", "skip", "nan"}, default="raise"
         What to do about images that cannot be read: raise :class:`ImageReadError`,
-        leave them out (fewer rows than sources), or fill their rows with NaN. What
-        is left out or filled is counted and named in one :class:`ImageReadWarning`.
+        leave out their rows, or fill their rows with NaN. One
+        :class:`ImageReadWarning` counts and names them.
 
     max_value : float, default=None
-        The value that becomes 1.0; see :func:`featad.read_image`.
+        Pixel value that becomes 1.0; see :func:`featad.read_image`.
 
     Notes
     -----
-    Lines are the eigenvalues of the Hessian, that is, the second derivative in the
-    direction where it is largest; spots are its smaller eigenvalue, so that a line is
-    no spot; edges are the length of the gradient. All are multiplied by the scale to
-    the power of the derivative, which makes them comparable between scales [2]_. As
-    in the MR8 bank [1]_, taking the strongest direction makes the description
-    independent of rotation.
+    A line is the larger eigenvalue of the Hessian, that is, the second derivative in
+    the direction in which it is largest. A spot is the smaller eigenvalue, so a line
+    does not count as a spot. An edge is the length of the gradient. All are multiplied
+    by the scale to the power of the derivative, which makes them comparable between
+    scales [2]_. As in the MR8 bank [1]_, taking the strongest direction makes the
+    description independent of rotation.
 
     Features have different units: put a ``StandardScaler`` behind it.
 

@@ -27,8 +27,8 @@ BACKBONES: dict[str, str | tuple[str, ...]] = {
 }
 """Networks that named systems are built on, and the middle layer of each.
 
-Middle: its map has about a sixteenth of the image's height and width, and sees enough
-of the image to know texture, not yet so much that it names objects.
+The map of a middle layer has about a sixteenth of the image's height and width. Such a
+layer responds to textures and not yet to whole objects.
 """
 
 _VGG_BLOCKS = {  # convolutions in each of the five blocks: table 1 of the paper
@@ -52,7 +52,7 @@ def default_layers(arch: str) -> tuple[str | None, str | tuple[str, ...]]:
     Returns
     -------
     last : str or None
-        ``"fc7"`` for a VGG; None elsewhere: what enters the classifying layer.
+        ``"fc7"`` for a VGG. None otherwise: the input of the classification layer.
 
     middle : str or tuple of str
         For statistics of a map.
@@ -88,8 +88,8 @@ def layer_names(arch: str) -> tuple[str, ...]:
     Returns
     -------
     names : tuple of str
-        In the order in which they run, a block (``"layer3"``, that is, its output)
-        before what it is made of. For a VGG the names of the paper come first.
+        In the order in which they run. A block, such as ``"layer3"``, stands for its
+        output and comes before its parts. For a VGG, the paper's names come first.
 
     Examples
     --------

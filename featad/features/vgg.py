@@ -13,26 +13,26 @@ class VGGFeatures(BackboneFeatures):
     """Describe each image by layers of a frozen VGG: 4096 numbers by default.
 
     The default is the activations after the second fully connected layer and its ReLU.
-    Everything but the names of the layers is as in :class:`BackboneFeatures`.
+    Everything except the names of the layers is as in :class:`BackboneFeatures`.
 
     Parameters
     ----------
     arch : str, default="vgg16"
         ``"vgg11"``, ``"vgg13"``, ``"vgg16"``, ``"vgg19"``, or one of them with batch
-        normalization: ``"vgg16_bn"``. ``"vgg_mini"`` is featad's own, small and fast,
-        with weights that ship with it and were trained on generated images only.
+        normalization, such as ``"vgg16_bn"``. ``"vgg_mini"`` is featad's own network:
+        it is small and fast, and its weights, trained on generated images only, ship
+        with featad.
 
     layer : str or tuple of str, default="fc7"
         ``"fc7"`` or ``"fc6"``, the fully connected layers (4096 features each), or a
-        convolution, ``"conv1_1"`` to ``"conv5_3"`` (block and number in the block, as
-        many as the network has); each after its ReLU. Several are concatenated.
-        vgg_mini has convolutions up to ``"conv4_1"`` and no "fc6"; its ``"fc7"`` is
-        made of statistics of its last stages, without a learned layer, of length 1.
+        convolution from ``"conv1_1"`` to ``"conv5_3"``, named by block and number in
+        the block. Each is taken after its ReLU. Several are concatenated. vgg_mini has
+        convolutions up to ``"conv4_1"`` and no "fc6". Its ``"fc7"`` holds statistics of
+        its last stages, scaled to length 1; it has no learned weights.
 
     image_size : int, tuple of (height, width) or None, default=None
-        Pixels that enter the network; None takes the preset's 224. At least 32 for the
-        fully connected layers and the last block's pooling; convolutions take less,
-        vgg_mini 15.
+        Size in pixels to which images are resized. None uses the preset's 224. The
+        fully connected layers need at least 32, convolutions less, and vgg_mini 15.
 
     References
     ----------

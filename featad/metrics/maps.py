@@ -1,4 +1,4 @@
-"""Figures of merit of anomaly maps: whether defects are found where they are."""
+"""Figures of merit of anomaly maps: how well they locate defects."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _EIGHT_NEIGHBORS = np.ones((3, 3), dtype=int)
 
 
 def pixel_auroc(masks: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> float:
-    """Return the area under the ROC curve of all pixels of all images together.
+    """Return the area under the ROC curve over the pixels of all images.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def aupro(
     """Return the area under the per-region overlap curve, normalized to 1.
 
     At each threshold, the overlap is the share of a connected anomalous region that is
-    found, averaged over the regions, so that small ones count as much as large ones.
+    found, averaged over all regions, so small regions count as much as large ones.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def aupro(
         As in :func:`pixel_auroc`.
 
     max_fpr : float in (0, 1], default=0.3
-        Share of normal pixels called anomalous up to which the curve counts.
+        The area is taken up to this share of normal pixels called anomalous.
 
     Returns
     -------
