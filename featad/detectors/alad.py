@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from featad.neural.detector import Context, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import absolute_error, error_map, score_map
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import absolute_error
+from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.scores import REDUCTIONS
 
 _CRITICS = ("pair_critic", "sample_critic", "code_critic")
-_NETWORKS = ("encoder", "decoder", *_CRITICS)
 
 
-class ALAD(LatentDetector):
+class ALAD(ReconstructionDetector):
     """Score a sample by its error after a bidirectional GAN with cycles (ALAD).
 
     A bidirectional GAN, as in :class:`BiGAN`, with two critics more: one tells (sample,
@@ -60,17 +60,17 @@ class ALAD(LatentDetector):
     """
 
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
-        "score_by": [StrOptions({"relative", "mean", "features", "logit"})],
+        **ReconstructionDetector._parameter_constraints,
+        "score_by": [StrOptions({*REDUCTIONS, "features", "logit"})],
     }
 
-    _optimizers = {name: {"betas": (0.5, 0.999)} for name in _NETWORKS}
+    _optimizers = dict.fromkeys(("encoder", "decoder", *_CRITICS), GAN_ADAM)
+    _error = "l1"
 
     def __init__(
         self,
         latent_dim=16,
         *,
-        score_by="relative",
         dense=True,
         max_epochs=200,
         ema=0.999,
@@ -79,7 +79,6 @@ class ALAD(LatentDetector):
         super().__init__(
             latent_dim, dense=dense, max_epochs=max_epochs, ema=ema, **options
         )
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         n, two = self.latent_dim, (2 * shape[0], *shape[1:])
@@ -92,38 +91,35 @@ class ALAD(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        z = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        code, made = nets["encoder"](x), nets["decoder"](z)
-        rebuilt, coded = nets["decoder"](code), nets["encoder"](made)
+        z = self._random_codes(len(x), t)
+        code, fake = nets["encoder"](x), nets["decoder"](z)
+        rebuilt, coded = nets["decoder"](code), nets["encoder"](fake)
         judged = {  # what each critic takes for real, and for generated
-            "pair_critic": ((x, code), (made, z)),
+            "pair_critic": ((x, code), (fake, z)),
             "sample_critic": ((_two(x, x),), (_two(x, rebuilt),)),
             "code_critic": ((_two(z, z),), (_two(z, coded),)),
         }
         for name, pairs in judged.items():
-            real, fake = (nets[name](*(p.detach() for p in pair))[0] for pair in pairs)
-            yield (name,), adversarial(real, real=True) + adversarial(fake, real=False)
+            logits = (nets[name](*(p.detach() for p in pair))[0] for pair in pairs)
+            yield (name,), critic_loss(*logits)
         loss = 0.0
         for name, pairs in judged.items():
-            real, fake = (nets[name](*pair)[0] for pair in pairs)
-            loss = loss + adversarial(real, real=False) + adversarial(fake, real=True)
+            first, second = (nets[name](*pair)[0] for pair in pairs)
+            loss = loss + adversarial(first, real=False)
+            loss = loss + adversarial(second, real=True)
         yield ("encoder", "decoder"), loss
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return self._difference(nets, x, nets["decoder"](nets["encoder"](x)))
+        return self._difference(nets, x, self._rebuilt(nets, x, t))
 
     def _difference(self, nets, x, rebuilt):
         """Return how far a reconstruction is from the sample, (n,)."""
-        if self.score_by in ("relative", "mean"):
-            error, unit = error_map("l1", rebuilt, x), self._in_unit_range
-            return score_map("l1", error, x, self.score_by, in_unit_range=unit)
+        if self.score_by in REDUCTIONS:
+            return self._score_of_map(self._error_of(rebuilt, x), x)
         logit, tap = nets["sample_critic"](_two(x, rebuilt))
         if self.score_by == "logit":
             return adversarial(logit, real=True)
         return absolute_error(tap, nets["sample_critic"](_two(x, x))[1])
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", nets["decoder"](nets["encoder"](x)), x)
 
 
 def _two(one, other):

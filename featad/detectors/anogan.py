@@ -4,20 +4,18 @@ import math
 from collections.abc import Iterator
 from numbers import Integral, Real
 
-import torch
 from torch import Tensor, nn
 
-from featad.neural.descent import Descent, descend, same_noise
+from featad.neural.descent import Descent, descend
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import absolute_error, error_map, per_sample
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import absolute_error, per_sample
+from featad.neural.noise import same_noise
+from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.scores import BLACK
 
-_BETAS = (0.5, 0.999)
-_BLACK = 1e-3  # least mean that errors are divided by
 
-
-class AnoGAN(LatentDetector):
+class AnoGAN(ReconstructionDetector):
     """Score a sample by how close a generator of normal samples comes to it.
 
     A generator learns to make samples that a discriminator takes for normal ones. For
@@ -87,17 +85,18 @@ class AnoGAN(LatentDetector):
     """
 
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "n_steps": [Interval(Integral, 0, None, closed="left")],
         "search_lr": [Interval(Real, 0, None, closed="neither")],
         "n_starts": [Interval(Integral, 1, None, closed="left")],
         "code_limit": [Interval(Real, 0, None, closed="neither"), None],
         "feature_weight": [Interval(Real, 0, 1, closed="both")],
-        "score_by": [StrOptions({"relative", "error"})],
+        "score_by": [StrOptions({"relative", "mean"})],
         "spectral_norm": ["boolean"],
     }
 
-    _optimizers = {"generator": {"betas": _BETAS}, "discriminator": {"betas": _BETAS}}
+    _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
+    _error = "l1"
 
     def __init__(
         self,
@@ -108,7 +107,6 @@ class AnoGAN(LatentDetector):
         n_starts=1,
         code_limit=3.0,
         feature_weight=0.1,
-        score_by="relative",
         spectral_norm=False,
         dense=True,
         max_epochs=200,
@@ -124,33 +122,28 @@ class AnoGAN(LatentDetector):
         self.n_starts = n_starts
         self.code_limit = code_limit
         self.feature_weight = feature_weight
-        self.score_by = score_by
         self.spectral_norm = spectral_norm
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
             "generator": self._decoder(shape),
-            "discriminator": self._critic(shape, spectral=self.spectral_norm),
+            "critic": self._critic(shape, spectral=self.spectral_norm),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        fake = nets["generator"](noise)
-        real, invented = (nets["discriminator"](s)[0] for s in (x, fake.detach()))
-        yield (
-            ("discriminator",),
-            adversarial(real, real=True) + adversarial(invented, real=False),
-        )
-        yield ("generator",), adversarial(nets["discriminator"](fake)[0], real=True)
+        fake = nets["generator"](self._random_codes(len(x), t))
+        real_logit, fake_logit = (nets["critic"](s)[0] for s in (x, fake.detach()))
+        yield ("critic",), critic_loss(real_logit, fake_logit)
+        yield ("generator",), adversarial(nets["critic"](fake)[0], real=True)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return -nets["discriminator"](x)[0]
+        return -nets["critic"](x)[0]
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._search(nets, x, t).value
 
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", nets["generator"](self._search(nets, x, t).best), x)
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return nets["generator"](self._search(nets, x, t).best)
 
     def _search(self, nets: dict, x: Tensor, t: Context) -> Descent:
         limit = math.inf if self.code_limit is None else self.code_limit
@@ -168,15 +161,15 @@ class AnoGAN(LatentDetector):
 
     def _objective(self, nets, x):
         """Return a function from z, (n, latent_dim), to n distances from x."""
-        features = nets["discriminator"](x)[1]
+        features = nets["critic"](x)[1]
         pixel_weight, weight = 1 - self.feature_weight, self.feature_weight
         if self.score_by == "relative" and self._in_unit_range:
-            pixel_weight = pixel_weight / per_sample(x.abs()).clamp_min(_BLACK).sqrt()
-            weight = weight / per_sample(features.abs()).clamp_min(_BLACK)
+            pixel_weight = pixel_weight / per_sample(x.abs()).clamp_min(BLACK).sqrt()
+            weight = weight / per_sample(features.abs()).clamp_min(BLACK)
 
         def distance(z):
             shown = nets["generator"](z)
-            shown_features = nets["discriminator"](shown)[1]
+            shown_features = nets["critic"](shown)[1]
             return pixel_weight * absolute_error(shown, x) + weight * absolute_error(
                 shown_features, features
             )

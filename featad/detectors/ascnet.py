@@ -7,13 +7,12 @@ import numpy as np
 from torch import Tensor, nn
 
 from featad._validation import check_labels
-from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import wasserstein_critic_loss
-from featad.neural.losses import absolute_error, error_map, per_sample, score_map
+from featad.neural.context import WARM_UP
+from featad.neural.detector import Context, Interval
+from featad.neural.gan_losses import GAN_ADAM, WGAN_ADAM, wasserstein_critic_loss
+from featad.neural.losses import absolute_error, per_sample
 from featad.neural.networks import critic
 from featad.neural.unet import UNetDetector
-
-_WARM_UP = 0.2  # share of the training in which the critic learns alone
 
 
 class ASCNet(UNetDetector):
@@ -37,11 +36,6 @@ class ASCNet(UNetDetector):
 
     gp_weight : float, default=10.0
         Weight of the critic's gradient penalty.
-
-    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
-        How what is cut off at the pixels, or features, becomes the sample's: the mean
-        of all, of the largest hundredth, or the largest. ``"relative"`` is the mean, of
-        images in [0, 1] divided by the root of the mean of their own pixels.
 
     balance : float in (0, 1) or None, default=0.5
         Exact share of mixed samples in every batch. None: as they come.
@@ -90,10 +84,10 @@ class ASCNet(UNetDetector):
         "sparsity": [Interval(Real, 0, None, closed="left")],
         "n_critic": [Interval(Integral, 1, None, closed="left")],
         "gp_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
     }
 
-    _optimizers = {"unet": {"betas": (0.5, 0.999)}, "critic": {"betas": (0.5, 0.9)}}
+    _optimizers = {"unet": GAN_ADAM, "critic": WGAN_ADAM}
+    _error = "l1"
     _uses_labels = True
     _needs_anomalies = True  # or a mixed set
 
@@ -103,7 +97,6 @@ class ASCNet(UNetDetector):
         sparsity=0.35,
         n_critic=3,
         gp_weight=10.0,
-        score_by="relative",
         batch_size=32,
         max_epochs=100,
         balance=0.5,
@@ -115,7 +108,6 @@ class ASCNet(UNetDetector):
         self.sparsity = sparsity
         self.n_critic = n_critic
         self.gp_weight = gp_weight
-        self.score_by = score_by
 
     def _training_labels(self, y, n_samples):
         """Return 1 for the reference set and -1 for the mixed one."""
@@ -144,16 +136,16 @@ class ASCNet(UNetDetector):
         fake, real = x[mixed], x[~mixed]
         n_pairs = min(len(fake), len(real))
         if n_pairs:  # none in batches of one
-            fake = self._first_cut(nets, fake[:n_pairs]).detach()
+            fake = self._rebuilt(nets, fake[:n_pairs], t).detach()
             for _ in range(self.n_critic):
                 loss = wasserstein_critic_loss(
                     lambda seen: _judged(nets, seen), real[:n_pairs], fake, t.rng,
                     gp_weight=self.gp_weight,
                 )  # fmt: skip
                 yield ("critic",), loss
-        if t.progress < _WARM_UP:
+        if t.progress < WARM_UP:  # the critic learns alone
             return
-        first = self._first_cut(nets, x)
+        first = self._rebuilt(nets, x, t)
         looks = x.new_zeros(len(x))
         looks[mixed] = _judged(nets, first[mixed])
         weight = self.sparsity * x[0].numel() ** 0.5
@@ -162,14 +154,7 @@ class ASCNet(UNetDetector):
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return per_sample(self._map_of(nets, x, t))
 
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("l1", error, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", self._first_cut(nets, x), x)
-
-    def _first_cut(self, nets, x):
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return x - nets["unet"](x)
 
 

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import error_map, score_map, squared_error
+from featad.neural.losses import squared_error
+from featad.neural.noise import add_noise
+from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.scores import REDUCTIONS
 
 
-class CenteredAutoencoder(LatentDetector):
+class CenteredAutoencoder(ReconstructionDetector):
     """Score a sample by an autoencoder whose codes are pulled together.
 
     Meant for training sets that hold unlabeled anomalies, best with ``trim`` set to
@@ -67,11 +69,11 @@ class CenteredAutoencoder(LatentDetector):
     """
 
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "weight": [Interval(Real, 0, None, closed="left")],
         "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"sum", "distance", "error"})],
+        "score_by": [StrOptions({"combined", "latent", *REDUCTIONS})],
     }
 
     def __init__(
@@ -81,14 +83,13 @@ class CenteredAutoencoder(LatentDetector):
         weight=0.1,
         warmup_epochs=10,
         noise=0.1,
-        score_by="sum",
+        score_by="combined",
         **options,
     ):
-        super().__init__(latent_dim, **options)
+        super().__init__(latent_dim, score_by=score_by, **options)
         self.weight = weight
         self.warmup_epochs = warmup_epochs
         self.noise = noise
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
@@ -97,8 +98,7 @@ class CenteredAutoencoder(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(x.shape, generator=t.rng, device=x.device)
-        yield tuple(nets), self._loss_of(nets, x + self.noise * noise, x, t)
+        yield tuple(nets), self._loss_of(nets, add_noise(x, self.noise, t.rng), x, t)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._loss_of(nets, x, x, t)
@@ -115,7 +115,7 @@ class CenteredAutoencoder(LatentDetector):
         self, nets: dict, batches: Iterable[Tensor], t: Context
     ) -> dict[str, Any]:
         codes = torch.cat([nets["encoder"](x) for x in batches])
-        errors = torch.cat([self._error(nets, x) for x in batches])
+        errors = torch.cat([self._relative_error(nets, x, t) for x in batches])
         distances = _squared_distance(codes, codes.mean(dim=0))
         near = distances <= distances.quantile(1 - self.trim)
         center = codes[near].mean(dim=0)
@@ -129,23 +129,17 @@ class CenteredAutoencoder(LatentDetector):
         }
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        if self.score_by == "error":
-            return self._error(nets, x)
+        if self.score_by in REDUCTIONS:
+            return super()._strangeness_of(nets, x, t)
         distance = _squared_distance(nets["encoder"](x), t.statistics["center"])
-        if self.score_by == "distance":
+        if self.score_by == "latent":
             return distance
-        error = self._error(nets, x) / t.statistics["usual_error"]
+        error = self._relative_error(nets, x, t) / t.statistics["usual_error"]
         return distance / t.statistics["usual_distance"] + error
 
-    def _error(self, nets, x):
-        error, unit = self._rebuilt_error(nets, x), self._in_unit_range
-        return score_map("mse", error, x, "relative", in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return self._rebuilt_error(nets, x)
-
-    def _rebuilt_error(self, nets, x):
-        return error_map("mse", nets["decoder"](nets["encoder"](x)), x)
+    def _relative_error(self, nets, x, t):
+        error = self._map_of(nets, x, t)
+        return self._score_of_map(error, x, score_by="relative")
 
 
 def _squared_distance(code, center):

@@ -14,7 +14,6 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.losses import reduce_map
 from featad.neural.unet import UNetDetector
 
 _LEAST_VARIANCE = 1e-4  # of a Gaussian, in units of the features' own
@@ -98,11 +97,12 @@ class ContrastTranslation(UNetDetector):
         ema=None,
         **options,
     ):
-        super().__init__(depth=depth, max_epochs=max_epochs, ema=ema, **options)
+        super().__init__(
+            score_by=score_by, depth=depth, max_epochs=max_epochs, ema=ema, **options
+        )
         self.n_components = n_components
         self.n_dimensions = n_dimensions
         self.n_pixels = n_pixels
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {"unet": self._unet(shape, n_in=2 * shape[0], skips="all")}
@@ -138,9 +138,6 @@ class ContrastTranslation(UNetDetector):
         )
         with config_context(array_api_dispatch=False):  # which k-means cannot start
             return {"density": density.fit(pixels)}
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return reduce_map(self._map_of(nets, x, t), self.score_by)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         pixels = _pixels(self._described(nets, x))

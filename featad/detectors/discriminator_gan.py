@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval
-from featad.neural.gan_losses import adversarial
+from featad.neural.gan_losses import GAN_ADAM, adversarial
 from featad.neural.latent import LatentDetector
 
-_BETAS = (0.5, 0.999)
 _N_PAST = 512  # old generated samples that are kept
 
 
@@ -82,7 +81,7 @@ class DiscriminatorGAN(LatentDetector):
         "map_sigma": [Interval(Real, 0, None, closed="left")],
     }
 
-    _optimizers = {"generator": {"betas": _BETAS}, "discriminator": {"betas": _BETAS}}
+    _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
 
     def __init__(
         self,
@@ -111,22 +110,21 @@ class DiscriminatorGAN(LatentDetector):
         generator.register_buffer("past", torch.empty(0, *shape), persistent=False)
         return {
             "generator": generator,
-            "discriminator": self._critic(shape, spectral=self.spectral_norm),
+            "critic": self._critic(shape, spectral=self.spectral_norm),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        fake = nets["generator"](noise)
+        fake = nets["generator"](self._random_codes(len(x), t))
         shown = self._with_past(nets["generator"], fake.detach(), t)
-        real, invented = (nets["discriminator"](seen)[0] for seen in (x, shown))
+        real_logit, fake_logit = (nets["critic"](seen)[0] for seen in (x, shown))
         doubt = self.label_smoothing
         yield (
-            ("discriminator",),
-            (1 - doubt) * adversarial(real, real=True)
-            + doubt * adversarial(real, real=False)
-            + adversarial(invented, real=False),
+            ("critic",),
+            (1 - doubt) * adversarial(real_logit, real=True)
+            + doubt * adversarial(real_logit, real=False)
+            + adversarial(fake_logit, real=False),
         )
-        yield ("generator",), adversarial(nets["discriminator"](fake)[0], real=True)
+        yield ("generator",), adversarial(nets["critic"](fake)[0], real=True)
 
     def _with_past(self, generator, fake, t):
         """Replace a share of the generated samples by old ones; note some new ones."""
@@ -151,9 +149,7 @@ class DiscriminatorGAN(LatentDetector):
         return {}
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return -nets["discriminator"](x)[0]
+        return -nets["critic"](x)[0]
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return gradient_map(
-            lambda image: nets["discriminator"](image)[0], x, self.map_sigma
-        )
+        return gradient_map(lambda image: nets["critic"](image)[0], x, self.map_sigma)

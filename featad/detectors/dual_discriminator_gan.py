@@ -6,22 +6,15 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import (
-    abc_error,
-    absolute_error,
-    error_map,
-    score_map,
-    top_patches,
-)
+from featad.neural.detector import Context, Interval
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import abc_error, absolute_error, top_patches
+from featad.neural.reconstruction import ReconstructionDetector
 
 _CRITICS = ("normal_critic", "anomaly_critic")
-_WARM_UP = 0.2  # share of the training in which the weight of anomalies grows
 
 
-class DualDiscriminatorGAN(LatentDetector):
+class DualDiscriminatorGAN(ReconstructionDetector):
     """Score a sample by its error after an autoencoder that two critics trained.
 
     Learns from labeled anomalies: ``fit`` needs a ``y`` that holds -1. Normal samples
@@ -97,17 +90,17 @@ class DualDiscriminatorGAN(LatentDetector):
     """
 
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "anomaly_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "latent_weight": [Interval(Real, 0, None, closed="left")],
         "patch_weight": [Interval(Real, 0, None, closed="left")],
         "patch_size": [Interval(Integral, 1, None, closed="left"), None],
         "n_patches": [Interval(Integral, 1, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean"})],
     }
 
-    _optimizers = {name: {"lr": 2e-4, "betas": (0.5, 0.999)} for name in _CRITICS}
+    _optimizers = dict.fromkeys(_CRITICS, {"lr": 2e-4, **GAN_ADAM})
+    _error = "l1"
     _uses_labels = True
     _needs_anomalies = True
 
@@ -126,14 +119,15 @@ class DualDiscriminatorGAN(LatentDetector):
         ema=0.999,
         **options,
     ):
-        super().__init__(latent_dim, balance=balance, ema=ema, **options)
+        super().__init__(
+            latent_dim, score_by=score_by, balance=balance, ema=ema, **options
+        )
         self.anomaly_weight = anomaly_weight
         self.adversarial_weight = adversarial_weight
         self.latent_weight = latent_weight
         self.patch_weight = patch_weight
         self.patch_size = patch_size
         self.n_patches = n_patches
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
@@ -144,20 +138,19 @@ class DualDiscriminatorGAN(LatentDetector):
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         code = nets["encoder"](x)
-        rebuilt, odd = nets["decoder"](code), t.y == -1
+        rebuilt, is_anomaly = nets["decoder"](code), t.y == -1
         kept, spoiled = self._own_losses(nets, x, rebuilt, code)
         if self.adversarial_weight:
-            for name, own in zip(_CRITICS, (~odd, odd), strict=True):
+            for name, own in zip(_CRITICS, (~is_anomaly, is_anomaly), strict=True):
                 if own.any():
-                    real, fake = nets[name](x[own]), nets[name](rebuilt[own].detach())
-                    loss = adversarial(real[0], real=True)
-                    yield (name,), loss + adversarial(fake[0], real=False)
+                    pair = (x[own], rebuilt[own].detach())
+                    yield (name,), critic_loss(*(nets[name](seen)[0] for seen in pair))
             normal, anomalous = (nets[name](rebuilt)[0] for name in _CRITICS)
             kept = kept + self.adversarial_weight * adversarial(normal, real=True)
             seen_through = adversarial(anomalous, real=False)
             spoiled = spoiled + self.adversarial_weight * seen_through
-        ramp = min(1.0, t.progress / _WARM_UP)
-        yield ("encoder", "decoder"), torch.where(odd, ramp * spoiled, kept)
+        loss = torch.where(is_anomaly, t.warm_up * spoiled, kept)
+        yield ("encoder", "decoder"), loss
 
     def _own_losses(self, nets, x, rebuilt, code):
         """Return what is asked of normal samples and of anomalies, critics apart."""
@@ -165,7 +158,7 @@ class DualDiscriminatorGAN(LatentDetector):
         drift = absolute_error(nets["encoder"](rebuilt), code)
         kept = error + self.latent_weight * drift
         if x.ndim == 4:
-            worst = self._worst_patches(error_map("l1", rebuilt, x))
+            worst = self._worst_patches(self._error_of(rebuilt, x))
             kept = kept + self.patch_weight * worst
         return kept, self.anomaly_weight * abc_error(error)
 
@@ -174,10 +167,3 @@ class DualDiscriminatorGAN(LatentDetector):
         return top_patches(
             error, size=size, stride=max(1, size // 2), n_patches=self.n_patches
         )
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("l1", error, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", nets["decoder"](nets["encoder"](x)), x)

@@ -7,16 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from featad.neural.detector import Context, Interval, Stage, StrOptions
-from featad.neural.gan_losses import adversarial, wasserstein_critic_loss
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import error_map, per_sample, squared_error
+from featad.neural.gan_losses import (
+    WGAN_ADAM,
+    WGAN_DRIFT,
+    adversarial,
+    wasserstein_critic_loss,
+)
+from featad.neural.losses import per_sample, squared_error
+from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.scores import BLACK
 
-_BETAS = (0.5, 0.9)
-_DRIFT = 1e-3  # keeps the critic's values near 0
-_BLACK = 1e-3  # least mean square that errors are divided by
 
-
-class FAnoGAN(LatentDetector):
+class FAnoGAN(ReconstructionDetector):
     """Score a sample by what an encoder and a generator of normal samples make of it.
 
     First a generator learns to make samples that a critic cannot tell from normal ones;
@@ -83,11 +85,11 @@ class FAnoGAN(LatentDetector):
     """
 
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "encoder_by": [StrOptions({"izi_f", "izi", "ziz"})],
         "kappa": [Interval(Real, 0, None, closed="left")],
         "code_limit": [Interval(Real, 0, None, closed="neither"), None],
-        "score_by": [StrOptions({"relative", "error"})],
+        "score_by": [StrOptions({"relative", "mean"})],
         "n_critic": [Interval(Integral, 1, None, closed="left")],
         "gp_weight": [Interval(Real, 0, None, closed="left")],
     }
@@ -96,7 +98,8 @@ class FAnoGAN(LatentDetector):
         Stage("gan", trains=("generator", "critic")),
         Stage("encoder", trains=("encoder",)),
     )
-    _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
+    _optimizers = {"generator": WGAN_ADAM, "critic": WGAN_ADAM}
+    _error = "l1"
 
     def __init__(
         self,
@@ -105,7 +108,6 @@ class FAnoGAN(LatentDetector):
         encoder_by="izi_f",
         kappa=0.1,
         code_limit=1.0,
-        score_by="relative",
         n_critic=2,
         gp_weight=10.0,
         dense=True,
@@ -119,7 +121,6 @@ class FAnoGAN(LatentDetector):
         self.encoder_by = encoder_by
         self.kappa = kappa
         self.code_limit = code_limit
-        self.score_by = score_by
         self.n_critic = n_critic
         self.gp_weight = gp_weight
 
@@ -131,14 +132,14 @@ class FAnoGAN(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
+        noise = self._random_codes(len(x), t)
         if t.stage == "gan":
             yield from self._gan_losses(nets, x, noise, t)
         elif self.encoder_by == "ziz":
             code = self._code(nets, nets["generator"](noise))
             yield ("encoder",), squared_error(code, noise)
         else:
-            rebuilt = self._rebuilt(nets, x)
+            rebuilt = self._rebuilt(nets, x, t)
             yield ("encoder",), sum(self._errors(nets, x, rebuilt))
 
     def _gan_losses(self, nets, x, noise, t):
@@ -147,7 +148,7 @@ class FAnoGAN(LatentDetector):
 
         fake = nets["generator"](noise)
         loss = wasserstein_critic_loss(
-            judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=_DRIFT
+            judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=WGAN_DRIFT
         )
         yield ("critic",), loss
         if t.step % self.n_critic == 0:
@@ -159,21 +160,18 @@ class FAnoGAN(LatentDetector):
         return self._strangeness_of(nets, x, t)
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, feature_error = self._errors(nets, x, self._rebuilt(nets, x))
+        error, feature_error = self._errors(nets, x, self._rebuilt(nets, x, t))
         if self.score_by == "relative" and self._in_unit_range:
-            error = error / per_sample(x**2).clamp_min(_BLACK).sqrt()
+            error = error / per_sample(x**2).clamp_min(BLACK).sqrt()
             features = nets["critic"](x)[1]
-            feature_error = feature_error / per_sample(features**2).clamp_min(_BLACK)
+            feature_error = feature_error / per_sample(features**2).clamp_min(BLACK)
         return error + feature_error
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", self._rebuilt(nets, x), x)
 
     def _code(self, nets, x):
         code = nets["encoder"](x)
         return code if self.code_limit is None else self.code_limit * code.tanh()
 
-    def _rebuilt(self, nets, x):
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return nets["generator"](self._code(nets, x))
 
     def _errors(self, nets, x, rebuilt):

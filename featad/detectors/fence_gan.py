@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from numbers import Integral, Real
 
-import torch
 from torch import Tensor, nn
 
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval
-from featad.neural.gan_losses import adversarial, dispersion
+from featad.neural.gan_losses import GAN_ADAM, adversarial, dispersion
 from featad.neural.latent import LatentDetector
 
 
@@ -78,7 +77,7 @@ class FenceGAN(LatentDetector):
         "map_sigma": [Interval(Real, 0, None, closed="left")],
     }
 
-    _optimizers = {name: {"betas": (0.5, 0.999)} for name in ("generator", "critic")}
+    _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
 
     def __init__(
         self,
@@ -111,28 +110,26 @@ class FenceGAN(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        made = self._generated(nets, len(x), t)
-        (real, _), (fake, _) = nets["critic"](x), nets["critic"](made.detach())
-        loss = adversarial(real, real=True) + self.gamma * adversarial(fake, real=False)
-        yield ("critic",), loss
+        fake = nets["generator"](self._random_codes(len(x), t))
+        real_logit, _ = nets["critic"](x)
+        fake_logit, _ = nets["critic"](fake.detach())
+        loss = self.gamma * adversarial(fake_logit, real=False)
+        yield ("critic",), adversarial(real_logit, real=True) + loss
         if t.epoch < self.warmup_epochs:
             return
-        fake, _ = nets["critic"](made)
-        loss = self.alpha * adversarial(fake, real=True)
-        loss = loss + (1 - self.alpha) * adversarial(fake, real=False)
-        yield ("generator",), loss + self.beta * dispersion(made)
+        fake_logit, _ = nets["critic"](fake)
+        loss = self.alpha * adversarial(fake_logit, real=True)
+        loss = loss + (1 - self.alpha) * adversarial(fake_logit, real=False)
+        yield ("generator",), loss + self.beta * dispersion(fake)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        (real, _), made = nets["critic"](x), self._generated(nets, len(x), t)
-        off_the_fence = nets["critic"](made)[0].sigmoid().mean() - self.alpha
-        return adversarial(real, real=True) + off_the_fence.abs()
+        real_logit, _ = nets["critic"](x)
+        fake = nets["generator"](self._random_codes(len(x), t))
+        off_the_fence = nets["critic"](fake)[0].sigmoid().mean() - self.alpha
+        return adversarial(real_logit, real=True) + off_the_fence.abs()
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return -nets["critic"](x)[0]
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return gradient_map(lambda image: nets["critic"](image)[0], x, self.map_sigma)
-
-    def _generated(self, nets, n, t):
-        noise = torch.randn(n, self.latent_dim, generator=t.rng, device=t.rng.device)
-        return nets["generator"](noise)

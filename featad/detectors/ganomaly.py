@@ -6,16 +6,17 @@ from numbers import Real
 from torch import Tensor, nn
 
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import absolute_error, error_map, score_map, squared_error
+from featad.neural.gan_losses import GAN_ADAM, critic_loss
+from featad.neural.losses import absolute_error, squared_error
+from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.scores import REDUCTIONS
 from featad.neural.training import RESET
 
 _COLLAPSED = 1e-5  # loss of a critic that nothing deceives any more
-_GENERATOR = ("encoder", "decoder", "second_encoder")
+_AUTOENCODER = ("encoder", "decoder", "second_encoder")
 
 
-class GANomaly(LatentDetector):
+class GANomaly(ReconstructionDetector):
     """Score a sample by how far its code moves when it is rebuilt and coded again.
 
     An autoencoder rebuilds the sample, a second encoder codes the result, and a critic
@@ -66,14 +67,15 @@ class GANomaly(LatentDetector):
     """
 
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "latent_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"latent", "relative"})],
+        "score_by": [StrOptions({"latent", *REDUCTIONS})],
     }
 
-    _optimizers = {name: {"betas": (0.5, 0.999)} for name in (*_GENERATOR, "critic")}
+    _optimizers = dict.fromkeys((*_AUTOENCODER, "critic"), GAN_ADAM)
+    _error = "l1"
 
     def __init__(
         self,
@@ -87,11 +89,16 @@ class GANomaly(LatentDetector):
         max_epochs=200,
         **options,
     ):
-        super().__init__(latent_dim, dense=dense, max_epochs=max_epochs, **options)
+        super().__init__(
+            latent_dim,
+            score_by=score_by,
+            dense=dense,
+            max_epochs=max_epochs,
+            **options,
+        )
         self.adversarial_weight = adversarial_weight
         self.reconstruction_weight = reconstruction_weight
         self.latent_weight = latent_weight
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
@@ -109,26 +116,21 @@ class GANomaly(LatentDetector):
             + self.reconstruction_weight * absolute_error(rebuilt, x)
             + self.latent_weight * squared_error(second, code)
         )
-        yield _GENERATOR, loss
+        yield _AUTOENCODER, loss
         (real, _), (fake, _) = nets["critic"](x), nets["critic"](rebuilt.detach())
-        loss = adversarial(real, real=True) + adversarial(fake, real=False)
-        loss = 0.5 * loss.mean()
+        loss = 0.5 * critic_loss(real, fake).mean()
         yield ("critic",), loss
         if loss < _COLLAPSED:
             yield ("critic",), RESET
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return absolute_error(self._pass(nets, x)[1], x)
+        return absolute_error(self._rebuilt(nets, x, t), x)
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        code, rebuilt, second = self._pass(nets, x)
-        if self.score_by == "latent":
-            return squared_error(second, code)
-        error, unit = error_map("l1", rebuilt, x), self._in_unit_range
-        return score_map("l1", error, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", self._pass(nets, x)[1], x)
+        if self.score_by != "latent":
+            return super()._strangeness_of(nets, x, t)
+        code, _, second = self._pass(nets, x)
+        return squared_error(second, code)
 
     def _pass(self, nets, x):
         """Return code, reconstruction, and the reconstruction's code."""

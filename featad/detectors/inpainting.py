@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.losses import error_map, reduce_map, score_map
+from featad.neural.detector import Context, Interval
+from featad.neural.gan_losses import adversarial, critic_loss
 from featad.neural.networks import critic
+from featad.neural.noise import random_boxes
+from featad.neural.scores import reduce_map
 from featad.neural.superpixels import superpixels
-from featad.neural.tensors import random_boxes, spatial_size
+from featad.neural.tensors import spatial_size
 from featad.neural.unet import UNetDetector
 
 
@@ -38,12 +39,6 @@ class Inpainting(UNetDetector):
     adversarial_weight : float, default=0.0
         Weight of the loss that makes filled images look real to a critic of patches,
         beside the mean absolute error in the box; 0.001 to 0.01 sharpens. 0: no critic.
-
-    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
-        How the heat of the pixels, or features, becomes the sample's: the mean of all,
-        of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
-        in [0, 1] divided by the root of the mean of their own pixels. For small defects
-        ``"top1%"``.
 
     normalize_map : bool, default=False
         Whether the heat of a pixel is divided by its mean over the training samples
@@ -86,10 +81,11 @@ class Inpainting(UNetDetector):
         "hole": [Interval(Real, 0, 1, closed="neither")],
         "stride": [Interval(Real, 0, 1, closed="right")],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
         "normalize_map": ["boolean"],
         "n_segments": [Interval(Integral, 1, None, closed="left"), None],
     }
+
+    _error = "l1"
 
     def __init__(
         self,
@@ -97,7 +93,6 @@ class Inpainting(UNetDetector):
         hole=0.3,
         stride=0.5,
         adversarial_weight=0.0,
-        score_by="relative",
         normalize_map=False,
         n_segments=None,
         depth=2,
@@ -108,14 +103,13 @@ class Inpainting(UNetDetector):
         self.hole = hole
         self.stride = stride
         self.adversarial_weight = adversarial_weight
-        self.score_by = score_by
         self.normalize_map = normalize_map
         self.n_segments = n_segments
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         image = len(shape) == 3
         nets: dict[str, nn.Module] = {
-            "generator": self._unet(
+            "unet": self._unet(
                 shape,
                 n_in=shape[0] + 1 if image else 2 * shape[0],
                 skips="all",
@@ -130,21 +124,20 @@ class Inpainting(UNetDetector):
         mask = random_boxes(x, (0.75 * self.hole, 1.25 * self.hole), t.rng)
         filled = self._filled(nets, x, mask)
         if self.adversarial_weight:
-            real = adversarial(nets["critic"](x)[0], real=True)
-            fake = adversarial(nets["critic"](filled.detach())[0], real=False)
-            yield ("critic",), real + fake
+            logits = (nets["critic"](seen)[0] for seen in (x, filled.detach()))
+            yield ("critic",), critic_loss(*logits)
         # outside the box the difference is 0
         n_blank = mask.flatten(1).sum(dim=1)
-        loss = error_map("l1", filled, x).flatten(1).sum(dim=1) / n_blank
+        loss = self._error_of(filled, x).flatten(1).sum(dim=1) / n_blank
         if self.adversarial_weight:
             looks = adversarial(nets["critic"](filled)[0], real=True)
             loss = loss + self.adversarial_weight * looks
-        yield ("generator",), loss
+        yield ("unet",), loss
 
     def _filled(self, nets, x, mask):
         """Return samples as they are outside the mask, and as guessed inside it."""
         seen = torch.cat([x * ~mask, mask.to(x.dtype)], dim=1)
-        return torch.where(mask, nets["generator"](seen), x)
+        return torch.where(mask, nets["unet"](seen), x)
 
     def _windows(self, x):
         """Return every place of the sliding hole: (m, 1, h, w) or (m, d)."""
@@ -169,7 +162,7 @@ class Inpainting(UNetDetector):
         for some in windows.split(max(1, self.score_batch_size // len(x))):
             pairs = x.repeat(len(some), *[1] * (x.ndim - 1))
             filled = self._filled(nets, pairs, some.repeat_interleave(len(x), dim=0))
-            error = error_map("l1", filled, pairs)
+            error = self._error_of(filled, pairs)
             total = total + error.unflatten(0, (len(some), len(x))).sum(dim=0)
         n_guesses = windows.sum(dim=0)
         return total / n_guesses
@@ -184,10 +177,6 @@ class Inpainting(UNetDetector):
             return {}
         heat = torch.cat([self._heat(nets, x) for x in batches])
         return {"mean_heat": heat.mean(dim=0)}
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        heat, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("l1", heat, x, self.score_by, in_unit_range=unit)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         heat = self._heat(nets, x)

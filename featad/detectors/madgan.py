@@ -6,13 +6,11 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial, wasserstein_critic_loss
-from featad.neural.losses import absolute_error, error_map, score_map
+from featad.neural.detector import Context, Interval
+from featad.neural.gan_losses import WGAN_ADAM, adversarial, wasserstein_critic_loss
+from featad.neural.losses import absolute_error
 from featad.neural.networks import critic
 from featad.neural.unet import UNetDetector
-
-_BETAS = (0.5, 0.9)
 
 
 class MADGAN(UNetDetector):
@@ -86,10 +84,9 @@ class MADGAN(UNetDetector):
         "l1_weight": [Interval(Real, 0, None, closed="left")],
         "n_critic": [Interval(Integral, 1, None, closed="left")],
         "gp_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"mean", "relative", "top1%", "max"})],
     }
 
-    _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
+    _optimizers = {"unet": WGAN_ADAM, "critic": WGAN_ADAM}
 
     def __init__(
         self,
@@ -102,13 +99,12 @@ class MADGAN(UNetDetector):
         score_by="mean",
         **options,
     ):
-        super().__init__(**options)
+        super().__init__(score_by=score_by, **options)
         self.n_given = n_given
         self.attention = attention
         self.l1_weight = l1_weight
         self.n_critic = n_critic
         self.gp_weight = gp_weight
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         if self.n_given is not None and self.n_given >= shape[0]:
@@ -120,7 +116,7 @@ class MADGAN(UNetDetector):
         given, target = self._split(torch.zeros(1, *shape))
         size = {"width": self.width, "depth": self.depth}
         return {
-            "generator": self._unet(
+            "unet": self._unet(
                 shape,
                 n_in=given.shape[1],
                 n_out=target.shape[1],
@@ -132,7 +128,7 @@ class MADGAN(UNetDetector):
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         given, target = self._split(x)
-        guess = nets["generator"](given)
+        guess = nets["unet"](given)
 
         def judged(slices):
             return nets["critic"](slices)[0]
@@ -145,19 +141,17 @@ class MADGAN(UNetDetector):
         yield ("critic",), loss
         if t.step % self.n_critic == 0:
             yield (
-                ("generator",),
+                ("unet",),
                 adversarial(judged(fake), real=True, kind="wgan")
                 + self.l1_weight * absolute_error(guess, target),
             )
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        target = self._split(x)[1]
-        return score_map("mse", error, target, self.score_by, in_unit_range=unit)
+        return self._score_of_map(self._map_of(nets, x, t), self._split(x)[1])
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         given, target = self._split(x)
-        return error_map("mse", nets["generator"](given), target)
+        return self._error_of(nets["unet"](given), target)
 
     def _split(self, x):
         """Return the channels, or features, that are given and those to guess."""

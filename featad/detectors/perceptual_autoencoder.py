@@ -12,14 +12,13 @@ from featad.features.extractor import cut, has_channels_last, node_names
 from featad.features.layers import check_layer, default_layers, vgg_nodes
 from featad.features.weights import load_network, preset
 from featad.neural.detector import Context, Stage, StrOptions
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import reduce_map, relative_perceptual_error
+from featad.neural.losses import TINY, relative_perceptual_error
+from featad.neural.reconstruction import ReconstructionDetector
 
 _EARLY = {"vgg_mini": "conv2_2"}  # later maps of small images have hardly any places
-_TINY = 1e-6
 
 
-class PerceptualAutoencoder(LatentDetector):
+class PerceptualAutoencoder(ReconstructionDetector):
     """Score an image by how the features of its reconstruction differ from its own.
 
     Parameters
@@ -79,7 +78,7 @@ class PerceptualAutoencoder(LatentDetector):
     """
 
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "arch": [str],
         "layer": [str, tuple, list, None],
         "weights": [str, os.PathLike, None],
@@ -104,6 +103,7 @@ class PerceptualAutoencoder(LatentDetector):
     ):
         super().__init__(
             latent_dim,
+            score_by=score_by,
             max_epochs=max_epochs,
             batch_size=batch_size,
             score_batch_size=score_batch_size,
@@ -112,7 +112,6 @@ class PerceptualAutoencoder(LatentDetector):
         self.arch = arch
         self.layer = layer
         self.weights = weights
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         image = len(shape) == 3
@@ -145,7 +144,7 @@ class PerceptualAutoencoder(LatentDetector):
         # a channel that was silent must not outweigh its layer when it speaks
         layers = spread.split([m.shape[1] for m in maps])
         floor = torch.cat([layer.mean().expand_as(layer) for layer in layers])
-        return {"center": center, "spread": spread + 0.1 * floor + _TINY}
+        return {"center": center, "spread": spread + 0.1 * floor + TINY}
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         yield ("encoder", "decoder"), relative_perceptual_error(*self._taps(nets, x, t))
@@ -153,7 +152,7 @@ class PerceptualAutoencoder(LatentDetector):
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         if self.score_by == "mean":
             return relative_perceptual_error(*self._taps(nets, x, t))
-        return reduce_map(self._map_of(nets, x, t), self.score_by)
+        return super()._strangeness_of(nets, x, t)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         maps = []
@@ -167,7 +166,7 @@ class PerceptualAutoencoder(LatentDetector):
 
     def _taps(self, nets, x, t):
         """Return standardized features of the reconstruction and of the sample."""
-        rebuilt = nets["decoder"](nets["encoder"](x))
+        rebuilt = self._rebuilt(nets, x, t)
         if "backbone" not in nets:
             return [rebuilt], [x]
         center = t.statistics["center"].view(-1, 1, 1)
@@ -187,7 +186,7 @@ class PerceptualAutoencoder(LatentDetector):
 
 
 def _mean_size(target):
-    size = target.abs().flatten(1).mean(dim=1).clamp_min(_TINY)
+    size = target.abs().flatten(1).mean(dim=1).clamp_min(TINY)
     return size.view(-1, *[1] * (target.ndim - 1))
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from numbers import Integral, Real
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from featad.neural.descent import descend, same_noise
+from featad.neural.descent import descend
 from featad.neural.detector import Context, Interval, Stage, StrOptions
-from featad.neural.gan_losses import adversarial, wasserstein_critic_loss
+from featad.neural.gan_losses import WGAN_DRIFT, adversarial, wasserstein_critic_loss
 from featad.neural.growing import (
     GrowingCritic,
     GrowingGenerator,
@@ -21,9 +20,9 @@ from featad.neural.latent import LatentDetector
 from featad.neural.layers import crop
 from featad.neural.losses import error_map, per_sample, squared_error
 from featad.neural.networks import default_depth, encoder
+from featad.neural.noise import same_noise
 
-_BETAS = (0.0, 0.99)
-_DRIFT = 1e-3  # keeps the critic's values near 0
+_ADAM = {"betas": (0.0, 0.99)}  # the paper's
 
 
 class ProgressiveGANSimilarity(LatentDetector):
@@ -100,7 +99,7 @@ class ProgressiveGANSimilarity(LatentDetector):
         "gp_weight": [Interval(Real, 0, None, closed="left")],
     }
 
-    _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
+    _optimizers = {"generator": _ADAM, "critic": _ADAM}
 
     def __init__(
         self,
@@ -165,14 +164,13 @@ class ProgressiveGANSimilarity(LatentDetector):
             depth = len(self._weights(x.shape[1:])) - 1
             place = growth(depth, t.progress)
             x = at_level(x, depth, *place)
-        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        fake = nets["generator"](noise, *place)
+        fake = nets["generator"](self._random_codes(len(x), t), *place)
 
         def judged(samples):
             return nets["critic"](samples, *place)[0]
 
         loss = wasserstein_critic_loss(
-            judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=_DRIFT
+            judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=WGAN_DRIFT
         )
         yield ("critic",), loss
         yield ("generator",), adversarial(judged(fake), real=True, kind="wgan")

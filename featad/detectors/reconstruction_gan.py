@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import RECONSTRUCTION, abc_error, error_map, score_map
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import RECONSTRUCTION, abc_error
+from featad.neural.noise import add_noise
+from featad.neural.reconstruction import ReconstructionDetector
 
 
-class ReconstructionGAN(LatentDetector):
+class ReconstructionGAN(ReconstructionDetector):
     """Score a sample by its error after an autoencoder that a critic watches.
 
     Learns from labeled anomalies: ``fit`` needs a ``y`` that holds -1. The critic
@@ -79,15 +80,14 @@ class ReconstructionGAN(LatentDetector):
     """
 
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "loss": [StrOptions({"mse", "l1"})],
         "anomaly_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean"})],
     }
 
-    _optimizers = {"critic": {"lr": 2e-4, "betas": (0.5, 0.999)}}
+    _optimizers = {"critic": {"lr": 2e-4, **GAN_ADAM}}
     _uses_labels = True
     _needs_anomalies = True
 
@@ -103,12 +103,11 @@ class ReconstructionGAN(LatentDetector):
         balance=0.5,
         **options,
     ):
-        super().__init__(latent_dim, balance=balance, **options)
+        super().__init__(latent_dim, score_by=score_by, balance=balance, **options)
         self.loss = loss
         self.anomaly_weight = anomaly_weight
         self.adversarial_weight = adversarial_weight
         self.noise = noise
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
@@ -118,31 +117,19 @@ class ReconstructionGAN(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(x.shape, generator=t.rng, device=x.device)
-        rebuilt = nets["decoder"](nets["encoder"](x + self.noise * noise))
-        error, odd = RECONSTRUCTION[self.loss](rebuilt, x), t.y == -1
-        loss = torch.where(odd, self.anomaly_weight * abc_error(error), error)
+        rebuilt = self._rebuilt(nets, add_noise(x, self.noise, t.rng), t)
+        error, is_anomaly = RECONSTRUCTION[self.loss](rebuilt, x), t.y == -1
+        loss = torch.where(is_anomaly, self.anomaly_weight * abc_error(error), error)
         if self.adversarial_weight:
-            if not odd.all():
-                yield ("critic",), self._critic_loss(nets, x[~odd], rebuilt[~odd])
+            if not is_anomaly.all():
+                pair = (x[~is_anomaly], rebuilt[~is_anomaly].detach())
+                logits = (nets["critic"](seen)[0] for seen in pair)
+                yield ("critic",), critic_loss(*logits, kind="ls")
             logit, _ = nets["critic"](rebuilt)
             wanted = torch.where(
-                odd,
+                is_anomaly,
                 adversarial(logit, real=False, kind="ls"),
                 adversarial(logit, real=True, kind="ls"),
             )
             loss = loss + self.adversarial_weight * wanted
         yield ("encoder", "decoder"), loss
-
-    def _critic_loss(self, nets, x, rebuilt):
-        (real, _), (fake, _) = nets["critic"](x), nets["critic"](rebuilt.detach())
-        return adversarial(real, real=True, kind="ls") + adversarial(
-            fake, real=False, kind="ls"
-        )
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map(self.loss, error, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map(self.loss, nets["decoder"](nets["encoder"](x)), x)

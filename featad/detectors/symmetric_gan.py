@@ -5,15 +5,13 @@ from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.losses import absolute_error, error_map, score_map
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import absolute_error
+from featad.neural.mirror import Mirror
 from featad.neural.networks import critic
 from featad.neural.unet import UNetDetector
-
-_BETAS = (0.5, 0.999)
 
 
 class SymmetricGAN(UNetDetector):
@@ -83,10 +81,10 @@ class SymmetricGAN(UNetDetector):
         "max_shift": [Interval(Integral, 0, None, closed="left")],
         "l1_weight": [Interval(Real, 0, None, closed="left")],
         "cycle_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"mean", "relative", "top1%", "max"})],
     }
 
-    _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
+    _optimizers = {"unet": GAN_ADAM, "critic": GAN_ADAM}
+    _error = "l1"
 
     def __init__(
         self,
@@ -98,88 +96,43 @@ class SymmetricGAN(UNetDetector):
         score_by="mean",
         **options,
     ):
-        super().__init__(**options)
+        super().__init__(score_by=score_by, **options)
         self.axis = axis
         self.max_shift = max_shift
         self.l1_weight = l1_weight
         self.cycle_weight = cycle_weight
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        given, target = self._pairs(torch.zeros(1, *shape))
+        given, _ = self._mirror(torch.zeros(1, *shape)).halves()
         half = tuple(given.shape[1:])
         both = (2 * half[0], *half[1:])
         size = {"width": self.width, "depth": self.depth}
         return {
-            "generator": self._unet(half, skips="all"),
+            "unet": self._unet(half, skips="all"),
             "critic": critic(both, patch=len(shape) == 3, **size),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        given, target = self._pairs(x)
-        guess = nets["generator"](given)
-        real = adversarial(_judged(nets, given, target), real=True)
-        fake = adversarial(_judged(nets, given, guess.detach()), real=False)
-        yield ("critic",), real + fake
+        given, target = self._mirror(x).halves()
+        guess = nets["unet"](given)
+        real_logit = _judged(nets, given, target)
+        fake_logit = _judged(nets, given, guess.detach())
+        yield ("critic",), critic_loss(real_logit, fake_logit)
         loss = adversarial(_judged(nets, given, guess), real=True)
         loss = loss + self.l1_weight * absolute_error(guess, target)
         if self.cycle_weight:
-            back = nets["generator"](guess)
+            back = nets["unet"](guess)
             loss = loss + self.cycle_weight * absolute_error(back, given)
-        yield ("generator",), loss
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("l1", error, x, self.score_by, in_unit_range=unit)
+        yield ("unet",), loss
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        upright = self._upright(x)
-        width, (framed, start) = upright.shape[-1], _framed(upright, self.max_shift)
-        given, target = _mirrored_halves(framed)
-        second, first = error_map("l1", nets["generator"](given), target).chunk(2)
-        n_more = framed.shape[-1] - first.shape[-1]
-        glued = F.pad(first, (0, n_more)) + F.pad(second.flip(-1), (n_more, 0))
-        if framed.shape[-1] % 2:
-            glued[..., n_more] /= 2  # the middle column is part of both
-        found = glued.unfold(-1, width, 1).movedim(-2, 1)
-        found = found[torch.arange(len(x), device=x.device), 2 * self.max_shift - start]
-        return found.mT if self._turned(x) else found
+        mirror = self._mirror(x)
+        given, target = mirror.halves()
+        return mirror.map_back(self._error_of(nets["unet"](given), target))
 
-    def _pairs(self, x):
-        """Return halves and, in the same order, those to be guessed from them."""
-        return _mirrored_halves(_framed(self._upright(x), self.max_shift)[0])
-
-    def _turned(self, x):
-        return self.axis == "horizontal" and x.ndim == 4
-
-    def _upright(self, x):
-        return x.mT if self._turned(x) else x
+    def _mirror(self, x):
+        return Mirror(x, axis=self.axis, max_shift=self.max_shift)
 
 
 def _judged(nets, given, target):
     return nets["critic"](torch.cat([given, target], dim=1))[0]
-
-
-def _mirrored_halves(x):
-    """Return first and mirrored second halves of (n, ..., width), and the reverse."""
-    n_columns = -(-x.shape[-1] // 2)
-    first, second = x[..., :n_columns], x.flip(-1)[..., :n_columns]
-    return torch.cat([first, second]), torch.cat([second, first])
-
-
-def _framed(x, max_shift):
-    """Return samples in a wider frame, moved so that each is most symmetric there.
-
-    (n, ..., width) to (n, ..., width + 2 * max_shift), edges repeated, and for each
-    sample the start of that frame within the widest one, (n,).
-    """
-    margin, size = 2 * max_shift, x.shape[-1] + 2 * max_shift
-    rows = x.reshape(len(x), -1, x.shape[-1])
-    frames = F.pad(rows, (margin, margin), mode="replicate").unfold(2, size, 1)
-    frames = frames.transpose(1, 2)  # (n, 2 * max_shift + 1, rows, size)
-    nearest = sorted(range(margin + 1), key=lambda start: abs(start - max_shift))
-    nearest = torch.tensor(nearest, device=x.device)
-    asymmetry = (frames - frames.flip(-1)).abs().mean(dim=(2, 3))
-    start = nearest[asymmetry[:, nearest].argmin(dim=1)]
-    chosen = frames[torch.arange(len(x), device=x.device), start]
-    return chosen.view(*x.shape[:-1], size), start

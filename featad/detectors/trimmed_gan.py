@@ -7,14 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import error_map, score_map, squared_error
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import squared_error
+from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.scores import REDUCTIONS
 
-_GAN = {"lr": 5e-4, "betas": (0.5, 0.999)}
 
-
-class TrimmedGAN(LatentDetector):
+class TrimmedGAN(ReconstructionDetector):
     """Score a sample by how badly a generator draws it; train without the worst.
 
     For training sets that hold an unlabeled share of anomalies. Generator,
@@ -76,13 +75,13 @@ class TrimmedGAN(LatentDetector):
     """
 
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "sample_weight": [Interval(Real, 0, None, closed="left")],
         "generator_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"reconstruction", "latent_norm"})],
+        "score_by": [StrOptions({"latent", *REDUCTIONS})],
     }
 
-    _optimizers = {"generator": _GAN, "discriminator": _GAN}
+    _optimizers = {name: {"lr": 5e-4, **GAN_ADAM} for name in ("generator", "critic")}
 
     def __init__(
         self,
@@ -90,7 +89,6 @@ class TrimmedGAN(LatentDetector):
         *,
         sample_weight=30.0,
         generator_weight=0.0,
-        score_by="reconstruction",
         dense=True,
         trim=0.05,
         max_epochs=200,
@@ -101,46 +99,41 @@ class TrimmedGAN(LatentDetector):
         )
         self.sample_weight = sample_weight
         self.generator_weight = generator_weight
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
             "generator": self._decoder(shape),
-            "discriminator": self._critic(shape, spectral=True),
+            "critic": self._critic(shape, spectral=True),
             "encoder": self._encoder(shape),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        code = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        drawn = nets["generator"](code)
-        real, _ = nets["discriminator"](x)
-        fake, _ = nets["discriminator"](drawn.detach())
-        yield (
-            ("discriminator",),
-            adversarial(real, real=True, kind="hinge")
-            + adversarial(fake, real=False, kind="hinge"),
-        )
-        logit, _ = nets["discriminator"](drawn)
-        loss = adversarial(logit, real=True, kind="hinge")
+        code = self._random_codes(len(x), t)
+        fake = nets["generator"](code)
+        real_logit, _ = nets["critic"](x)
+        fake_logit, _ = nets["critic"](fake.detach())
+        yield ("critic",), critic_loss(real_logit, fake_logit, "hinge")
+        fake_logit, _ = nets["critic"](fake)
+        loss = adversarial(fake_logit, real=True, kind="hinge")
         if self.generator_weight:
-            loss = loss + self.generator_weight * self._error(nets, x)
+            loss = loss + self.generator_weight * self._squared_error(nets, x, t)
         yield ("generator",), loss
         with torch.no_grad():
-            drawn = nets["generator"](code)
-        loss = squared_error(nets["encoder"](drawn), code)
-        yield ("encoder",), loss + self.sample_weight * self._error(nets, x)
+            fake = nets["generator"](code)
+        loss = squared_error(nets["encoder"](fake), code)
+        yield ("encoder",), loss + self.sample_weight * self._squared_error(nets, x, t)
 
-    def _error(self, nets, x):
-        return squared_error(nets["generator"](nets["encoder"](x)), x)
+    def _squared_error(self, nets, x, t):
+        return squared_error(self._rebuilt(nets, x, t), x)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("mse", error, x, "relative", in_unit_range=unit)
+        error = self._map_of(nets, x, t)
+        return self._score_of_map(error, x, score_by="relative")
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        if self.score_by == "latent_norm":
+        if self.score_by == "latent":
             return (nets["encoder"](x) ** 2).mean(dim=1)
-        return self._keep_key(nets, x, t)
+        return super()._strangeness_of(nets, x, t)
 
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("mse", nets["generator"](nets["encoder"](x)), x)
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return nets["generator"](nets["encoder"](x))

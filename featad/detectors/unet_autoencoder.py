@@ -6,10 +6,9 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from featad.neural.descent import same_noise
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.losses import RECONSTRUCTION, error_map, score_map
-from featad.neural.tensors import random_boxes
+from featad.neural.losses import RECONSTRUCTION
+from featad.neural.noise import add_noise, random_boxes, same_noise
 from featad.neural.unet import UNetDetector
 
 _IMAGE_NOISE, _TABLE_NOISE = 1.5, 0.5
@@ -44,12 +43,6 @@ class UNetAutoencoder(UNetDetector):
 
     loss : {"mse", "l1", "ssim", "ms-ssim"}, default="mse"
         The error that is minimized, and that scores. The last two need images.
-
-    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
-        How the errors of the pixels, or features, become the sample's: the mean of all,
-        of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
-        in [0, 1] divided by the root of the mean square (``"l1"``: mean) of their own
-        pixels.
 
     Notes
     -----
@@ -89,7 +82,6 @@ class UNetAutoencoder(UNetDetector):
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "box": [Interval(Real, 0, 1, closed="right")],
         "loss": [StrOptions(set(RECONSTRUCTION))],
-        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
     }
 
     def __init__(
@@ -101,7 +93,6 @@ class UNetAutoencoder(UNetDetector):
         n_draws=4,
         box=0.5,
         loss="mse",
-        score_by="relative",
         **options,
     ):
         super().__init__(**options)
@@ -111,7 +102,6 @@ class UNetAutoencoder(UNetDetector):
         self.n_draws = n_draws
         self.box = box
         self.loss = loss
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         if len(shape) == 1 and "ssim" in self.loss:
@@ -128,8 +118,7 @@ class UNetAutoencoder(UNetDetector):
         """Return damaged copies of the samples, each damaged by itself."""
         damaged = x
         if self.corruption in ("noise", "mixed"):
-            noise = torch.randn(x.shape, generator=rng, device=x.device)
-            damaged = x + self._sigma(x) * noise
+            damaged = add_noise(x, self._sigma(x), rng)
         if self.corruption in ("none", "noise"):
             return damaged
         one_each = (len(x), *[1] * (x.ndim - 1))
@@ -150,20 +139,13 @@ class UNetAutoencoder(UNetDetector):
         ]
         return x.roll(shifts, dims)
 
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map(self.loss, error, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map(self.loss, self._rebuilt(nets, x, t.rng), x)
-
-    def _rebuilt(self, nets, x, rng):
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         """Return what the network makes of the samples under the noise it knows."""
         if self.corruption not in ("noise", "mixed"):
             return nets["unet"](x)
         total = 0.0
         for _ in range(self.n_draws):
-            noise = same_noise(len(x), x.shape[1:], rng)
+            noise = same_noise(len(x), x.shape[1:], t.rng)
             total = total + nets["unet"](x + self._sigma(x) * noise)
         return total / self.n_draws
 

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from featad.metrics import auroc
 from featad.neural.descent import descend
-from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import gaussian_kl, score_map
+from featad.neural.detector import Context, Interval
+from featad.neural.losses import TINY, gaussian_kl
+from featad.neural.noise import sample_code
+from featad.neural.reconstruction import ReconstructionDetector
 
 _WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _USUAL_WEIGHT = 0.2
@@ -22,10 +23,9 @@ _VISIBLE = 0.1
 _MOST_HELD_OUT = 32
 _CURVATURE = 10.0  # of the bound, roughly
 _CORNER = 0.02  # below it the absolute value is a parabola
-_TINY = 1e-6
 
 
-class VAERestoration(LatentDetector):
+class VAERestoration(ReconstructionDetector):
     """Score an image by how far it moves until it is likely under normal images.
 
     A variational autoencoder learns normal images. A new image x is then restored: the
@@ -49,11 +49,6 @@ class VAERestoration(LatentDetector):
 
     n_steps : int, default=50
         Steps of the restoration; scoring a sample takes one or two gradients each.
-
-    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
-        How the movements of the pixels become the sample's score: the mean of all, of
-        the largest hundredth, or the largest. ``"relative"`` is the mean, of images in
-        [0, 1] over the root of the mean of their own pixels.
 
     Notes
     -----
@@ -98,12 +93,13 @@ class VAERestoration(LatentDetector):
     """
 
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "tv_weight": [Interval(Real, 0, None, closed="left"), None],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "n_steps": [Interval(Integral, 0, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
     }
+
+    _error = "l1"
 
     def __init__(
         self,
@@ -112,14 +108,12 @@ class VAERestoration(LatentDetector):
         tv_weight=None,
         n_components=1,
         n_steps=50,
-        score_by="relative",
         **options,
     ):
         super().__init__(latent_dim, **options)
         self.tv_weight = tv_weight
         self.n_components = n_components
         self.n_steps = n_steps
-        self.score_by = score_by
 
     def _hold_out(self, labels):
         if self.tv_weight is not None or self.early_stopping is not None:
@@ -139,9 +133,8 @@ class VAERestoration(LatentDetector):
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         mean, log_variance = nets["encoder"](x).chunk(2, dim=1)
-        noise = torch.randn(mean.shape, generator=t.rng, device=x.device)
-        rebuilt = nets["decoder"](mean + torch.exp(0.5 * log_variance) * noise)
-        variance = ((rebuilt - x) ** 2).mean().clamp_min(_TINY)
+        rebuilt = nets["decoder"](sample_code(mean, log_variance, t.rng))
+        variance = ((rebuilt - x) ** 2).mean().clamp_min(TINY)
         # minus log-likelihood, summed over pixels, at its most likely variance
         nll = 0.5 * math.prod(x.shape[1:]) * variance.log()
         yield tuple(nets), nll + _divergence(nets, mean, log_variance)
@@ -155,7 +148,7 @@ class VAERestoration(LatentDetector):
         n = sum(len(x) for x in batches)
         errors = torch.stack([_bound(nets, x)[0].sum() for x in batches])
         variance = errors.sum() / (n * self.n_features_in_)
-        found = {"variance": variance.clamp_min(_TINY)}
+        found = {"variance": variance.clamp_min(TINY)}
         if self.tv_weight is not None:
             return found | {"tv_weight": torch.tensor(float(self.tv_weight))}
         held_out = self._hold_out(np.zeros(n))
@@ -168,19 +161,11 @@ class VAERestoration(LatentDetector):
         labels, quality = np.where(changed, -1, 1), {}
         for weight in _WEIGHTS:
             t = replace(t, statistics=found | {"tv_weight": torch.tensor(weight)})
-            moved = (damaged - self._restored(nets, damaged, t)).abs()
+            moved = (damaged - self._rebuilt(nets, damaged, t)).abs()
             quality[weight] = auroc(labels, moved.flatten().double().cpu().numpy())
         return found | {"tv_weight": torch.tensor(max(quality, key=quality.get))}
 
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        moved, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("l1", moved, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        moved = (x - self._restored(nets, x, t)).abs()
-        return moved.mean(dim=1) if x.ndim == 4 else moved
-
-    def _restored(self, nets, x, t):
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         variance, weight = t.statistics["variance"], t.statistics["tv_weight"]
 
         def objective(u):

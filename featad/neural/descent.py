@@ -130,15 +130,6 @@ def gradient_map(
     return blur(_evaluate(objective, x)[1].abs().sum(dim=1), sigma)
 
 
-def same_noise(n: int, shape: Sequence[int], rng: torch.Generator) -> Tensor:
-    """Return standard normal noise of shape (n, *shape), equal for every sample.
-
-    A start that does not depend on a sample's place in the batch.
-    """
-    noise = torch.randn(tuple(shape), generator=rng, device=rng.device)
-    return noise.expand(n, *shape)
-
-
 def _evaluate(objective, place):
     with torch.enable_grad():
         place = place.detach().requires_grad_()

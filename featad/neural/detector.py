@@ -10,31 +10,19 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
 from featad._device import autocast, resolve_device
 from featad._validation import check_labels, check_samples
 from featad.base import BaseDetector, Interval, StrOptions
 from featad.errors import ModelFileError
+from featad.neural.context import Context, Options, Stage
+from featad.neural.noise import generator, local_rng
 from featad.neural.options import inherit_options
 from featad.neural.sampling import hold_out
-from featad.neural.tensors import (
-    Batches,
-    learn_scaling,
-    pack_networks,
-    to_array,
-    to_device,
-    to_tensor,
-    unpack_networks,
-)
-from featad.neural.training import (
-    Context,
-    Options,
-    Stage,
-    Trainer,
-    generator,
-    local_rng,
-)
+from featad.neural.storage import pack_networks, unpack_networks
+from featad.neural.tensors import Batches, Scaling, to_array, to_device
+from featad.neural.training import Trainer
 
 __all__ = ["Context", "Interval", "Stage", "StrOptions", "TorchDetector"]
 
@@ -233,7 +221,7 @@ class TorchDetector(BaseDetector):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        inherit_options(cls, cls.__mro__[1])
+        inherit_options(cls)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._strangeness_of(nets, x, t)
@@ -338,11 +326,12 @@ class TorchDetector(BaseDetector):
                 f"{type(self).__name__} takes tables (n, n_features) and images (n, "
                 f"height, width[, channels]), but X.shape={X.shape}."
             )
-        self.input_mean_, self.input_scale_ = learn_scaling(X[labels != -1])
+        scaling = Scaling.fit(X[labels != -1])
+        self.input_mean_, self.input_scale_ = scaling.mean, scaling.scale
         nets = {name: net.to(device) for name, net in self._build().items()}
 
         def load(index):
-            return self._to_tensor(X[index]).to(device)
+            return scaling.to_tensor(X[index]).to(device)
 
         self.statistics_ = {}
         self.frozen_ = tuple(
@@ -354,7 +343,7 @@ class TorchDetector(BaseDetector):
             nets,
             self._losses,
             keep_key=self._keep_key,
-            rebuild=lambda: self._networks(self._network_shape()),
+            rebuild=lambda: self._networks(scaling.network_shape),
             load=load,
             labels=labels,
             held_out=self._hold_out(labels),
@@ -376,14 +365,19 @@ class TorchDetector(BaseDetector):
         self.trimmed_share_ = trainer.trimming.left_out_share
         self.networks_ = {name: net.cpu() for name, net in nets.items()}
 
-    def _options(self):
-        shared = (
-            self.get_params(deep=False).keys() & Options.__dataclass_fields__.keys()
-        )
+    def _options(self) -> Options:
         return Options(
+            batch_size=self.batch_size,
+            lr=self.lr,
+            precision=self.precision,
+            trim=self.trim,
+            balance=self.balance,
+            ema=self.ema,
+            clip_grad=self.clip_grad,
+            early_stopping=self.early_stopping,
             min_batch=self._min_batch,
             optimizers=self._optimizers,
-            **{name: getattr(self, name) for name in shared},
+            verbose=self.verbose,
         )
 
     def _hold_out(self, labels):
@@ -393,24 +387,20 @@ class TorchDetector(BaseDetector):
         return hold_out(labels, self.validation_fraction, self.seed_)
 
     @property
+    def _scaling(self) -> Scaling:
+        return Scaling(self.sample_shape_, self.input_mean_, self.input_scale_)
+
+    @property
     def _in_unit_range(self) -> bool:
         """Whether networks see images in [0, 1]; else standardized values."""
-        unscaled = (self.input_mean_ == 0).all() and (self.input_scale_ == 1).all()
-        return len(self.sample_shape_) > 1 and bool(unscaled)
+        return self._scaling.in_unit_range
 
-    def _network_shape(self):
-        if len(self.sample_shape_) == 1:
-            return self.sample_shape_
-        height, width, *channels = self.sample_shape_
-        return (*(channels or [1]), height, width)
+    def _to_tensor(self, X: np.ndarray) -> Tensor:
+        return self._scaling.to_tensor(X)
 
-    def _to_tensor(self, X):
-        mean, scale = self.input_mean_, self.input_scale_
-        return to_tensor(X) if self._in_unit_range else to_tensor((X - mean) / scale)
-
-    def _build(self):
+    def _build(self) -> dict[str, nn.Module]:
         with local_rng(self.seed_, torch.device("cpu")):
-            return self._networks(self._network_shape())
+            return self._networks(self._scaling.network_shape)
 
     def _context(self, device, stage="score"):
         rng = generator(0, device)

@@ -4,37 +4,39 @@ import re
 from inspect import Parameter, cleandoc, signature
 from textwrap import indent
 
+_NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 _LATER = {  # what may follow each section, in numpydoc's order
     "Parameters": r"^(Attributes|Notes|References|Examples)\n-",
     "Attributes": r"^(Notes|References|Examples)\n-",
 }
 
 
-def inherit_options(cls: type, base: type) -> None:
-    """Give a class the parameters that its ``__init__`` hands to ``base``.
+def inherit_options(cls: type) -> None:
+    """Give a class the parameters that its ``__init__`` hands to its bases.
 
     ``__init__(self, own=1, **options)`` calls ``super().__init__(**options)``; here its
-    signature gets the keyword parameters of ``base`` that it does not name, and its
+    signature gets the keyword parameters of the bases that it does not name, and its
     docstring their entries, so that ``help``, ``get_params`` and ``clone`` see them.
 
     Parameters
     ----------
     cls : type
-        A subclass of ``base``.
-
-    base : type
-        Documents all its parameters and attributes.
+        Its bases document all their parameters and attributes.
     """
     init = cls.__dict__.get("__init__")
     if init is not None:
         own = list(signature(init).parameters.values())
         if own[-1].kind is Parameter.VAR_KEYWORD:
-            named = {parameter.name for parameter in own}
-            passed = signature(base.__init__).parameters.values()
-            own[-1:] = [p for p in passed if p.name not in named]
-            init.__signature__ = signature(init).replace(parameters=own)
-    if cls.__doc__ and base.__doc__:
-        cls.__doc__ = _merged(cls, cleandoc(cls.__doc__), cleandoc(base.__doc__))
+            named = {parameter.name: parameter for parameter in own[:-1]}
+            for base in cls.__bases__:
+                for name, parameter in signature(base.__init__).parameters.items():
+                    if parameter.kind in _NAMED:
+                        named.setdefault(name, parameter)
+            order = list(named.values())
+            init.__signature__ = signature(init).replace(parameters=order)
+    for base in cls.__bases__:
+        if cls.__doc__ and base.__doc__:
+            cls.__doc__ = _merged(cls, cleandoc(cls.__doc__), cleandoc(base.__doc__))
 
 
 def _merged(cls, text, base_text):

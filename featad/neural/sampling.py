@@ -164,8 +164,8 @@ class Trimming:
         fewest = min(2, len(index))
         if keep.sum() < fewest:
             keep[np.argsort(errors, kind="stable")[:fewest]] = True
-        self._drawn[index] += 1
-        self._left_out[index[~keep]] += 1
+        np.add.at(self._drawn, index, 1)  # a sample may be in a balanced batch twice
+        np.add.at(self._left_out, index[~keep], 1)
         return keep
 
 

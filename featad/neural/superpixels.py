@@ -51,13 +51,15 @@ def superpixels(
     """
     height, width = image.shape[:2]
     side = max(1.0, np.sqrt(height * width / n_segments))
-    rows, columns = (
-        ((np.arange(n) + 0.5) * length / n).astype(int)
-        for length in (height, width)
-        for n in [max(1, round(length / side))]
-    )
+    rows, columns = _centers(height, side), _centers(width, side)
     y, x = np.indices((height, width)) / side
     points = np.dstack([image, compactness * y, compactness * x])
     centers = points[rows][:, columns].reshape(-1, points.shape[-1])
     kmeans = KMeans(len(centers), init=centers, n_init=1, max_iter=_ROUNDS)
     return kmeans.fit_predict(points.reshape(height * width, -1)).reshape(height, width)
+
+
+def _centers(length, side):
+    """Return the pixels in the middle of parts about as long as ``side``."""
+    n_parts = max(1, round(length / side))
+    return ((np.arange(n_parts) + 0.5) * length / n_parts).astype(int)
