@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench tables clean
 
 demo: $(VENV)/demo.installed
 	$(BIN)/featad demo --output featad-demo
@@ -21,6 +21,9 @@ bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.learned
+
+tables: $(VENV)/dev.installed
+	$(BIN)/python -m docs.tables
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info featad-demo

@@ -19,12 +19,11 @@ def add_parser(commands: Any) -> None:
 def run(args: Namespace) -> int:
     """Print the systems."""
     from featad.registry import (
-        LEARNED,
         RECOMMENDED,
-        SCORERS,
-        STATS_SCORERS,
         describe_features,
+        learned,
         list_systems,
+        scorers,
     )
 
     systems = list_systems()
@@ -40,12 +39,13 @@ def run(args: Namespace) -> int:
     print("FEATURES")
     for name, summary in features.items():
         print(f"  {name:<{width}}  {summary}")
-    print("\nSCORER: strange is what lies ...")
-    for name, scorer in (SCORERS | LEARNED).items():
-        print(f"  {name:<{width}}  {scorer.summary} ({scorer.source})")
+    print("\nSCORER: a sample is anomalous if it is ...")
+    for name, scorer in (scorers() | learned()).items():
+        print(f"  {name:<{width}}  {scorer.entry.summary} ({scorer.entry.source})")
+    stats = [name for name, scorer in scorers().items() if scorer.entry.stats]
     print(
-        f"\nstats- goes with {' and '.join(STATS_SCORERS)}: mean, std and max of a "
+        f"\nstats- goes with {' and '.join(stats)}: mean, std and max of a "
         "middle layer of a network\ninstead of its last fully connected layer. images- "
-        f"goes with {', '.join(LEARNED)}."
+        f"goes with {', '.join(learned())}."
     )
     return 0

@@ -1,10 +1,11 @@
-"""Strange is what a GAN and an encoder, held to their cycles, cannot rebuild."""
+"""Anomalous samples are poorly rebuilt by a bidirectional GAN with cycles."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import absolute_error
@@ -59,6 +60,12 @@ class ALAD(ReconstructionDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "alad",
+        "poorly rebuilt by a bidirectional GAN with cycles",
+        "Zenati et al. 2018",
+        grid={"detector__latent_dim": [8, 16, 32]},
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "score_by": [StrOptions({*REDUCTIONS, "features", "logit"})],

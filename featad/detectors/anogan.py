@@ -1,4 +1,4 @@
-"""Strange is what a generator of normal samples cannot show, however it is asked."""
+"""Anomalous samples are far from everything a generator of normal samples can show."""
 
 import math
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.descent import Descent, descend
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
@@ -84,6 +85,12 @@ class AnoGAN(ReconstructionDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "anogan",
+        "far from everything that a generator of normal samples can show",
+        "Schlegl et al. 2017",
+        grid={"detector__latent_dim": [8, 32], "detector__feature_weight": [0.0, 0.1]},
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "n_steps": [Interval(Integral, 0, None, closed="left")],

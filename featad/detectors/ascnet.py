@@ -1,4 +1,4 @@
-"""Strange is what has to be cut off a sample before it passes for a reference."""
+"""Anomalous samples are corrected much before they resemble a reference set."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from featad._validation import check_labels
+from featad.entry import Entry
 from featad.neural.context import WARM_UP
 from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import GAN_ADAM, WGAN_ADAM, wasserstein_critic_loss
@@ -79,6 +80,11 @@ class ASCNet(UNetDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        None,
+        "corrected much before it resembles a reference set",
+        "Dey and Hong 2021",
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "sparsity": [Interval(Real, 0, None, closed="left")],

@@ -1,4 +1,4 @@
-"""Strange is what a network cannot rebuild from a few numbers."""
+"""Anomalous samples are poorly rebuilt from a few numbers."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Real
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.losses import RECONSTRUCTION, abc_error, hinge_error
 from featad.neural.noise import add_noise
@@ -67,6 +68,12 @@ class Autoencoder(ReconstructionDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "autoencoder",
+        "poorly rebuilt by an autoencoder",
+        "Hinton and Salakhutdinov 2006",
+        grid={"detector__latent_dim": [8, 16, 32], "detector__noise": [0.0, 0.1, 0.3]},
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "loss": [StrOptions(set(RECONSTRUCTION))],

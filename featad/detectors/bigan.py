@@ -1,10 +1,11 @@
-"""Strange is what a GAN and its encoder cannot rebuild, or its critic finds odd."""
+"""Anomalous samples are poorly rebuilt by a bidirectional GAN, or unusual to it."""
 
 from collections.abc import Iterator
 from numbers import Real
 
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import absolute_error
@@ -59,6 +60,12 @@ class BiGAN(ReconstructionDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "bigan",
+        "poorly rebuilt by a bidirectional GAN, or unusual to its critic",
+        "Donahue et al. 2017; Zenati et al. 2018",
+        grid={"detector__latent_dim": [8, 16, 32], "detector__critic_weight": [0, 0.1]},
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "critic_weight": [Interval(Real, 0, 1, closed="both")],

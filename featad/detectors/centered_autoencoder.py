@@ -1,4 +1,4 @@
-"""Strange is what lies far from the center of an autoencoder's codes."""
+"""Anomalous samples are poorly rebuilt, or far from the center of the codes."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.losses import squared_error
 from featad.neural.noise import add_noise
@@ -68,6 +69,12 @@ class CenteredAutoencoder(ReconstructionDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "centered",
+        "poorly rebuilt by an autoencoder, or far from the center of its codes",
+        "Cheng et al. 2021",
+        grid={"detector__weight": [0.0, 0.1, 1.0], "detector__trim": [0.0, 0.1]},
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "weight": [Interval(Real, 0, None, closed="left")],

@@ -1,4 +1,4 @@
-"""Strange is what the contrasts of an image show that do not go together."""
+"""Anomalous samples are made of pixels whose contrasts do not belong together."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Integral
@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.unet import UNetDetector
 
@@ -77,6 +78,12 @@ class ContrastTranslation(UNetDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "contrasts",
+        "made of pixels whose contrasts, or colors, do not belong together",
+        "Medical Physics 48, 2021",
+        grid={"detector__n_components": [3, 6, 10]},
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],

@@ -1,4 +1,4 @@
-"""Strange is what a discriminator takes for generated rather than real."""
+"""Anomalous samples are judged generated, not real, by the critic of a GAN."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Real
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import GAN_ADAM, adversarial
@@ -73,6 +74,12 @@ class DiscriminatorGAN(LatentDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "discriminator",
+        "judged generated, not real, by the critic of a GAN (a weak baseline)",
+        "Goodfellow et al. 2014; Radford et al. 2016",
+        grid={"detector__replay": [0.0, 0.5], "detector__spectral_norm": [False, True]},
+    )
     _parameter_constraints: dict = {
         **LatentDetector._parameter_constraints,
         "replay": [Interval(Real, 0, 1, closed="both")],

@@ -1,4 +1,4 @@
-"""Strange is what a network that learned to spoil anomalies rebuilds badly."""
+"""Anomalous samples are poorly rebuilt, as labeled anomalies are."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import abc_error, absolute_error, top_patches
@@ -89,6 +90,11 @@ class DualDiscriminatorGAN(ReconstructionDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        None,
+        "poorly rebuilt, as labeled anomalies are, by an autoencoder with two critics",
+        "Kim et al. 2020",
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "anomaly_weight": [Interval(Real, 0, None, closed="left")],

@@ -1,4 +1,4 @@
-"""Strange is what a generator of normal samples cannot show, found by an encoder."""
+"""Anomalous samples are far from what a generator makes of their code."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, Stage, StrOptions
 from featad.neural.gan_losses import (
     WGAN_ADAM,
@@ -84,6 +85,15 @@ class FAnoGAN(ReconstructionDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "fanogan",
+        "far from what a generator of normal samples makes of its code",
+        "Schlegl et al. 2019",
+        grid={
+            "detector__encoder_by": ["izi_f", "izi"],
+            "detector__code_limit": [None, 1.0, 3.0],
+        },
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "encoder_by": [StrOptions({"izi_f", "izi", "ziz"})],

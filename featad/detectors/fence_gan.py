@@ -1,10 +1,11 @@
-"""Strange is what lies beyond a fence of generated samples around the normal ones."""
+"""Anomalous samples are outside a fence of generated samples."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
 
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import GAN_ADAM, adversarial, dispersion
@@ -68,6 +69,12 @@ class FenceGAN(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "fence",
+        "outside a fence of generated samples around the normal ones",
+        "Ngo et al. 2019",
+        grid={"detector__beta": [0.3, 1.0, 3.0], "detector__gamma": [0.1, 0.5]},
+    )
     _parameter_constraints: dict = {
         **LatentDetector._parameter_constraints,
         "alpha": [Interval(Real, 0, 1, closed="right")],

@@ -1,10 +1,11 @@
-"""Strange is what is coded differently once it has been rebuilt."""
+"""Anomalous samples are given another code once they are rebuilt."""
 
 from collections.abc import Iterator
 from numbers import Real
 
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, critic_loss
 from featad.neural.losses import absolute_error, squared_error
@@ -66,6 +67,12 @@ class GANomaly(ReconstructionDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "ganomaly",
+        "given another code once it is rebuilt",
+        "Akcay et al. 2018",
+        grid={"detector__latent_dim": [16, 64], "detector__latent_weight": [1.0, 10.0]},
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],

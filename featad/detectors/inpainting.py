@@ -1,4 +1,4 @@
-"""Strange is what a network cannot guess from what lies around it."""
+"""Anomalous samples are hard to guess, part by part, from their surroundings."""
 
 from collections.abc import Iterable, Iterator
 from itertools import product
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import adversarial, critic_loss
 from featad.neural.networks import critic
@@ -76,6 +77,12 @@ class Inpainting(UNetDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "inpainting",
+        "hard to guess, part by part, from its surroundings",
+        "Nguyen et al. 2021",
+        grid={"detector__hole": [0.2, 0.3, 0.5]},
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "hole": [Interval(Real, 0, 1, closed="neither")],

@@ -1,4 +1,4 @@
-"""Strange is what lies far from every k-means center of the normal samples."""
+"""Anomalous samples are far from every k-means center."""
 
 from numbers import Integral
 
@@ -7,6 +7,7 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from featad.base import BaseDetector, Interval
+from featad.entry import Entry
 
 
 class KMeansDistance(BaseDetector):
@@ -61,6 +62,13 @@ class KMeansDistance(BaseDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "kmeans",
+        "far from every k-means center",
+        "MacQueen 1967",
+        grid={"detector__n_clusters": [1, 4, 8, 16]},
+        whiten=True,
+    )
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "n_clusters": [Interval(Integral, 1, None, closed="left")],

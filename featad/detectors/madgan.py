@@ -1,4 +1,4 @@
-"""Strange are slices that do not go on as those before them lead to expect."""
+"""Anomalous samples are windows whose last slices are hard to guess from the first."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import WGAN_ADAM, adversarial, wasserstein_critic_loss
 from featad.neural.losses import absolute_error
@@ -77,6 +78,12 @@ class MADGAN(UNetDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "madgan",
+        "hard to guess, in its last slices (channels), from its first ones",
+        "Han et al. 2021",
+        grid={"detector__n_given": [None, 1], "detector__l1_weight": [10.0, 100.0]},
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "n_given": [Interval(Integral, 1, None, closed="left"), None],

@@ -1,9 +1,10 @@
-"""Strange is what lies far from the mean, measured in shrunk standard deviations."""
+"""Anomalous samples are far from the mean, in shrunk standard deviations."""
 
 import numpy as np
 from sklearn.decomposition import PCA
 
 from featad.base import BaseDetector
+from featad.entry import Entry
 
 
 class Mahalanobis(BaseDetector):
@@ -67,6 +68,14 @@ class Mahalanobis(BaseDetector):
     >>> Mahalanobis().fit(X).predict([[0, 20], [20, 0]])
     array([ 1, -1])
     """
+
+    _entry = Entry(
+        "mahalanobis",
+        "far from the mean, in units of the shrunk covariance",
+        "Ledoit and Wolf 2004; Rippel et al. 2021",
+        grid={"reduce": ["passthrough", PCA(0.97), PCA(0.997)]},
+        stats=True,
+    )
 
     def __init__(self, *, contamination=0.05):
         self.contamination = contamination

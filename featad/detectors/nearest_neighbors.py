@@ -1,12 +1,14 @@
-"""Strange is what has no near neighbor among the normal samples."""
+"""Anomalous samples are far from their nearest normal neighbors."""
 
 from numbers import Integral
 
 import numpy as np
 from sklearn import neighbors
+from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
 from featad.base import BaseDetector, Interval, StrOptions
+from featad.entry import Entry
 
 SAME = 1e-3  # of the usual distance to the nearest neighbor
 BATCH_VALUES = 2**22  # floats held at a time while distances are measured
@@ -84,6 +86,17 @@ class NearestNeighbors(BaseDetector):
     array([-0.5, -7. ])
     """
 
+    _entry = Entry(
+        "knn",
+        "far from its nearest normal neighbor",
+        "Ramaswamy et al. 2000; Bergman et al. 2020",
+        grid={
+            "detector__n_neighbors": [1, 5],
+            "reduce": ["passthrough", PCA(0.97, whiten=True)],
+        },
+        whiten=True,
+        stats=True,
+    )
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],

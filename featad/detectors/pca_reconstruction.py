@@ -1,4 +1,4 @@
-"""Strange is what the main directions of the normal samples cannot rebuild."""
+"""Anomalous samples are poorly rebuilt from the principal components."""
 
 from numbers import Integral
 
@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from featad.base import BaseDetector, Interval, RealNotInt
+from featad.entry import Entry
 
 
 class PCAReconstruction(BaseDetector):
@@ -60,6 +61,12 @@ class PCAReconstruction(BaseDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "pca",
+        "poorly rebuilt from the principal components",
+        "Shyu et al. 2003",
+        grid={"detector__n_components": [0.8, 0.9, 0.97]},
+    )
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "n_components": [

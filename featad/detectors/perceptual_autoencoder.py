@@ -1,4 +1,4 @@
-"""Strange is what an autoencoder rebuilds with other features, not other pixels."""
+"""Anomalous samples are poorly rebuilt as a frozen network sees them."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from featad.entry import Entry
 from featad.features.extractor import cut, has_channels_last, node_names
 from featad.features.layers import check_layer, default_layers, vgg_nodes
 from featad.features.weights import load_network, preset
@@ -77,6 +78,12 @@ class PerceptualAutoencoder(ReconstructionDetector):
     (8, 16, 16)
     """
 
+    _entry = Entry(
+        "perceptual",
+        "poorly rebuilt as a frozen network sees it",
+        "Shvetsova et al. 2021",
+        grid={"detector__latent_dim": [16, 32, 64]},
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "arch": [str],

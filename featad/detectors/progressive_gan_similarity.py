@@ -1,4 +1,4 @@
-"""Strange is what differs, at some size, from what a growing GAN makes of it."""
+"""Anomalous samples are unlike their counterpart from a growing GAN, at some size."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from featad.entry import Entry
 from featad.neural.descent import descend
 from featad.neural.detector import Context, Interval, Stage, StrOptions
 from featad.neural.gan_losses import WGAN_DRIFT, adversarial, wasserstein_critic_loss
@@ -90,6 +91,12 @@ class ProgressiveGANSimilarity(LatentDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "progressive",
+        "unlike its counterpart from a growing GAN, at some size",
+        "Kwon et al. 2021; Karras et al. 2018",
+        grid={"detector__latent_dim": [16, 32, 64]},
+    )
     _parameter_constraints: dict = {
         **LatentDetector._parameter_constraints,
         "counterpart": [StrOptions({"encoder", "search"})],

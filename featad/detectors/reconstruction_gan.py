@@ -1,4 +1,4 @@
-"""Strange is what is rebuilt badly, as labeled anomalies are."""
+"""Anomalous samples are poorly rebuilt, as labeled anomalies are."""
 
 from collections.abc import Iterator
 from numbers import Real
@@ -6,6 +6,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import RECONSTRUCTION, abc_error
@@ -79,6 +80,11 @@ class ReconstructionGAN(ReconstructionDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        None,
+        "poorly rebuilt, as labeled anomalies are, by an autoencoder with a critic",
+        "Yamanaka et al. 2019",
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "loss": [StrOptions({"mse", "l1"})],

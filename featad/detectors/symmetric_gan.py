@@ -1,4 +1,4 @@
-"""Strange is what one half of an image does not lead to expect of the other."""
+"""Anomalous samples are hard to guess, half by half, from their other half."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import absolute_error
@@ -75,6 +76,12 @@ class SymmetricGAN(UNetDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "symmetric",
+        "hard to guess, half by half, from its other half",
+        "Wu et al. 2021; Isola et al. 2017",
+        grid={"detector__max_shift": [0, 3], "detector__l1_weight": [10.0, 100.0]},
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "axis": [StrOptions({"vertical", "horizontal"})],

@@ -1,4 +1,4 @@
-"""Strange is what a generator trained without the strangest cannot draw."""
+"""Anomalous samples are poorly rebuilt by a generator trained without the worst."""
 
 from collections.abc import Iterator
 from numbers import Real
@@ -6,6 +6,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import squared_error
@@ -74,6 +75,12 @@ class TrimmedGAN(ReconstructionDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "trimmedgan",
+        "poorly rebuilt by a generator that was trained without the worst samples",
+        "Berg et al. 2019; this project",
+        grid={"detector__trim": [0.0, 0.05, 0.1], "detector__latent_dim": [16, 32]},
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "sample_weight": [Interval(Real, 0, None, closed="left")],

@@ -1,4 +1,4 @@
-"""Strange is what a U-Net, taught to undo strong noise, rebuilds otherwise."""
+"""Anomalous samples are poorly rebuilt by a U-Net that removes strong noise."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.losses import RECONSTRUCTION
 from featad.neural.noise import add_noise, random_boxes, same_noise
@@ -74,6 +75,12 @@ class UNetAutoencoder(UNetDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "unet",
+        "poorly rebuilt by a U-Net from a copy under strong noise",
+        "Ronneberger et al. 2015; Vincent et al. 2008",
+        grid={"detector__noise": [1.0, 1.5, 2.0], "detector__skips": ["none", "all"]},
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "skips": [StrOptions({"none", "inner", "all"})],

@@ -1,4 +1,4 @@
-"""Strange is what a variational autoencoder finds unlikely."""
+"""Anomalous samples are unlikely under a variational autoencoder."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Real
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.losses import gaussian_kl, gaussian_nll
@@ -78,6 +79,12 @@ default="reconstruction"
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "vae",
+        "poorly rebuilt by a variational autoencoder, or unlikely under it",
+        "Kingma and Welling 2014; An and Cho 2015",
+        grid={"detector__latent_dim": [8, 16, 32], "detector__beta": [0.5, 1.0]},
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "sigma": [Interval(Real, 0, None, closed="neither"), None],

@@ -1,4 +1,4 @@
-"""Strange is what has to be changed before a variational autoencoder believes it."""
+"""Anomalous samples are changed much before a VAE finds them likely."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from featad.entry import Entry
 from featad.metrics import auroc
 from featad.neural.descent import descend
 from featad.neural.detector import Context, Interval
@@ -92,6 +93,15 @@ class VAERestoration(ReconstructionDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "restoration",
+        "changed much before a variational autoencoder finds it likely",
+        "Chen et al. 2020",
+        grid={
+            "detector__tv_weight": [None, 0.1, 0.4],
+            "detector__n_components": [1, 6],
+        },
+    )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "tv_weight": [Interval(Real, 0, None, closed="left"), None],
