@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import absolute_error
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 from featad.neural.scores import REDUCTIONS
 
 _CRITICS = ("pair_critic", "sample_critic", "code_critic")
@@ -71,21 +72,12 @@ class ALAD(ReconstructionDetector):
         "score_by": [StrOptions({*REDUCTIONS, "features", "logit"})],
     }
 
+    _defaults = {"dense": True, "max_epochs": 200, "ema": 0.999}
     _optimizers = dict.fromkeys(("encoder", "decoder", *_CRITICS), GAN_ADAM)
     _error = "l1"
 
-    def __init__(
-        self,
-        latent_dim=16,
-        *,
-        dense=True,
-        max_epochs=200,
-        ema=0.999,
-        **options,
-    ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, ema=ema, **options
-        )
+    def __init__(self, latent_dim=16, **options: Unpack[ReconstructionOptions]):
+        super().__init__(latent_dim, **{**ALAD._defaults, **options})
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         n, two = self.latent_dim, (2 * shape[0], *shape[1:])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from numbers import Integral, Real
 
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import Descent, descend
@@ -12,7 +13,7 @@ from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import absolute_error, per_sample
 from featad.neural.noise import same_noise
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 from featad.neural.scores import BLACK
 
 
@@ -102,6 +103,7 @@ class AnoGAN(ReconstructionDetector):
         "spectral_norm": ["boolean"],
     }
 
+    _defaults = {"dense": True, "max_epochs": 200, "lr": 5e-4, "ema": 0.999}
     _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
     _error = "l1"
 
@@ -115,15 +117,9 @@ class AnoGAN(ReconstructionDetector):
         code_limit=3.0,
         feature_weight=0.1,
         spectral_norm=False,
-        dense=True,
-        max_epochs=200,
-        lr=5e-4,
-        ema=0.999,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, lr=lr, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**AnoGAN._defaults, **options})
         self.n_steps = n_steps
         self.search_lr = search_lr
         self.n_starts = n_starts

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad._validation import check_labels
 from featad.entry import Entry
@@ -13,7 +14,7 @@ from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import GAN_ADAM, WGAN_ADAM, wasserstein_critic_loss
 from featad.neural.losses import absolute_error, per_sample
 from featad.neural.networks import critic
-from featad.neural.unet import UNetDetector
+from featad.neural.unet import UNetDetector, UNetOptions
 
 
 class ASCNet(UNetDetector):
@@ -92,6 +93,7 @@ class ASCNet(UNetDetector):
         "gp_weight": [Interval(Real, 0, None, closed="left")],
     }
 
+    _defaults = {"batch_size": 32, "max_epochs": 100, "balance": 0.5}
     _optimizers = {"unet": GAN_ADAM, "critic": WGAN_ADAM}
     _error = "l1"
     _uses_labels = True
@@ -103,14 +105,9 @@ class ASCNet(UNetDetector):
         sparsity=0.35,
         n_critic=3,
         gp_weight=10.0,
-        batch_size=32,
-        max_epochs=100,
-        balance=0.5,
-        **options,
+        **options: Unpack[UNetOptions],
     ):
-        super().__init__(
-            batch_size=batch_size, max_epochs=max_epochs, balance=balance, **options
-        )
+        super().__init__(**{**ASCNet._defaults, **options})
         self.sparsity = sparsity
         self.n_critic = n_critic
         self.gp_weight = gp_weight

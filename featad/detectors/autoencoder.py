@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.losses import RECONSTRUCTION, abc_error, hinge_error
 from featad.neural.noise import add_noise
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 
 class Autoencoder(ReconstructionDetector):
@@ -94,7 +95,7 @@ class Autoencoder(ReconstructionDetector):
         anomaly_weight=0.0,
         anomaly_loss="abc",
         margin=1.0,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
         super().__init__(latent_dim, **options)
         self.loss = loss

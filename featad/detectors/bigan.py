@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from numbers import Real
 
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import absolute_error
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 
 class BiGAN(ReconstructionDetector):
@@ -72,6 +73,7 @@ class BiGAN(ReconstructionDetector):
         "critic_score": [StrOptions({"features", "logit"})],
     }
 
+    _defaults = {"dense": True, "max_epochs": 200, "ema": 0.999}
     _optimizers = dict.fromkeys(("encoder", "decoder", "critic"), GAN_ADAM)
     _error = "l1"
 
@@ -81,14 +83,9 @@ class BiGAN(ReconstructionDetector):
         *,
         critic_weight=0.1,
         critic_score="features",
-        dense=True,
-        max_epochs=200,
-        ema=0.999,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**BiGAN._defaults, **options})
         self.critic_weight = critic_weight
         self.critic_score = critic_score
 

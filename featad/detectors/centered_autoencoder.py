@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.losses import squared_error
 from featad.neural.noise import add_noise
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 from featad.neural.scores import REDUCTIONS
 
 
@@ -83,6 +84,8 @@ class CenteredAutoencoder(ReconstructionDetector):
         "score_by": [StrOptions({"combined", "latent", *REDUCTIONS})],
     }
 
+    _defaults = {"score_by": "combined"}
+
     def __init__(
         self,
         latent_dim=16,
@@ -90,10 +93,9 @@ class CenteredAutoencoder(ReconstructionDetector):
         weight=0.1,
         warmup_epochs=10,
         noise=0.1,
-        score_by="combined",
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(latent_dim, score_by=score_by, **options)
+        super().__init__(latent_dim, **{**CenteredAutoencoder._defaults, **options})
         self.weight = weight
         self.warmup_epochs = warmup_epochs
         self.noise = noise

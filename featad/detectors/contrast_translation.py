@@ -12,10 +12,11 @@ from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.unet import UNetDetector
+from featad.neural.unet import UNetDetector, UNetOptions
 
 _LEAST_VARIANCE = 1e-4  # of a Gaussian, in units of the features' own
 
@@ -92,21 +93,17 @@ class ContrastTranslation(UNetDetector):
         "score_by": [StrOptions({"top1%", "mean", "max"})],
     }
 
+    _defaults = {"score_by": "top1%", "depth": 2, "max_epochs": 50, "ema": None}
+
     def __init__(
         self,
         *,
         n_components=6,
         n_dimensions=8,
         n_pixels=20_000,
-        score_by="top1%",
-        depth=2,
-        max_epochs=50,
-        ema=None,
-        **options,
+        **options: Unpack[UNetOptions],
     ):
-        super().__init__(
-            score_by=score_by, depth=depth, max_epochs=max_epochs, ema=ema, **options
-        )
+        super().__init__(**{**ContrastTranslation._defaults, **options})
         self.n_components = n_components
         self.n_dimensions = n_dimensions
         self.n_pixels = n_pixels

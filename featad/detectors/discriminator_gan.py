@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import GAN_ADAM, adversarial
-from featad.neural.latent import LatentDetector
+from featad.neural.latent import LatentDetector, LatentOptions
 
 _N_PAST = 512  # old generated samples that are kept
 
@@ -88,6 +89,7 @@ class DiscriminatorGAN(LatentDetector):
         "map_sigma": [Interval(Real, 0, None, closed="left")],
     }
 
+    _defaults = {"dense": True, "max_epochs": 200, "lr": 2e-4, "ema": 0.999}
     _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
 
     def __init__(
@@ -98,15 +100,9 @@ class DiscriminatorGAN(LatentDetector):
         label_smoothing=0.0,
         spectral_norm=False,
         map_sigma=1.0,
-        dense=True,
-        max_epochs=200,
-        lr=2e-4,
-        ema=0.999,
-        **options,
+        **options: Unpack[LatentOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, lr=lr, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**DiscriminatorGAN._defaults, **options})
         self.replay = replay
         self.label_smoothing = label_smoothing
         self.spectral_norm = spectral_norm

@@ -5,12 +5,13 @@ from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import abc_error, absolute_error, top_patches
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 _CRITICS = ("normal_critic", "anomaly_critic")
 
@@ -105,6 +106,7 @@ class DualDiscriminatorGAN(ReconstructionDetector):
         "n_patches": [Interval(Integral, 1, None, closed="left")],
     }
 
+    _defaults = {"score_by": "mean", "balance": 0.5, "ema": 0.999}
     _optimizers = dict.fromkeys(_CRITICS, {"lr": 2e-4, **GAN_ADAM})
     _error = "l1"
     _uses_labels = True
@@ -120,14 +122,9 @@ class DualDiscriminatorGAN(ReconstructionDetector):
         patch_weight=0.1,
         patch_size=None,
         n_patches=10,
-        score_by="mean",
-        balance=0.5,
-        ema=0.999,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim, score_by=score_by, balance=balance, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**DualDiscriminatorGAN._defaults, **options})
         self.anomaly_weight = anomaly_weight
         self.adversarial_weight = adversarial_weight
         self.latent_weight = latent_weight

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval, Stage, StrOptions
@@ -15,7 +16,7 @@ from featad.neural.gan_losses import (
     wasserstein_critic_loss,
 )
 from featad.neural.losses import per_sample, squared_error
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 from featad.neural.scores import BLACK
 
 
@@ -104,6 +105,7 @@ class FAnoGAN(ReconstructionDetector):
         "gp_weight": [Interval(Real, 0, None, closed="left")],
     }
 
+    _defaults = {"dense": True, "max_epochs": 100, "ema": 0.999}
     _stages = (
         Stage("gan", trains=("generator", "critic")),
         Stage("encoder", trains=("encoder",)),
@@ -120,14 +122,9 @@ class FAnoGAN(ReconstructionDetector):
         code_limit=1.0,
         n_critic=2,
         gp_weight=10.0,
-        dense=True,
-        max_epochs=100,
-        ema=0.999,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**FAnoGAN._defaults, **options})
         self.encoder_by = encoder_by
         self.kappa = kappa
         self.code_limit = code_limit

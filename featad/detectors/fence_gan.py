@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from numbers import Integral, Real
 
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import GAN_ADAM, adversarial, dispersion
-from featad.neural.latent import LatentDetector
+from featad.neural.latent import LatentDetector, LatentOptions
 
 
 class FenceGAN(LatentDetector):
@@ -84,6 +85,7 @@ class FenceGAN(LatentDetector):
         "map_sigma": [Interval(Real, 0, None, closed="left")],
     }
 
+    _defaults = {"dense": True, "max_epochs": 80, "lr": 2e-4, "ema": 0.995}
     _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
 
     def __init__(
@@ -95,15 +97,9 @@ class FenceGAN(LatentDetector):
         gamma=0.1,
         warmup_epochs=5,
         map_sigma=1.0,
-        dense=True,
-        max_epochs=80,
-        lr=2e-4,
-        ema=0.995,
-        **options,
+        **options: Unpack[LatentOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, lr=lr, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**FenceGAN._defaults, **options})
         self.alpha = alpha
         self.beta = beta
         self.gamma = gamma

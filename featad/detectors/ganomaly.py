@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from numbers import Real
 
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, critic_loss
 from featad.neural.losses import absolute_error, squared_error
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 from featad.neural.scores import REDUCTIONS
 from featad.neural.training import RESET
 
@@ -81,6 +82,7 @@ class GANomaly(ReconstructionDetector):
         "score_by": [StrOptions({"latent", *REDUCTIONS})],
     }
 
+    _defaults = {"score_by": "latent", "dense": True, "max_epochs": 200}
     _optimizers = dict.fromkeys((*_AUTOENCODER, "critic"), GAN_ADAM)
     _error = "l1"
 
@@ -91,18 +93,9 @@ class GANomaly(ReconstructionDetector):
         adversarial_weight=1.0,
         reconstruction_weight=50.0,
         latent_weight=1.0,
-        score_by="latent",
-        dense=True,
-        max_epochs=200,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim,
-            score_by=score_by,
-            dense=dense,
-            max_epochs=max_epochs,
-            **options,
-        )
+        super().__init__(latent_dim, **{**GANomaly._defaults, **options})
         self.adversarial_weight = adversarial_weight
         self.reconstruction_weight = reconstruction_weight
         self.latent_weight = latent_weight

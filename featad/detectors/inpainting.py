@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval
@@ -16,7 +17,7 @@ from featad.neural.noise import random_boxes
 from featad.neural.scores import reduce_map
 from featad.neural.superpixels import superpixels
 from featad.neural.tensors import spatial_size
-from featad.neural.unet import UNetDetector
+from featad.neural.unet import UNetDetector, UNetOptions
 
 
 class Inpainting(UNetDetector):
@@ -92,6 +93,7 @@ class Inpainting(UNetDetector):
         "n_segments": [Interval(Integral, 1, None, closed="left"), None],
     }
 
+    _defaults = {"depth": 2, "max_epochs": 60}
     _error = "l1"
 
     def __init__(
@@ -102,11 +104,9 @@ class Inpainting(UNetDetector):
         adversarial_weight=0.0,
         normalize_map=False,
         n_segments=None,
-        depth=2,
-        max_epochs=60,
-        **options,
+        **options: Unpack[UNetOptions],
     ):
-        super().__init__(depth=depth, max_epochs=max_epochs, **options)
+        super().__init__(**{**Inpainting._defaults, **options})
         self.hole = hole
         self.stride = stride
         self.adversarial_weight = adversarial_weight

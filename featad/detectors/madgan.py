@@ -5,13 +5,14 @@ from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval
 from featad.neural.gan_losses import WGAN_ADAM, adversarial, wasserstein_critic_loss
 from featad.neural.losses import absolute_error
 from featad.neural.networks import critic
-from featad.neural.unet import UNetDetector
+from featad.neural.unet import UNetDetector, UNetOptions
 
 
 class MADGAN(UNetDetector):
@@ -93,6 +94,7 @@ class MADGAN(UNetDetector):
         "gp_weight": [Interval(Real, 0, None, closed="left")],
     }
 
+    _defaults = {"score_by": "mean"}
     _optimizers = {"unet": WGAN_ADAM, "critic": WGAN_ADAM}
 
     def __init__(
@@ -103,10 +105,9 @@ class MADGAN(UNetDetector):
         l1_weight=100.0,
         n_critic=2,
         gp_weight=10.0,
-        score_by="mean",
-        **options,
+        **options: Unpack[UNetOptions],
     ):
-        super().__init__(score_by=score_by, **options)
+        super().__init__(**{**MADGAN._defaults, **options})
         self.n_given = n_given
         self.attention = attention
         self.l1_weight = l1_weight

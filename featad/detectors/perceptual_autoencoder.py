@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.features.extractor import cut, has_channels_last, node_names
@@ -14,7 +15,7 @@ from featad.features.layers import check_layer, default_layers, vgg_nodes
 from featad.features.weights import load_network, preset
 from featad.neural.detector import Context, Stage, StrOptions
 from featad.neural.losses import TINY, relative_perceptual_error
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 _EARLY = {"vgg_mini": "conv2_2"}  # later maps of small images have hardly any places
 
@@ -92,6 +93,12 @@ class PerceptualAutoencoder(ReconstructionDetector):
         "score_by": [StrOptions({"mean", "top1%", "max"})],
     }
 
+    _defaults = {
+        "score_by": "mean",
+        "max_epochs": 100,
+        "batch_size": 16,
+        "score_batch_size": 32,
+    }
     _untrained = 0  # epochs of the first stage, which only measures
     _stages = (Stage("measure", "_untrained"), Stage("main"))
 
@@ -102,20 +109,9 @@ class PerceptualAutoencoder(ReconstructionDetector):
         arch="vgg_mini",
         layer=None,
         weights="default",
-        score_by="mean",
-        max_epochs=100,
-        batch_size=16,
-        score_batch_size=32,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim,
-            score_by=score_by,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            score_batch_size=score_batch_size,
-            **options,
-        )
+        super().__init__(latent_dim, **{**PerceptualAutoencoder._defaults, **options})
         self.arch = arch
         self.layer = layer
         self.weights = weights

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import descend
@@ -17,7 +18,7 @@ from featad.neural.growing import (
     growth,
     halve,
 )
-from featad.neural.latent import LatentDetector
+from featad.neural.latent import LatentDetector, LatentOptions
 from featad.neural.layers import crop
 from featad.neural.losses import error_map, per_sample, squared_error
 from featad.neural.networks import default_depth, encoder
@@ -106,6 +107,7 @@ class ProgressiveGANSimilarity(LatentDetector):
         "gp_weight": [Interval(Real, 0, None, closed="left")],
     }
 
+    _defaults = {"width": 8, "batch_size": 16, "max_epochs": 30, "ema": 0.99}
     _optimizers = {"generator": _ADAM, "critic": _ADAM}
 
     def __init__(
@@ -117,19 +119,10 @@ class ProgressiveGANSimilarity(LatentDetector):
         search_lr=0.1,
         scale_weights=None,
         gp_weight=10.0,
-        width=8,
-        batch_size=16,
-        max_epochs=30,
-        ema=0.99,
-        **options,
+        **options: Unpack[LatentOptions],
     ):
         super().__init__(
-            latent_dim,
-            width=width,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            ema=ema,
-            **options,
+            latent_dim, **{**ProgressiveGANSimilarity._defaults, **options}
         )
         self.counterpart = counterpart
         self.n_steps = n_steps

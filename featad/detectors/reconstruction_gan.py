@@ -5,13 +5,14 @@ from numbers import Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import RECONSTRUCTION, abc_error
 from featad.neural.noise import add_noise
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 
 class ReconstructionGAN(ReconstructionDetector):
@@ -93,6 +94,7 @@ class ReconstructionGAN(ReconstructionDetector):
         "noise": [Interval(Real, 0, None, closed="left")],
     }
 
+    _defaults = {"score_by": "mean", "balance": 0.5}
     _optimizers = {"critic": {"lr": 2e-4, **GAN_ADAM}}
     _uses_labels = True
     _needs_anomalies = True
@@ -105,11 +107,9 @@ class ReconstructionGAN(ReconstructionDetector):
         anomaly_weight=0.5,
         adversarial_weight=0.01,
         noise=0.1,
-        score_by="mean",
-        balance=0.5,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(latent_dim, score_by=score_by, balance=balance, **options)
+        super().__init__(latent_dim, **{**ReconstructionGAN._defaults, **options})
         self.loss = loss
         self.anomaly_weight = anomaly_weight
         self.adversarial_weight = adversarial_weight

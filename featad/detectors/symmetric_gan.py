@@ -5,6 +5,7 @@ from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
@@ -12,7 +13,7 @@ from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import absolute_error
 from featad.neural.mirror import Mirror
 from featad.neural.networks import critic
-from featad.neural.unet import UNetDetector
+from featad.neural.unet import UNetDetector, UNetOptions
 
 
 class SymmetricGAN(UNetDetector):
@@ -90,6 +91,7 @@ class SymmetricGAN(UNetDetector):
         "cycle_weight": [Interval(Real, 0, None, closed="left")],
     }
 
+    _defaults = {"score_by": "mean"}
     _optimizers = {"unet": GAN_ADAM, "critic": GAN_ADAM}
     _error = "l1"
 
@@ -100,10 +102,9 @@ class SymmetricGAN(UNetDetector):
         max_shift=0,
         l1_weight=100.0,
         cycle_weight=0.0,
-        score_by="mean",
-        **options,
+        **options: Unpack[UNetOptions],
     ):
-        super().__init__(score_by=score_by, **options)
+        super().__init__(**{**SymmetricGAN._defaults, **options})
         self.axis = axis
         self.max_shift = max_shift
         self.l1_weight = l1_weight

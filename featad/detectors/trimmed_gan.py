@@ -5,12 +5,13 @@ from numbers import Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import squared_error
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 from featad.neural.scores import REDUCTIONS
 
 
@@ -88,6 +89,7 @@ class TrimmedGAN(ReconstructionDetector):
         "score_by": [StrOptions({"latent", *REDUCTIONS})],
     }
 
+    _defaults = {"dense": True, "trim": 0.05, "max_epochs": 200}
     _optimizers = {name: {"lr": 5e-4, **GAN_ADAM} for name in ("generator", "critic")}
 
     def __init__(
@@ -96,14 +98,9 @@ class TrimmedGAN(ReconstructionDetector):
         *,
         sample_weight=30.0,
         generator_weight=0.0,
-        dense=True,
-        trim=0.05,
-        max_epochs=200,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, trim=trim, max_epochs=max_epochs, **options
-        )
+        super().__init__(latent_dim, **{**TrimmedGAN._defaults, **options})
         self.sample_weight = sample_weight
         self.generator_weight = generator_weight
 

@@ -5,12 +5,13 @@ from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.losses import RECONSTRUCTION
 from featad.neural.noise import add_noise, random_boxes, same_noise
-from featad.neural.unet import UNetDetector
+from featad.neural.unet import UNetDetector, UNetOptions
 
 _IMAGE_NOISE, _TABLE_NOISE = 1.5, 0.5
 
@@ -100,7 +101,7 @@ class UNetAutoencoder(UNetDetector):
         n_draws=4,
         box=0.5,
         loss="mse",
-        **options,
+        **options: Unpack[UNetOptions],
     ):
         super().__init__(**options)
         self.skips = skips

@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval, StrOptions
 from featad.neural.losses import gaussian_kl, gaussian_nll
 from featad.neural.noise import sample_code
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 from featad.neural.scores import REDUCTIONS
 
 _TERMS = ("elbo", "nll", "kl")
@@ -106,7 +107,7 @@ default="reconstruction"
         beta=1.0,
         map_by="reconstruction",
         map_sigma=1.0,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
         super().__init__(latent_dim, **options)
         self.sigma = sigma

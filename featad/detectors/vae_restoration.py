@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.metrics import auroc
@@ -16,7 +17,7 @@ from featad.neural.descent import descend
 from featad.neural.detector import Context, Interval
 from featad.neural.losses import TINY, gaussian_kl
 from featad.neural.noise import sample_code
-from featad.neural.reconstruction import ReconstructionDetector
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 _WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _USUAL_WEIGHT = 0.2
@@ -118,7 +119,7 @@ class VAERestoration(ReconstructionDetector):
         tv_weight=None,
         n_components=1,
         n_steps=50,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
         super().__init__(latent_dim, **options)
         self.tv_weight = tv_weight

@@ -57,10 +57,11 @@ class TorchDetector(BaseDetector):
     - ``_uses_labels``, true where ``fit`` reads ``y``; ``_needs_anomalies``, true where
       it must hold a -1; ``_min_batch``.
 
-    An ``__init__`` names its own parameters and hands on the rest, with other defaults
-    where it likes: ``def __init__(self, latent_dim=8, *, max_epochs=80, **options)``
-    calls ``super().__init__(max_epochs=max_epochs, **options)``. Signature and
-    documentation are completed from here.
+    An ``__init__`` names its own parameters and hands on the rest:
+    ``def __init__(self, *, own=1, **options: Unpack[TorchOptions])`` calls
+    ``super().__init__(**options)``. Where a class has other defaults than its base they
+    stand in its ``_defaults``, and it calls ``super().__init__(**{**Own._defaults,
+    **options})``. Signature and documentation are completed from here.
 
     Parameters
     ----------
@@ -178,6 +179,7 @@ class TorchDetector(BaseDetector):
         "random_state": ["random_state"],
     }
 
+    _defaults: dict[str, Any] = {}
     _stages: tuple[Stage, ...] = (Stage("main"),)
     _optimizers: dict[str, dict] = {}
     _uses_labels = False

@@ -5,10 +5,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad.neural.context import Context
 from featad.neural.detector import Interval, TorchDetector
 from featad.neural.networks import critic, decoder, encoder
+from featad.neural.options import TorchOptions
+
+
+class LatentOptions(TorchOptions, total=False):
+    """What ``**options`` of a ``LatentDetector`` may hold."""
+
+    width: int
+    depth: int | None
+    dense: bool
 
 
 class LatentDetector(TorchDetector):
@@ -48,7 +58,15 @@ class LatentDetector(TorchDetector):
         "dense": ["boolean"],
     }
 
-    def __init__(self, latent_dim=16, *, width=32, depth=None, dense=False, **options):
+    def __init__(
+        self,
+        latent_dim=16,
+        *,
+        width=32,
+        depth=None,
+        dense=False,
+        **options: Unpack[TorchOptions],
+    ):
         super().__init__(**options)
         self.latent_dim = latent_dim
         self.width = width

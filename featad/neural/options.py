@@ -3,6 +3,9 @@
 import re
 from inspect import Parameter, cleandoc, signature
 from textwrap import indent
+from typing import TypedDict
+
+import numpy as np
 
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 _LATER = {  # what may follow each section, in numpydoc's order
@@ -11,12 +14,33 @@ _LATER = {  # what may follow each section, in numpydoc's order
 }
 
 
+class TorchOptions(TypedDict, total=False):
+    """What ``**options`` of a ``TorchDetector`` may hold, for editors and mypy."""
+
+    max_epochs: int
+    batch_size: int
+    lr: float
+    trim: float
+    balance: float | None
+    ema: float | None
+    clip_grad: float | None
+    early_stopping: int | None
+    validation_fraction: float
+    device: str
+    precision: str
+    score_batch_size: int
+    contamination: float
+    verbose: bool
+    random_state: int | np.random.RandomState | None
+
+
 def inherit_options(cls: type) -> None:
     """Give a class the parameters that its ``__init__`` hands to its bases.
 
     ``__init__(self, own=1, **options)`` calls ``super().__init__(**options)``; here its
-    signature gets the keyword parameters of the bases that it does not name, and its
-    docstring their entries, so that ``help``, ``get_params`` and ``clone`` see them.
+    signature gets the keyword parameters of the bases that it does not name, with the
+    defaults in the class's own ``_defaults`` where there are any, and its docstring
+    their entries, so that ``help``, ``get_params`` and ``clone`` see them.
 
     Parameters
     ----------
@@ -28,10 +52,12 @@ def inherit_options(cls: type) -> None:
         own = list(signature(init).parameters.values())
         if own[-1].kind is Parameter.VAR_KEYWORD:
             named = {parameter.name: parameter for parameter in own[:-1]}
+            defaults = cls.__dict__.get("_defaults", {})
             for base in cls.__bases__:
                 for name, parameter in signature(base.__init__).parameters.items():
                     if parameter.kind in _NAMED:
-                        named.setdefault(name, parameter)
+                        default = defaults.get(name, parameter.default)
+                        named.setdefault(name, parameter.replace(default=default))
             order = list(named.values())
             init.__signature__ = signature(init).replace(parameters=order)
     for base in cls.__bases__:

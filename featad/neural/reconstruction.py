@@ -1,12 +1,20 @@
 """Bases of the detectors whose score comes from a map of errors."""
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from featad.neural.context import Context
 from featad.neural.detector import StrOptions, TorchDetector
-from featad.neural.latent import LatentDetector
+from featad.neural.latent import LatentDetector, LatentOptions
 from featad.neural.losses import error_map
+from featad.neural.options import TorchOptions
 from featad.neural.scores import REDUCTIONS, score_map
+
+
+class ErrorMapOptions(TorchOptions, total=False):
+    """What ``**options`` of an ``ErrorMapDetector`` may hold."""
+
+    score_by: str
 
 
 class ErrorMapDetector(TorchDetector):
@@ -33,7 +41,7 @@ class ErrorMapDetector(TorchDetector):
 
     _error = "mse"
 
-    def __init__(self, *, score_by="relative", **options):
+    def __init__(self, *, score_by="relative", **options: Unpack[TorchOptions]):
         super().__init__(**options)
         self.score_by = score_by
 
@@ -84,6 +92,12 @@ class ErrorMapDetector(TorchDetector):
         return getattr(self, "loss", self._error)
 
 
+class ReconstructionOptions(LatentOptions, total=False):
+    """What ``**options`` of a ``ReconstructionDetector`` may hold."""
+
+    score_by: str
+
+
 class ReconstructionDetector(LatentDetector, ErrorMapDetector):
     """Base of detectors that score a sample by its reconstruction from a code.
 
@@ -95,7 +109,7 @@ class ReconstructionDetector(LatentDetector, ErrorMapDetector):
         **ErrorMapDetector._parameter_constraints,
     }
 
-    def __init__(self, latent_dim=16, **options):
+    def __init__(self, latent_dim=16, **options: Unpack[ReconstructionOptions]):
         super().__init__(latent_dim, **options)
 
     def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:

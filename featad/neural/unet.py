@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Unpack
 
 from featad.neural.context import Context
 from featad.neural.detector import Interval
@@ -19,7 +20,7 @@ from featad.neural.layers import (
     pad,
 )
 from featad.neural.networks import Shape, channels_by_level, hidden_sizes
-from featad.neural.reconstruction import ErrorMapDetector
+from featad.neural.reconstruction import ErrorMapDetector, ErrorMapOptions
 
 
 def unet(
@@ -166,6 +167,13 @@ class UNet(nn.Module):
         return crop(x, size) if self.image else x
 
 
+class UNetOptions(ErrorMapOptions, total=False):
+    """What ``**options`` of a ``UNetDetector`` may hold."""
+
+    width: int
+    depth: int
+
+
 class UNetDetector(ErrorMapDetector):
     """Base of detectors that rebuild or guess samples with a U-Net.
 
@@ -188,20 +196,10 @@ class UNetDetector(ErrorMapDetector):
         "depth": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(
-        self,
-        *,
-        width=8,
-        depth=3,
-        batch_size=16,
-        lr=2e-3,
-        max_epochs=30,
-        ema=0.99,
-        **options,
-    ):
-        super().__init__(
-            batch_size=batch_size, lr=lr, max_epochs=max_epochs, ema=ema, **options
-        )
+    _defaults = {"batch_size": 16, "lr": 2e-3, "max_epochs": 30, "ema": 0.99}
+
+    def __init__(self, *, width=8, depth=3, **options: Unpack[ErrorMapOptions]):
+        super().__init__(**{**UNetDetector._defaults, **options})
         self.width = width
         self.depth = depth
 
