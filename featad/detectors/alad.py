@@ -19,31 +19,33 @@ _CRITICS = ("pair_critic", "sample_critic", "code_critic")
 class ALAD(ReconstructionDetector):
     """Score a sample by its error after a bidirectional GAN with cycles (ALAD).
 
-    A bidirectional GAN, as in :class:`BiGAN`, with two critics more: one tells (sample,
-    sample) from (sample, reconstruction), the other (noise, noise) from (noise, noise
-    after going through the decoder and the encoder). They hold encoder and decoder to
-    being each other's inverse.
+    A bidirectional GAN, as in :class:`BiGAN`, with two more critics. One distinguishes
+    (sample, sample) from (sample, reconstruction), the other (noise, noise) from
+    (noise, noise after the decoder and the encoder). They make encoder and decoder the
+    inverse of each other.
 
     Parameters
     ----------
     latent_dim : int, default=16
         Length of the code, and of the noise.
 
-    score_by : {"relative", "mean", "features", "logit"}, default="relative"
-        The mean absolute error of the pixels, ``"relative"`` of images in [0, 1] over
-        the root of their own mean, as an image that shows little has little error; the
-        mean absolute difference, in the last hidden layer of the critic of
-        reconstructions, of the sample with its reconstruction and with itself; or the
-        cross-entropy of the former taken for the latter.
+    score_by : {"relative", "mean", "top1%", "max", "features", "logit"}, \
+default="relative"
+        ``"features"`` is the mean absolute difference between (sample, reconstruction)
+        and (sample, sample) in the last hidden layer of the critic of samples;
+        ``"logit"`` is the cross-entropy of taking the former for the latter. The other
+        values reduce the map of absolute errors. ``"relative"`` divides their mean, for
+        images in [0, 1], by the root of the image's own mean, because dark or empty
+        images have small errors even when they are anomalous.
 
     Notes
     -----
     The weights of the encoder and the critics are divided by their spectral norm.
-    Running averages of the weights score (``ema``). Maps are the absolute error of each
-    pixel.
+    Scores use running averages of the weights (``ema``). Maps are the absolute error of
+    each pixel.
 
-    Differs from the paper: differences are means, not sums, and the default is not its
-    score, ``"features"``, which tells fewer digits apart.
+    Differs from the paper: differences are means, not sums. The paper's score is
+    ``"features"``, which distinguishes digits less well.
 
     References
     ----------

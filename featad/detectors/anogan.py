@@ -20,9 +20,9 @@ from featad.neural.scores import BLACK
 class AnoGAN(ReconstructionDetector):
     """Score a sample by how close a generator of normal samples comes to it.
 
-    A generator learns to make samples that a discriminator takes for normal ones. For
-    a new sample x, the noise z is then sought whose G(z) is most like it: in its pixels
-    and in the discriminator's last hidden layer f.
+    A generator learns to make samples that a critic takes for normal ones. For a new
+    sample x, a search then finds the noise z for which G(z) is most similar to x: in
+    its pixels, and in the critic's last hidden layer f.
 
     Parameters
     ----------
@@ -30,44 +30,46 @@ class AnoGAN(ReconstructionDetector):
         Length of the noise that the generator makes a sample from.
 
     n_steps : int, default=100
-        Steps of the search, each a gradient through both networks. Scoring is slow.
+        Steps of the search. Each is a gradient through both networks, so scoring is
+        slow.
 
     search_lr : float, default=0.1
-        Step size of the search, by Adam.
+        Step size of the search, which uses Adam.
 
     n_starts : int, default=1
         Searches per sample, from random places that are the same for every sample; the
-        best of all counts.
+        best result counts.
 
     code_limit : float or None, default=3.0
-        Bound on the elements of z, so that it stays where the generator was trained.
+        Limit on the elements of z, which keeps it where the generator was trained.
+        None: no limit.
 
     feature_weight : float in [0, 1], default=0.1
-        Weight of the distance in the hidden layer; the pixels' is the rest. The
+        Weight of the distance in the hidden layer; the pixels' weight is the rest. The
         default is the paper's.
 
-    score_by : {"relative", "error"}, default="relative"
-        ``"error"``: mean absolute differences of pixels and of hidden units. \
-``"relative"``:
-        of images in [0, 1] over the root of the mean of x, and over the mean absolute
-        value of f(x), as an image that shows little has little error whatever it shows.
+    score_by : {"relative", "mean"}, default="relative"
+        ``"mean"`` adds the mean absolute differences of pixels and of hidden units.
+        ``"relative"`` divides the former, for images in [0, 1], by the root of the mean
+        of x, and the latter by the mean absolute value of f(x), because dark or empty
+        images have small errors even when they are anomalous.
 
     spectral_norm : bool, default=False
-        Whether the discriminator's weights are divided by their spectral norm.
+        Whether the critic's weights are divided by their spectral norm.
 
     Notes
     -----
-    The strangeness is the least value of (1 - w) |x - G(z)| + w |f(x) - f(G(z))| that
-    the search came by, the map |x - G(z)| at that place. Networks stay as they are; a
-    sample's search depends on no other sample.
+    The strangeness is the least value of (1 - w) |x - G(z)| + w |f(x) - f(G(z))| found
+    by the search; the map is |x - G(z)| at that place. The networks do not change, and
+    the search for one sample does not depend on any other.
 
-    A kind of normal samples that the generator never shows is taken for anomalous.
-    Trimming and early stopping judge a sample by the discriminator's logit, as a search
+    A kind of normal samples that the generator never produces is considered anomalous.
+    Trimming and early stopping judge a sample by the critic's logit, because a search
     in every step would take hours.
 
-    Differs from the paper: means, not sums, so that the weight does not depend on the
-    size of the image; dense layers unless told otherwise, no batch normalization; z is
-    bounded, and the best place of the search counts, not its last.
+    Differs from the paper: means instead of sums, so that the weight does not depend on
+    the size of the image; dense layers by default and no batch normalization; z is
+    limited, and the best place of the search counts instead of the last.
 
     References
     ----------

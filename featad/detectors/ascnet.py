@@ -18,23 +18,24 @@ from featad.neural.unet import UNetDetector, UNetOptions
 
 
 class ASCNet(UNetDetector):
-    """Score an image by what must be cut off it before it looks like reference images.
+    """Score an image by the residual removed before it resembles reference images.
 
     For two training sets: a reference set known to be normal, and a mixed one that
-    holds anomalies nobody has labeled. A U-Net divides an image in two cuts whose sum
-    it is. A critic that tells reference images from the first cuts of mixed ones drives
-    what the reference set never shows into the second cut, which is kept sparse.
+    holds unlabeled anomalies. A U-Net splits an image into a cleaned image and a
+    residual that add up to it. A critic that distinguishes reference images from
+    cleaned mixed ones drives what never occurs in the reference set into the residual,
+    which is kept sparse.
 
     Parameters
     ----------
     sparsity : float, default=0.35
-        Weight of the second cut's mean absolute value, times the root of the number of
-        a sample's values, beside the critic's opinion of the first. Where the critic is
-        as steep as its gradient penalty asks for, cutting off pays for what covers less
-        than 1 / sparsity^2 of the image.
+        Weight of the residual's mean absolute value, times the root of the number of
+        values in a sample, relative to the critic's opinion of the cleaned image. Where
+        the critic is as steep as its gradient penalty demands, removing something pays
+        if it covers less than 1 / sparsity^2 of the image.
 
     n_critic : int, default=3
-        Steps of the critic for each of the U-Net.
+        Critic steps for each U-Net step.
 
     gp_weight : float, default=10.0
         Weight of the critic's gradient penalty.
@@ -44,22 +45,22 @@ class ASCNet(UNetDetector):
 
     Notes
     -----
-    In ``fit(X, y)`` the label 1 marks the reference set; 0, unlabeled, and -1 both
-    mean the mixed one. ``contamination`` is a share of the reference set. The sets
-    should differ by the anomalies alone: whatever else the mixed one has more of, as
-    another camera, is cut off too. The maps show it.
+    In ``fit(X, y)`` the label 1 marks the reference set; 0 (unlabeled) and -1 both mark
+    the mixed set. ``contamination`` is a share of the reference set. The sets should
+    differ only by the anomalies: whatever else is more frequent in the mixed set, such
+    as another camera, is removed too. The maps show it.
 
-    The map is the absolute value of the second cut, which may be negative: what is too
-    dark is made brighter. The critic judges places that grow with ``depth``: 2 suits
-    odd spots in a texture, 3 the shape of a small image as a whole.
+    The map is the absolute value of the residual, which may be negative: what is too
+    dark is made brighter. The regions the critic judges grow with ``depth``: 2 suits
+    spots in a texture, 3 the shape of a small image as a whole.
 
-    Differs from the paper: a second decoder, its overlap with the first and the error
-    of their sum are not needed, as the second cut is what the first leaves; it is kept
-    small instead. The critic is that of WGAN-GP; it learns alone in the first fifth of
-    the training and then along with the U-Net. In the paper it begins anew in each of
-    several cycles and stands still while the U-Net learns: with that the cuts diverged
-    or were forgotten. Strangeness is not the share of pixels beyond a valley of the
-    histogram, as there need not be one.
+    Differs from the paper: a second decoder, its overlap with the first, and the error
+    of their sum are not needed, because the residual is the rest of the image; it is
+    kept small instead. The critic is that of WGAN-GP. It learns alone in the first
+    fifth of the training and then together with the U-Net. In the paper it is reset in
+    each of several cycles and is frozen while the U-Net learns; in our trials the
+    images then diverged or were forgotten. The strangeness is not the share of pixels
+    beyond a valley of the histogram, because such a valley need not exist.
 
     References
     ----------
@@ -97,7 +98,7 @@ class ASCNet(UNetDetector):
     _optimizers = {"unet": GAN_ADAM, "critic": WGAN_ADAM}
     _error = "l1"
     _uses_labels = True
-    _needs_anomalies = True  # or a mixed set
+    _needs_anomalies = True  # a mixed set
 
     def __init__(
         self,
@@ -119,9 +120,9 @@ class ASCNet(UNetDetector):
         n_reference = (labels == 1).sum()
         if not 0 < n_reference < n_samples:
             raise ValueError(
-                "ASCNet learns from two sets: y must hold 1 for the reference, known "
-                "to be normal, and 0 for the mixed set, but it names "
-                f"{n_reference} of {n_samples} samples as the reference."
+                "ASCNet learns from two sets: y must hold 1 for the reference set, "
+                "known to be normal, and 0 for the mixed set, but "
+                f"{n_reference} of {n_samples} labels are 1."
             )
         return np.where(labels == 1, 1, -1)
 

@@ -24,31 +24,34 @@ class Autoencoder(ReconstructionDetector):
         Length of the code that a sample is rebuilt from.
 
     loss : {"mse", "l1", "ssim", "ms-ssim"}, default="mse"
-        The error that is minimized, and that scores. The last two need images.
+        The error that is minimized in training and used for scores. The last two need
+        images.
 
     noise : float, default=0.1
-        Standard deviation of the noise on the inputs in training, in their unit: images
-        in [0, 1], tables standardized.
+        Standard deviation of the noise added to the inputs in training, in their own
+        unit: images in [0, 1], standardized tables.
 
     normalize_map : bool, default=False
         Whether the error of a pixel is divided by its mean over the training samples
-        (plus the mean over all pixels). For aligned images.
+        (plus the mean over all pixels). Meant for aligned images.
 
     anomaly_weight : float, default=0.0
-        Weight of the loss that raises the error of samples labeled -1 in ``fit``; 0:
-        labels are ignored. From 0.1 to 1: the larger, the more surely are known kinds
-        told from normal samples, and the worse are these rebuilt.
+        Weight of the loss that raises the error of samples labeled -1 in ``fit``. With
+        0 labels are ignored. Useful values lie between 0.1 and 1: a larger weight
+        separates known kinds of anomalies better, but reconstructs normal samples
+        worse.
 
     anomaly_loss : {"abc", "hinge"}, default="abc"
-        That loss: -log(1 - exp(-10 error)), or max(0, margin - error). Neither can fall
-        below 0, as the negated error would.
+        The loss of labeled anomalies: -log(1 - exp(-10 error)), or max(0, margin -
+        error). Unlike the negated error, neither can fall below 0.
 
     margin : float, default=1.0
-        Of ``"hinge"``.
+        Error beyond which ``"hinge"`` asks for nothing more.
 
     Notes
     -----
-    The errors of channels are averaged. Of tables every feature is a pixel.
+    The error of a pixel is the mean over its channels. In a table every feature counts
+    as a pixel.
 
     References
     ----------

@@ -16,9 +16,9 @@ from featad.neural.reconstruction import ReconstructionDetector, ReconstructionO
 class BiGAN(ReconstructionDetector):
     """Score a sample by its error after going through a bidirectional GAN (EGBAD).
 
-    A critic tells pairs of a sample and its code from pairs of a generated sample and
-    the noise it was made of. Encoder and decoder deceive it together, which makes one
-    the inverse of the other.
+    A critic distinguishes pairs of a sample and its code from pairs of a generated
+    sample and its noise. Encoder and decoder are trained together to deceive it, which
+    makes each the inverse of the other.
 
     Parameters
     ----------
@@ -26,22 +26,22 @@ class BiGAN(ReconstructionDetector):
         Length of the code, and of the noise.
 
     critic_weight : float in [0, 1], default=0.1
-        Weight of the critic's part in the score; the error's is the rest.
+        Weight of the critic's part in the score; the reconstruction error has the rest.
 
     critic_score : {"features", "logit"}, default="features"
-        That part: the mean absolute difference, in the critic's last hidden layer, of
-        the sample and its reconstruction, each with the sample's code; or the
-        cross-entropy of the reconstruction taken for real.
+        The critic's part: the mean absolute difference, in its last hidden layer,
+        between the sample and its reconstruction, each with the sample's code; or the
+        cross-entropy of taking the reconstruction for real.
 
     Notes
     -----
-    Nothing in training asks for a small error, which therefore stays larger than an
-    autoencoder's. Running averages of the weights score (``ema``). Maps are the
-    absolute error of each pixel.
+    Training does not minimize the reconstruction error, which therefore stays larger
+    than an autoencoder's. Scores use running averages of the weights (``ema``). Maps
+    are the absolute error of each pixel; ``score_by`` reduces them.
 
     Differs from the paper: errors and differences are means, not sums, so that
-    ``critic_weight`` does not depend on the number of pixels; ``"mean"`` is the paper's
-    error, but for that.
+    ``critic_weight`` does not depend on the number of pixels. Except for that,
+    ``score_by="mean"`` is the paper's error.
 
     References
     ----------

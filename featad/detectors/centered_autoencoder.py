@@ -17,10 +17,9 @@ from featad.neural.scores import REDUCTIONS
 
 
 class CenteredAutoencoder(ReconstructionDetector):
-    """Score a sample by an autoencoder whose codes are pulled together.
+    """Score a sample by an autoencoder whose codes are pulled to their center.
 
-    Meant for training sets that hold unlabeled anomalies, best with ``trim`` set to
-    their share.
+    Meant for training sets that hold unlabeled anomalies. Set ``trim`` to their share.
 
     Parameters
     ----------
@@ -28,32 +27,34 @@ class CenteredAutoencoder(ReconstructionDetector):
         Length of the code that a sample is rebuilt from.
 
     weight : float, default=0.1
-        Of the squared distance of a code from the center beside the squared distance
-        of the reconstruction from the sample. 0: a plain autoencoder.
+        Weight of the squared distance between a code and the center, relative to the
+        squared reconstruction error. 0: a plain autoencoder.
 
     warmup_epochs : int, default=10
-        First epochs in which only the reconstruction counts.
+        Number of epochs at the start in which only the reconstruction counts.
 
     noise : float, default=0.1
-        Standard deviation of the noise on the inputs in training, in their unit: images
-        in [0, 1], tables standardized.
+        Standard deviation of the noise added to the inputs in training, in their own
+        unit: images in [0, 1], standardized tables.
 
-    score_by : {"sum", "distance", "error"}, default="sum"
-        The squared distance of the code from the center; the error of the
-        reconstruction, of images in [0, 1] divided by the mean square of their own
-        pixels; or the sum of both, each divided by its median over the training
-        samples.
+    score_by : {"combined", "latent", "relative", "mean", "top1%", "max"}, \
+default="combined"
+        ``"latent"`` is the squared distance of the code from the center. ``"combined"``
+        adds the relative error to it, each divided by its median over the training
+        samples. The other values reduce the map of squared errors alone.
 
     Notes
     -----
-    The center is the mean of the codes: in training of each batch, so that it is never
-    out of date; for scores of all training samples, less the share ``trim`` farthest
-    from it. A large weight draws all codes into the center, and reconstruction, which
-    works against that, is given up; ``statistics_["spread"]``, the variance of the
-    codes, shows it.
+    The center is the mean of the codes: in training that of the batch, so that it is
+    never out of date; in scores that of all training samples except the share ``trim``
+    farthest from it. A large weight pulls all codes into the center at the expense of
+    the reconstruction. ``statistics_["spread"]``, the variance of the codes, shows
+    this.
 
-    Differs from the paper: only its abstract could be read. The form of the loss, the
-    weight and the center are this reading of it.
+    The default is ``"combined"`` because both terms are trained.
+
+    Differs from the paper: only its abstract was available. The form of the loss, the
+    weight and the center are our interpretation.
 
     References
     ----------

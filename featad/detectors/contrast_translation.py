@@ -22,27 +22,29 @@ _LEAST_VARIANCE = 1e-4  # of a Gaussian, in units of the features' own
 
 
 class ContrastTranslation(UNetDetector):
-    """Score an image by how unlikely its pixels are, told by guessing its channels.
+    """Score an image by how unlikely its pixels are once its channels are guessed.
 
     The channels are contrasts of one object: of magnetic resonance, or colors. A U-Net
-    learns to guess any one of them, hidden, from the others. Its last features and its
-    errors then describe every pixel, and a mixture of Gaussians says how often a pixel
-    is like that.
+    learns to guess any one of them from the others. Its last features and its errors
+    then describe every pixel, and a mixture of Gaussians models how frequent such a
+    description is.
 
     Parameters
     ----------
     n_components : int, default=6
-        Gaussians in the mixture.
+        Number of Gaussians in the mixture.
 
     n_dimensions : int, default=8
-        To how many numbers a pixel's description is reduced, at most, by PCA.
+        Largest number of values a pixel's description is reduced to, by PCA.
 
     n_pixels : int, default=20000
-        How many pixels of the training images the mixture is fitted to, at most.
+        Largest number of training pixels that the mixture is fitted to.
 
     score_by : {"top1%", "mean", "max"}, default="top1%"
-        How the pixels' become the sample's: the mean of the largest hundredth, of all,
-        or the largest.
+        How the values of the pixels become the sample's score: the mean of the largest
+        hundredth, the mean of all, or the largest. The default is ``"top1%"`` because
+        most pixels of an anomalous image are normal. There is no ``"relative"``: a
+        likelihood does not depend on how bright an image is.
 
     Attributes
     ----------
@@ -52,16 +54,17 @@ class ContrastTranslation(UNetDetector):
     Notes
     -----
     The map is the negative log-likelihood of every pixel. Each channel is hidden in one
-    pass; a pixel is described by the errors of all channels and by the U-Net's last
-    features, their mean over the passes. Where it lies in the image is hardly told: a
-    part in the wrong place is not seen.
+    pass. A pixel is described by the errors of all channels and by the mean of the
+    U-Net's last features over the passes. These hardly depend on the position in the
+    image, so a part in the wrong place is not found.
 
-    A single channel is guessed from a blank: what is left is how usual its values are.
-    Tables: every feature is a channel, a row one pixel, which takes as many passes as
-    there are features.
+    A single channel is guessed from a blank image: what remains is how usual its values
+    are. In a table every feature is a channel and a row is one pixel, which takes as
+    many passes as there are features.
 
-    Differs from the paper, of which the abstract could be read: networks, features and
-    sizes are this reading. Errors keep their sign, as a Gaussian fits them better so.
+    Differs from the paper, of which only the abstract was available: networks, features
+    and sizes are our interpretation. Errors keep their sign, because a Gaussian fits
+    them better.
 
     References
     ----------

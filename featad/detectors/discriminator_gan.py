@@ -18,10 +18,11 @@ _N_PAST = 512  # old generated samples that are kept
 
 
 class DiscriminatorGAN(LatentDetector):
-    """Score a sample by the logit of the discriminator of a generative network.
+    """Score a sample by the logit of the critic of a generative adversarial network.
 
-    A generator learns to make samples that a discriminator takes for normal ones; the
-    discriminator learns to tell them apart. Then the generator is not needed any more.
+    A generator learns to make samples that a critic, called discriminator in the
+    papers, takes for normal ones; the critic learns to distinguish them. Afterwards the
+    generator is not needed any more.
 
     Parameters
     ----------
@@ -29,32 +30,33 @@ class DiscriminatorGAN(LatentDetector):
         Length of the noise that the generator makes a sample from.
 
     replay : float in [0, 1], default=0.5
-        Share of the generated samples shown to the discriminator that is drawn from
-        all of the training so far, and not from the generator as it is now. With 0 the
-        discriminator forgets what it has learned about samples far from normal.
+        Share of the generated samples shown to the critic that come from the whole
+        training so far instead of from the current generator. With 0 the critic forgets
+        what it has learned about samples far from normal.
 
     label_smoothing : float in [0, 0.5), default=0.0
-        What normal samples fall short of 1 in the discriminator's labels.
+        By how much the critic's target for normal samples falls short of 1.
 
     spectral_norm : bool, default=False
-        Whether the discriminator's weights are divided by their spectral norm.
+        Whether the critic's weights are divided by their spectral norm.
 
     map_sigma : float, default=1.0
-        Of the blur of the map, in pixels.
+        Standard deviation, in pixels, of the Gaussian blur applied to maps.
 
     Notes
     -----
-    A baseline, and a weak one: the discriminator is only taught what lies near the
-    normal samples and where the generator once was, and at the optimum it cannot tell
-    anything any more. Reconstruction is better. ``early_stopping`` stops when held-out
-    samples look less real, which says little.
+    This is a baseline, and a weak one: the critic only learns about the neighborhood of
+    normal samples and about where the generator once was, and at the optimum it cannot
+    distinguish anything any more. Reconstruction works better. ``early_stopping`` stops
+    when held-out samples look less real, which says little.
 
-    The score is the logit: sigmoids of confident logits are all 1. Weights are averaged
-    (``ema``), as those of the last step depend on where the game stands just then. The
-    map is the absolute gradient of the logit with respect to each pixel, blurred.
+    The score is the logit, because the sigmoids of confident logits are all 1. Weights
+    are averaged (``ema``), because the last ones depend on the momentary state of the
+    game. The map is the absolute gradient of the logit with respect to each pixel,
+    blurred.
 
-    Differs from DCGAN: dense layers unless told otherwise, no batch normalization, and
-    old generated samples.
+    Differs from DCGAN: dense layers by default, no batch normalization, and old
+    generated samples.
 
     References
     ----------

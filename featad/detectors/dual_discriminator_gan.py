@@ -17,11 +17,11 @@ _CRITICS = ("normal_critic", "anomaly_critic")
 
 
 class DualDiscriminatorGAN(ReconstructionDetector):
-    """Score a sample by its error after an autoencoder that two critics trained.
+    """Score a sample by its error after an autoencoder trained by two critics.
 
     Learns from labeled anomalies: ``fit`` needs a ``y`` that holds -1. Normal samples
-    are to be rebuilt well and to pass for real with the first critic, anomalies to be
-    rebuilt badly and to be seen through by the second.
+    shall be rebuilt well and convince the first critic, anomalies shall be rebuilt
+    badly and be recognized by the second.
 
     Parameters
     ----------
@@ -29,26 +29,27 @@ class DualDiscriminatorGAN(ReconstructionDetector):
         Length of the code that a sample is rebuilt from.
 
     anomaly_weight : float, default=2.0
-        Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``,
-        which raises their error and, unlike the negated error, cannot fall below 0. It
-        grows from 0 over the first fifth of training.
+        Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``. It
+        raises their error and, unlike the negated error, cannot fall below 0. The
+        weight grows from 0 over the first fifth of the training.
 
     adversarial_weight : float, default=0.01
-        Weight of the critics' opinions beside the mean absolute error. 0: no critics.
+        Weight of the critics' opinions, relative to the mean absolute error. 0: no
+        critics.
 
     latent_weight : float, default=0.1
         Weight of the difference between the codes of a normal sample and of its
         reconstruction.
 
     patch_weight : float, default=0.1
-        Weight of the mean error of a normal image's worst patches; not of tables.
+        Weight of the mean error of a normal image's worst patches. Not used for tables.
 
     patch_size : int or None, default=None
-        Side of a patch in pixels, placed every half of it; None: a quarter of the
+        Side of a patch in pixels; patches overlap by half. None: a quarter of the
         image's shorter side.
 
     n_patches : int, default=10
-        How many patches count.
+        Number of patches that count.
 
     score_by : {"mean", "relative"}, default="mean"
         The mean absolute error of the pixels, ``"relative"`` of images in [0, 1] over
@@ -59,18 +60,20 @@ class DualDiscriminatorGAN(ReconstructionDetector):
 
     Notes
     -----
-    Samples labeled 0 count as normal. A critic learns from the samples of its class
-    alone and their reconstructions; in a batch without that class it rests. Trained on
-    known kinds of anomalies the detector is in part a classifier of these: what it
-    makes of other kinds must be measured apart. With T-shirts normal (Fashion-MNIST,
-    two epochs of all images, one seed) its AUROC is 0.981 with nine kinds labeled;
-    with 1 to 4 labeled it is 0.953 on 5 to 9, the other way round 0.912; a logistic
-    regression has 0.978, 0.939 and 0.790.
+    Samples labeled 0 count as normal. A critic learns only from the samples of its
+    class and their reconstructions; it rests in a batch without that class. The default
+    is ``score_by="mean"``, the error that the losses of both classes are made of.
 
-    Differs from the paper: the autoencoder has a code and no skip connections, the
-    critics give one logit an image instead of one a patch. Its other weights are about
-    1, too, which raises the errors of normal samples as well. A public implementation's
-    patch loss has no gradient; this one has.
+    Trained on known kinds of anomalies, the detector is in part a classifier of these:
+    measure separately how it treats other kinds. With T-shirts normal (Fashion-MNIST,
+    two epochs of all images, one seed) its AUROC is 0.981 if all nine other kinds are
+    labeled. Trained with kinds 1 to 4 it reaches 0.953 on kinds 5 to 9, and 0.912 the
+    other way round. A logistic regression reaches 0.978, 0.939 and 0.790.
+
+    Differs from the paper: the autoencoder has a code and no skip connections, and the
+    critics return one logit for each image instead of one for each patch. The paper's
+    other weights are about 1, which also raises the errors of normal samples. The patch
+    loss of a public implementation has no gradient; this one has.
 
     References
     ----------

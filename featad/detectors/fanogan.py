@@ -23,9 +23,9 @@ from featad.neural.scores import BLACK
 class FAnoGAN(ReconstructionDetector):
     """Score a sample by what an encoder and a generator of normal samples make of it.
 
-    First a generator learns to make samples that a critic cannot tell from normal ones;
-    then, while both stay as they are, an encoder learns to find the noise z that a
-    sample is made from, which :class:`featad.AnoGAN` has to search for.
+    First a generator learns to make samples that a critic cannot distinguish from
+    normal ones. Then both are frozen, and an encoder learns to find the noise that the
+    generator makes a sample from, which :class:`featad.AnoGAN` has to search for.
 
     Parameters
     ----------
@@ -33,41 +33,43 @@ class FAnoGAN(ReconstructionDetector):
         Length of the noise that the generator makes a sample from.
 
     encoder_by : {"izi_f", "izi", "ziz"}, default="izi_f"
-        What the encoder minimizes: the error of normal images (``"izi"``), that and the
-        error of the critic's last hidden layer (``"izi_f"``), or the error of noise
-        that was made an image and encoded again (``"ziz"``).
+        What the encoder minimizes: the error of rebuilt normal samples (``"izi"``);
+        that error plus the error in the critic's last hidden layer (``"izi_f"``); or
+        the error of noise that was turned into a sample and encoded again (``"ziz"``).
 
     kappa : float, default=0.1
-        Weight of the error in the hidden layer with ``"izi_f"``, for which else there
-        is none. The paper's 1 is for errors as they are; as shares of its own mean
-        square the hidden layer's would outweigh the pixels'.
+        Weight of the error in the hidden layer with ``"izi_f"``; the other encoders
+        have no such term. The paper's weight of 1 is for plain errors. With relative
+        errors the hidden layer would then outweigh the pixels.
 
     code_limit : float or None, default=1.0
-        The encoder's output is ``code_limit * tanh(output)``, so that it stays where
-        the generator was trained most; 1 is what the authors' code has. None: no bound.
+        The encoder's output is ``code_limit * tanh(output)``, which keeps it where the
+        generator was trained most; the authors' code uses 1. None: no limit.
 
-    score_by : {"relative", "error"}, default="relative"
-        ``"error"``: mean squared error of the pixels plus ``kappa`` times that of the
-        hidden layer. ``"relative"``: of images in [0, 1] over the root of the image's
-        mean square, and over the mean square of its hidden layer, as an image that
-        shows little has little error whatever it shows.
+    score_by : {"relative", "mean"}, default="relative"
+        ``"mean"`` is the mean squared error of the pixels plus ``kappa`` times that of
+        the hidden layer. ``"relative"`` divides the former, for images in [0, 1], by
+        the root of the image's mean square, and the latter by the mean square of its
+        hidden layer, because dark or empty images have small errors even when they are
+        anomalous.
 
     n_critic : int, default=2
-        Steps of the critic for one of the generator. The paper's 5 let the generator
-        learn too little from a few hundred samples.
+        Critic steps for each generator step. With the paper's 5 the generator learned
+        too little from a few hundred samples.
 
     gp_weight : float, default=10.0
-        Weight of the gradient penalty of the critic.
+        Weight of the critic's gradient penalty.
 
     Notes
     -----
-    Both stages go ``max_epochs`` times through the training samples. In the first one,
-    ``early_stopping`` and ``trim`` judge a sample by the critic.
+    Each of the two stages goes ``max_epochs`` times through the training samples. In
+    the first one, ``early_stopping`` and ``trim`` judge a sample by the critic.
 
-    The map is the absolute difference of sample and reconstruction.
+    The map is the absolute error of each pixel.
 
-    Differs from the paper: small plain networks instead of residual ones, dense unless
-    told otherwise; Adam for the encoder, averaged weights, and the relative score.
+    Differs from the paper: small plain networks instead of residual ones, dense by
+    default; Adam for the encoder; a drift term in the critic's loss; averaged weights;
+    and the relative score.
 
     References
     ----------

@@ -16,9 +16,9 @@ from featad.neural.latent import LatentDetector, LatentOptions
 class FenceGAN(LatentDetector):
     """Score a sample by a critic whose generator surrounds the normal samples.
 
-    The generator of a plain GAN ends among the normal samples, and its critic knows
-    nothing of what lies beyond. Here it is drawn to where the critic is undecided, and
-    its samples are kept apart.
+    The generator of a plain GAN ends among the normal samples, so its critic learns
+    nothing about what lies beyond them. Here the generator is drawn to where the critic
+    is undecided, and its samples are kept apart.
 
     Parameters
     ----------
@@ -26,33 +26,36 @@ class FenceGAN(LatentDetector):
         Length of the noise that samples are generated from.
 
     alpha : float in (0, 1], default=0.5
-        What the critic shall say of generated samples, from 0, generated, to 1, real.
+        The critic's target for generated samples, from 0 (generated) to 1 (real).
 
     beta : float, default=1.0
         Weight of the generator's second loss: 1 over the mean distance of its samples
-        to their mean.
+        from their mean.
 
     gamma : float, default=0.1
         Weight of the generated samples in the critic's loss.
 
     warmup_epochs : int, default=5
-        Epochs at the start in which the critic alone is trained.
+        Number of epochs at the start in which only the critic is trained.
 
     map_sigma : float, default=1.0
-        Of the blur of maps, in pixels.
+        Standard deviation, in pixels, of the Gaussian blur applied to maps.
 
     Notes
     -----
-    The strangeness is the critic's logit, negated; a map is the absolute gradient of
-    the logit with respect to the image, blurred. With alpha 1, beta 0, gamma 1 and no
-    warm-up it is a plain GAN.
+    The strangeness is the critic's negated logit. A map is the absolute gradient of the
+    logit with respect to the image, blurred. With ``alpha=1, beta=0, gamma=1`` and no
+    warm-up this is a plain GAN.
 
     ``early_stopping`` needs no anomalies: it watches the critic's loss on held-out
-    normal samples plus the distance of its mean opinion of generated ones from alpha.
+    normal samples, plus the distance of its mean opinion of generated ones from
+    ``alpha``.
 
-    Differs from the paper: distances are divided by the root of the number of pixels,
-    so that beta does not depend on it; 10 to 30 there is about 0.5 to 1 here. The
-    authors choose the epoch on labeled validation samples; here none are seen.
+    Differs from the paper: the generator minimizes the cross-entropy towards ``alpha``,
+    in the paper log |alpha - D|. Distances are divided by the root of the number of
+    pixels, so that ``beta`` does not depend on it; 10 to 30 in the paper is about 0.5
+    to 1 here. The authors choose the epoch on labeled validation samples, which are not
+    used here.
 
     References
     ----------

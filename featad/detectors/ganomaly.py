@@ -19,10 +19,10 @@ _AUTOENCODER = ("encoder", "decoder", "second_encoder")
 
 
 class GANomaly(ReconstructionDetector):
-    """Score a sample by how far its code moves when it is rebuilt and coded again.
+    """Score a sample by how far its code moves when it is rebuilt and encoded again.
 
-    An autoencoder rebuilds the sample, a second encoder codes the result, and a critic
-    tells real samples from rebuilt ones.
+    An autoencoder rebuilds the sample, a second encoder encodes the result, and a
+    critic distinguishes real samples from rebuilt ones.
 
     Parameters
     ----------
@@ -30,27 +30,31 @@ class GANomaly(ReconstructionDetector):
         Length of both codes.
 
     adversarial_weight : float, default=1.0
-        Weight of the squared difference of sample and reconstruction in the critic's
-        last hidden layer.
+        Weight of the squared difference between sample and reconstruction in the
+        critic's last hidden layer.
 
     reconstruction_weight : float, default=50.0
-        Weight of their absolute difference.
+        Weight of the absolute error of the reconstruction.
 
     latent_weight : float, default=1.0
-        Weight of the squared difference of the two codes.
+        Weight of the squared difference between the two codes.
 
-    score_by : {"latent", "relative"}, default="latent"
-        The mean squared difference of the two codes, or the mean absolute error of the
-        pixels, of images in [0, 1] over the root of their own mean.
+    score_by : {"latent", "relative", "mean", "top1%", "max"}, default="latent"
+        ``"latent"`` is the mean squared difference between the two codes. The other
+        values reduce the map of absolute errors. ``"relative"`` divides their mean, for
+        images in [0, 1], by the root of the image's own mean, because dark or empty
+        images have small errors even when they are anomalous.
 
     Notes
     -----
     The autoencoder and the second encoder take a step, then the critic. A critic whose
-    loss falls below 0.00001 starts anew. Maps are the absolute error of each pixel.
+    loss falls below 0.00001 is reset. Maps are the absolute error of each pixel. The
+    default is ``"latent"``, as in the paper.
 
-    Differs from the paper: the authors' code divides scores by their range over the
-    test set and keeps the epoch that is best on it. Here a score depends on its sample
-    alone, and the last weights are kept.
+    Differs from the paper: scores are squared, not absolute, differences of the codes.
+    The authors' code divides scores by their range over the test set and keeps the
+    epoch that is best on it. Here a score depends only on its sample, and the last
+    weights are kept.
 
     References
     ----------

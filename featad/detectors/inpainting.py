@@ -23,45 +23,47 @@ from featad.neural.unet import UNetDetector, UNetOptions
 class Inpainting(UNetDetector):
     """Score an image by how badly its parts are guessed from their surroundings.
 
-    In training one random box of each image is blanked out and a U-Net, which is also
-    told where, fills it in. To score, a hole slides over the image; the heat of a
+    In training one random box of each image is blanked out, and a U-Net, which is also
+    told where, fills it in. For scores a hole slides over the image; the heat of a
     pixel is the mean error of the guesses made for it.
 
     Parameters
     ----------
     hole : float in (0, 1), default=0.3
-        Side of the sliding hole as a share of the image's. It should cover an anomaly:
-        a smaller one leaves some of it to guess from. Boxes in training have between
-        three quarters and five quarters of that side.
+        Side of the sliding hole as a share of the image's side. It should cover an
+        anomaly: next to a smaller hole some of the anomaly remains to guess from. Boxes
+        in training have between three quarters and five quarters of that side.
 
     stride : float in (0, 1], default=0.5
-        Step of the sliding hole, as a share of its side. Each step is one pass through
-        the network.
+        Step of the sliding hole, as a share of its side. Each position is one pass
+        through the network.
 
     adversarial_weight : float, default=0.0
         Weight of the loss that makes filled images look real to a critic of patches,
-        beside the mean absolute error in the box; 0.001 to 0.01 sharpens. 0: no critic.
+        relative to the mean absolute error in the box; 0.001 to 0.01 sharpens. 0: no
+        critic.
 
     normalize_map : bool, default=False
         Whether the heat of a pixel is divided by its mean over the training samples
-        (plus the mean over all pixels), as edges that lie there in every image are hard
-        to guess. For aligned images.
+        (plus the mean over all pixels), because edges that lie at the same place in
+        every image are hard to guess. Meant for aligned images.
 
     n_segments : int or None, default=None
-        Number of superpixels whose mean heat each of their pixels gets; 100 to 200 are
-        usual. None: every pixel its own.
+        Number of superpixels; each of their pixels gets their mean heat. 100 to 200 are
+        usual. None: no superpixels.
 
     Notes
     -----
-    Scoring takes as many passes as the hole has places: 25 to 49 with the defaults.
-    Where normal images differ much among themselves, as digits of one kind do, little
-    can be guessed: there it is no better than PCA, and its scores vary with the seed.
+    Scoring takes as many passes as the hole has positions: 25 to 49 with the defaults.
+    For small defects use ``score_by="top1%"``. Where normal images differ a lot, as
+    digits of one kind do, little can be guessed: there the detector is no better than
+    PCA, and its scores vary with the seed.
 
-    Tables: holes are runs of neighboring features.
+    In a table, holes are runs of neighboring features.
 
-    Differs from the paper, of which abstract and introduction could be read: sizes and
-    weights are this reading; the error of each pixel in a hole counts for itself, not
-    as the hole's mean.
+    Differs from the paper, of which only the abstract and the introduction were
+    available: sizes and weights are our interpretation. The error of each pixel in a
+    hole counts by itself, not as the mean of the hole.
 
     References
     ----------

@@ -16,7 +16,7 @@ class KMeansDistance(BaseDetector):
     Parameters
     ----------
     n_clusters : int, default=8
-        Number of centers. At most ``n_samples`` are used.
+        Number of centers, at most ``n_samples``.
 
     contamination : float in (0, 0.5], default=0.05
         Fraction of the training samples placed beyond the threshold.
@@ -44,9 +44,9 @@ class KMeansDistance(BaseDetector):
     Notes
     -----
     The strangeness is the Euclidean distance, in the unit of ``X``. Of three
-    clusterings from different k-means++ starts the one with the least inertia is
-    taken. One thread clusters, so that the same seed gives the same centers to the
-    last bit. Distances are measured from the differences in float64, as
+    clusterings from different k-means++ starts the one with the least inertia is kept.
+    The clustering runs on one thread, so that the same seed gives the same centers to
+    the last bit. Distances are computed from differences in float64, because
     ``KMeans.transform`` loses small ones.
 
     References

@@ -19,29 +19,29 @@ class MADGAN(UNetDetector):
     """Score a window of slices by how badly its last are guessed from its first.
 
     Slices are channels: :func:`featad.slice_windows` makes such windows of scans, and
-    :func:`featad.aggregate_scores` makes one score for each scan of theirs. A U-Net
-    with self-attention guesses the next slices; a critic tells windows with guessed
-    slices from real ones.
+    :func:`featad.aggregate_scores` reduces their scores to one for each scan. A U-Net
+    with self-attention guesses the next slices; a critic distinguishes windows with
+    guessed slices from real ones.
 
     Parameters
     ----------
     n_given : int or None, default=None
-        How many channels are given, the first; the others are guessed. None: half of
+        Number of channels given, the first ones; the others are guessed. None: half of
         them, rounded up.
 
     attention : bool, default=True
         Whether every place at the smallest size of the U-Net attends to every other.
 
     l1_weight : float, default=100.0
-        Weight of the mean absolute error of a guessed pixel beside the critic's
+        Weight of the mean absolute error of a guessed pixel, relative to the critic's
         opinion.
 
     n_critic : int, default=2
-        Steps of the critic for one of the generator. The paper's 5 let the generator
-        learn too little from a few hundred windows.
+        Critic steps for each U-Net step. With the paper's 5 the U-Net learned too
+        little from a few hundred windows.
 
     gp_weight : float, default=10.0
-        Weight of the gradient penalty of the critic.
+        Weight of the critic's gradient penalty.
 
     score_by : {"mean", "relative", "top1%", "max"}, default="mean"
         How the squared errors of the pixels, or features, become the sample's: the mean
@@ -54,13 +54,15 @@ class MADGAN(UNetDetector):
     equally far apart in all scans. Split between scans, not between windows:
     ``OneClassKFold`` takes the windows' groups.
 
-    The map is the squared error of the guessed slices, their mean.
+    The map is the squared error of the guessed slices, averaged over them. What
+    ``"relative"`` divides by is the content of the slices to guess. The default is
+    ``"mean"``, as in the paper.
 
-    A single channel is guessed from a blank, that is, as it usually is. Tables: the
-    first features give the last.
+    A single channel is guessed from a blank image, so the guess is the usual image. In
+    a table the last features are guessed from the first.
 
-    Differs from the paper, where three slices give the next three: a smaller U-Net,
-    whose attention is at its smallest size only, and its weights averaged.
+    Differs from the paper, where three slices predict the next three: the U-Net is
+    smaller, has attention only at its smallest size, and its weights are averaged.
 
     References
     ----------

@@ -29,37 +29,41 @@ class PerceptualAutoencoder(ReconstructionDetector):
         Length of the code that a sample is rebuilt from.
 
     arch : str, default="vgg_mini"
-        Name of the network whose features are compared: featad's own, whose weights
-        ship with it, or one of torchvision's classification networks. It stays as it
-        is, and is not pickled but found again.
+        Name of the network whose features are compared: ``"vgg_mini"``, whose weights
+        ship with featad, or one of torchvision's classification networks. It is frozen,
+        and loaded again instead of being pickled.
 
     layer : str, tuple of str or None, default=None
         Where its features are taken, by the names of
-        :func:`featad.features.layer_names`; None: conv2_2 of vgg_mini, the middle layer
-        of another.
+        :func:`featad.features.layer_names`. None: conv2_2 of vgg_mini, the middle layer
+        of another network.
 
     weights : str, path-like or None, default="default"
         ``"default"`` for vgg_mini's own or torchvision's published weights, a .pth or
-        .safetensors file, or None for random weights, a stand-in for tests.
+        .safetensors file, or None for random weights, which are for tests.
 
     score_by : {"mean", "top1%", "max"}, default="mean"
-        How the map becomes the sample's score. ``"mean"``: the loss itself.
+        How the map becomes the sample's score: the mean, the mean of the largest
+        hundredth, or the largest value. The default is ``"mean"``, the loss itself.
+        There is no ``"relative"``: the errors are relative to the image's features
+        already.
 
     Notes
     -----
-    The loss is, for each layer, the mean absolute difference of the features of image
-    and reconstruction over the mean absolute feature of the image, averaged over the
-    layers. No error of pixels is added. The map is the same before the mean over the
-    places, enlarged to the image's size.
+    The loss is computed for each layer: the mean absolute difference between the
+    features of image and reconstruction, divided by the mean absolute feature of the
+    image. Its mean over the layers is minimized; no pixel error is added. The map is
+    the same before the mean over the places, enlarged to the size of the image.
 
-    The share is of the image's own features: where these are far larger than those of
-    normal images, nothing of them is rebuilt and the score is about 1, not more.
+    Errors are relative to the image's own features. Where these are far larger than
+    those of normal images, nothing of them is rebuilt, and the score is about 1, not
+    more.
 
-    Tables have no such features: their standardized values are compared themselves.
+    Tables have no such features: their standardized values are compared directly.
 
     Differs from the paper: features are standardized, channel by channel, by their mean
     and deviation over the training images, not over ImageNet's; networks do not grow
-    while they are trained.
+    during training.
 
     References
     ----------

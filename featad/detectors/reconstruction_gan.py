@@ -16,11 +16,11 @@ from featad.neural.reconstruction import ReconstructionDetector, ReconstructionO
 
 
 class ReconstructionGAN(ReconstructionDetector):
-    """Score a sample by its error after an autoencoder that a critic watches.
+    """Score a sample by its error after an autoencoder trained against a critic.
 
     Learns from labeled anomalies: ``fit`` needs a ``y`` that holds -1. The critic
-    tells normal samples from their reconstructions; those of normal samples are to pass
-    for real with it, those of anomalies to be seen through, and to be bad.
+    distinguishes normal samples from their reconstructions. Reconstructions of normal
+    samples shall convince it; those of anomalies shall be recognized, and be bad.
 
     Parameters
     ----------
@@ -28,18 +28,18 @@ class ReconstructionGAN(ReconstructionDetector):
         Length of the code that a sample is rebuilt from.
 
     loss : {"mse", "l1"}, default="mse"
-        The error that is minimized, for anomalies raised, and that scores.
+        The error that is minimized, raised for anomalies, and used for scores.
 
     anomaly_weight : float, default=0.5
-        Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``,
-        which raises their error and, unlike the negated error, cannot fall below 0.
+        Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``. It
+        raises their error and, unlike the negated error, cannot fall below 0.
 
     adversarial_weight : float, default=0.01
-        Weight of the critic's opinion beside the error. 0: no critic.
+        Weight of the critic's opinion, relative to the error. 0: no critic.
 
     noise : float, default=0.1
-        Standard deviation of the noise on the inputs in training, in their unit: images
-        in [0, 1], tables standardized.
+        Standard deviation of the noise added to the inputs in training, in their own
+        unit: images in [0, 1], standardized tables.
 
     score_by : {"mean", "relative"}, default="mean"
         The mean error of all pixels; ``"relative"``: of images in [0, 1] the same
@@ -51,16 +51,19 @@ class ReconstructionGAN(ReconstructionDetector):
     Notes
     -----
     Samples labeled 0 count as normal. Without the critic this is
-    ``Autoencoder(anomaly_weight=0.5, balance=0.5)``, bit for bit. Trained on known
-    kinds of anomalies the detector is in part a classifier of these: what it makes of
-    other kinds must be measured apart. With T-shirts normal (Fashion-MNIST, two epochs
-    of all images, one seed) its AUROC is 0.982 with nine kinds labeled; with 1 to 4
-    labeled it is 0.943 on 5 to 9, the other way round 0.883; a logistic regression has
-    0.978, 0.939 and 0.790.
+    ``Autoencoder(anomaly_weight=0.5, balance=0.5, score_by="mean")``, bit for bit. The
+    default is ``score_by="mean"``, the error that the losses of both classes are made
+    of.
 
-    Differs from the source: it describes the network in words only, and negates the
-    error of anomalies, which has no bound. Least squares, and what the critic asks of
-    anomalies, are this reading of it.
+    Trained on known kinds of anomalies, the detector is in part a classifier of these:
+    measure separately how it treats other kinds. With T-shirts normal (Fashion-MNIST,
+    two epochs of all images, one seed) its AUROC is 0.982 if all nine other kinds are
+    labeled. Trained with kinds 1 to 4 it reaches 0.943 on kinds 5 to 9, and 0.883 the
+    other way round. A logistic regression reaches 0.978, 0.939 and 0.790.
+
+    Differs from the source: it describes the network only in words, and negates the
+    error of anomalies, which has no lower bound. Least squares, and the critic's target
+    for anomalies, are our interpretation.
 
     References
     ----------

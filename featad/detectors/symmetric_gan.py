@@ -19,27 +19,26 @@ from featad.neural.unet import UNetDetector, UNetOptions
 class SymmetricGAN(UNetDetector):
     """Score an image by how badly each of its halves is guessed from the other.
 
-    One U-Net makes of either half the mirror image of the other, so that what is
-    usually not quite the same on both sides is learned; a critic sees both halves and
-    tells guessed ones from real ones.
+    One U-Net guesses the mirror image of either half from the other, and so learns what
+    is usually not quite the same on both sides. A critic sees both halves and
+    distinguishes guessed ones from real ones.
 
     Parameters
     ----------
     axis : {"vertical", "horizontal"}, default="vertical"
-        Direction of the line in the middle of the image that divides it.
+        Direction of the line through the middle of the image that divides it.
 
     max_shift : int, default=0
-        How many pixels that line may lie beside the middle: each image is taken to be
-        divided by the line, as far away as this at most, beside which it is most like
-        its own mirror image.
+        How many pixels the dividing line may lie beside the middle. The line is placed
+        where the image is most similar to its own mirror image.
 
     l1_weight : float, default=100.0
-        Weight of the mean absolute error of a guessed pixel beside the loss that makes
-        guessed halves look real to the critic.
+        Weight of the mean absolute error of a guessed pixel, relative to the loss that
+        makes guessed halves look real to the critic.
 
     cycle_weight : float, default=0.0
-        Weight of the mean absolute error of a half that was guessed from its own guess
-        of the other.
+        Weight of the mean absolute error of a half that was guessed from the guess of
+        the other half.
 
     score_by : {"mean", "relative", "top1%", "max"}, default="mean"
         How the errors of the pixels, or features, become the sample's: the mean of all,
@@ -48,15 +47,18 @@ class SymmetricGAN(UNetDetector):
 
     Notes
     -----
-    What is strange on both sides in the same way, or lies on the line, is not seen. The
-    middle column of an odd width is part of both halves, that is, guessed from itself.
+    An anomaly that looks the same on both sides, or lies on the line, is not found. The
+    middle column of an odd width belongs to both halves, so it is guessed from itself.
 
-    The map is the absolute error of both guesses, put together again.
+    The map is the absolute error of both guesses, put together again. The default is
+    ``"mean"``: with ``"relative"`` scores would differ from those published with
+    featad.
 
-    Tables: the last features, from the end, are the mirror image of the first.
+    In a table the last features, from the end, mirror the first.
 
-    Differs from the paper, of which the abstract could be read: networks, weights
-    (those of [2]_, for images in [-1, 1]) and the search of the line are this reading.
+    Differs from the paper, of which only the abstract was available: networks, weights
+    (those of [2]_, for images in [-1, 1]) and the search for the line are our
+    interpretation.
 
     References
     ----------

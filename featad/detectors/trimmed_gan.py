@@ -16,47 +16,53 @@ from featad.neural.scores import REDUCTIONS
 
 
 class TrimmedGAN(ReconstructionDetector):
-    """Score a sample by how badly a generator draws it; train without the worst.
+    """Score a sample by a generator that was trained without the worst samples.
 
-    For training sets that hold an unlabeled share of anomalies. Generator,
-    discriminator and encoder are trained together; at each step the share ``trim`` of
-    the samples that the generator draws worst is left out of that step. A GAN tends not
-    to draw what is rare, which is here reinforced.
+    For training sets that hold an unknown share of unlabeled anomalies. A generator, a
+    critic and an encoder are trained together. At each step the share ``trim`` of the
+    samples that are rebuilt worst is left out. A GAN tends to ignore rare samples;
+    trimming reinforces this.
 
     Parameters
     ----------
     latent_dim : int, default=16
-        Length of the code that a sample is drawn from.
+        Length of the code that a sample is generated from.
 
     sample_weight : float, default=30.0
-        Of the samples' mean squared error beside that of the codes of drawn samples, in
-        the encoder's loss. 0: the encoder sees drawn samples only.
+        Weight of the squared error of rebuilt samples in the encoder's loss, relative
+        to the squared error of the codes of generated samples. 0: the encoder sees only
+        generated samples.
 
     generator_weight : float, default=0.0
-        Of the samples' error in the generator's loss, beside the discriminator's
-        opinion. 0: the generator never learns to draw a given sample.
+        Weight of the squared error of rebuilt samples in the generator's loss, relative
+        to the critic's opinion. 0: the generator never learns to rebuild a given
+        sample.
 
-    score_by : {"reconstruction", "latent_norm"}, default="reconstruction"
-        The mean squared error of the sample drawn from its own code, of images in [0,
-        1] divided by the mean square of their own pixels; or the mean square of the
-        code.
+    score_by : {"relative", "mean", "top1%", "max", "latent"}, default="relative"
+        ``"latent"`` is the mean square of the code. The other values reduce the map of
+        squared errors between the sample and what the generator makes of its code.
+        ``"relative"`` divides their mean, for images in [0, 1], by the root of the
+        image's own mean square, because dark or empty images have small errors even
+        when they are anomalous.
 
     trim : float in [0, 0.5], default=0.05
-        Share of the samples left out of each step: that of the anomalies, where it is
-        known. ``trimmed_share_`` says how often each sample was left out. Nothing is in
-        the first tenth of the training; from half-time on, all of the share.
+        Share of the samples left out of each step: the share of anomalies, if it is
+        known. Nothing is left out in the first tenth of the training, and the whole
+        share from half-time on. ``trimmed_share_`` says how often each sample was left
+        out.
 
     Notes
     -----
-    The share of a batch is not fixed: errors are ranked among the last 512. Set
-    ``contamination`` to the same share for a threshold that places it beyond.
+    The number of samples left out of a batch varies: errors are ranked among the last
+    512. Set ``contamination`` to the same share for a threshold that matches.
 
-    Called UFDGAN where anomalies are close to normal samples, as faults are: the same
-    training. It then finds less, as the generator can draw something near to them.
+    The same training is called UFDGAN where anomalies resemble normal samples, as
+    defects do. It then finds less, because the generator can produce something close to
+    them.
 
     Differs from the source: there is no paper, only a public description. The losses
-    (hinge, with spectral norms in the discriminator), the slow start of the trimming
-    and the ranking are this reading of it.
+    (hinge, with spectral norms in the critic), the slow start of the trimming and the
+    ranking are our interpretation.
 
     References
     ----------

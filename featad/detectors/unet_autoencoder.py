@@ -17,47 +17,49 @@ _IMAGE_NOISE, _TABLE_NOISE = 1.5, 0.5
 
 
 class UNetAutoencoder(UNetDetector):
-    """Score an image by how a U-Net rebuilds it from under strong noise.
+    """Score an image by how badly a U-Net rebuilds it from a copy under strong noise.
 
     Parameters
     ----------
     skips : {"none", "inner", "all"}, default="none"
-        Which levels hand their features past the bottleneck: none, the innermost one,
-        or all. See the warning under Notes.
+        Which levels pass their features around the bottleneck: none, the innermost one,
+        or all. See the warning below.
 
     corruption : {"none", "noise", "boxes", "patches", "mixed"}, default="noise"
-        What is done to the inputs in training, while the target stays clean: nothing,
-        normal noise, one box set to a single value, one box pasted from another
-        sample, or noise and then, by chance, a value, a patch or neither. Noise is
-        added when scoring, too.
+        How inputs are damaged in training while the target stays clean: not at all; by
+        normal noise; by one box set to a single value; by one box pasted from another
+        sample; or by noise and then, at random, a value, a patch or neither. Noise is
+        also added for scores.
 
     noise : float or None, default=None
-        Standard deviation of the noise, in the inputs' unit: images in [0, 1], tables
-        standardized. None: 1.5 for images, so that little but what all images share can
-        be made out, and 0.5 for tables.
+        Standard deviation of the noise, in the unit of the inputs: images in [0, 1],
+        standardized tables. None: 1.5 for images, which hides almost everything but
+        what all images share, and 0.5 for tables.
 
     n_draws : int, default=4
-        Draws of noise when scoring; the reconstruction is the mean of theirs.
+        Draws of noise for each score; the reconstruction is their mean.
 
     box : float in (0, 1], default=0.5
-        Longest side of a box, as a share of the image's; the shortest is a quarter of
-        it.
+        Longest side of a box, as a share of the image's side; the shortest is a quarter
+        of it.
 
     loss : {"mse", "l1", "ssim", "ms-ssim"}, default="mse"
-        The error that is minimized, and that scores. The last two need images.
+        The error that is minimized in training and used for scores. The last two need
+        images.
 
     Notes
     -----
-    Warning: a U-Net with ``skips="all"`` can learn to copy. Its skip at full size needs
-    no bottleneck, so ``corruption="none"`` ends near the identity, which rebuilds
-    anomalies as well as anything else: the error is then low everywhere and says
-    little. Few skips alone are no narrow bottleneck either, as the innermost features
-    hold more numbers than a small image has pixels. Under strong noise, which hides
-    the anomalies too, the identity is a bad answer whatever the skips.
+    Warning: a U-Net with ``skips="all"`` can learn to copy. Its skip at full size
+    bypasses the bottleneck, so ``corruption="none"`` ends near the identity, which
+    rebuilds anomalies as well as anything else. The error is then low everywhere and
+    says little. Few skips alone do not make a narrow bottleneck either, because the
+    innermost features hold more numbers than a small image has pixels. Under strong
+    noise, which also hides the anomalies, the identity is a bad solution whatever the
+    skips.
 
-    Tables: boxes are runs of neighboring features.
+    In a table, boxes are runs of neighboring features.
 
-    Differs from the paper, which segments: the output is the image itself.
+    Differs from the paper: the target is the image itself, not its segmentation.
 
     References
     ----------

@@ -31,35 +31,38 @@ class VAE(ReconstructionDetector):
         Length of the code.
 
     sigma : float or None, default=None
-        Standard deviation of a pixel around its reconstruction; None: one number for
-        all pixels, learned.
+        Standard deviation of a pixel around its reconstruction. None: one value for all
+        pixels, which is learned.
 
     beta : float, default=1.0
-        Weight of the KL divergence; it grows from 0 over the first fifth of training.
+        Weight of the KL divergence. It grows from 0 over the first fifth of the
+        training.
 
-    score_by : {"relative", "elbo", "reconstruction", "kl"}, default="relative"
-        The negative log-likelihood plus beta times the KL divergence, or one of them.
-        ``"relative"``: of images in [0, 1], the squared error over the root of their
-        own mean square, as an image that shows little has little error whatever it
-        shows; of other samples the bound.
+    score_by : {"relative", "mean", "top1%", "max", "elbo", "nll", "kl"}, \
+default="relative"
+        ``"elbo"`` is the negative evidence lower bound, ``"nll"`` (negative
+        log-likelihood) and ``"kl"`` (KL divergence) are its two parts. The other values
+        reduce the map of squared errors. ``"relative"`` divides the mean error of an
+        image in [0, 1] by the root of the image's own mean square, because dark or
+        empty images have small errors even when they are anomalous; for other samples
+        it is the bound.
 
     map_by : {"reconstruction", "kl_gradient", "elbo_gradient", "product"}, \
-default="reconstruction"
-        The squared error of each pixel; the absolute gradient of the KL divergence or
-        of the whole bound with respect to it, blurred; or squared error times KL
-        gradient.
+        The squared error of each pixel; the absolute gradient of the KL divergence, or
+        of the whole bound, with respect to the pixel, blurred; or the product of
+        squared error and KL gradient.
 
     map_sigma : float, default=1.0
-        Of the blur of gradient maps, in pixels.
+        Standard deviation, in pixels, of the Gaussian blur applied to gradient maps.
 
     Notes
     -----
     Log-likelihood and KL divergence are sums over pixels and latent dimensions. Scores
-    and maps are taken at the mean of the code, without sampling. In the product map
-    each factor is divided by the mean over the training images of its 0.99 quantile.
+    and maps are computed from the mean of the code, without sampling. Each factor of
+    the product map is divided by its 0.99 quantile, averaged over the training images.
 
     Differs from the paper: Zimmerer et al. scale the factors by their range over the
-    test set, which would make maps depend on the batch.
+    test set, which makes maps depend on the batch.
 
     References
     ----------

@@ -28,11 +28,11 @@ _CORNER = 0.02  # below it the absolute value is a parabola
 
 
 class VAERestoration(ReconstructionDetector):
-    """Score an image by how far it moves until it is likely under normal images.
+    """Score an image by how far it moves before it is likely under normal images.
 
-    A variational autoencoder learns normal images. A new image x is then restored: the
-    u is sought, from x on, that is likely under the autoencoder and differs from x in
-    few connected places.
+    A variational autoencoder learns normal images. A new image x is then restored: a
+    search that starts at x finds an image u that is likely under the autoencoder and
+    differs from x in few connected places.
 
     Parameters
     ----------
@@ -40,39 +40,44 @@ class VAERestoration(ReconstructionDetector):
         Length of the code.
 
     tv_weight : float or None, default=None
-        Weight of the total variation of x - u against the squared error of u under the
-        autoencoder. The larger, the less moves. None: the one of 0.05, 0.1, 0.2, 0.4
-        and 0.8 that finds damage in held-out samples best; ``validation_fraction`` of
-        the samples are not trained on for that, where that is at least one.
+        Weight of the total variation of x - u, relative to the squared error of u under
+        the autoencoder. A larger weight moves less. None: the one of 0.05, 0.1, 0.2,
+        0.4 and 0.8 that finds damage in held-out samples best. For this,
+        ``validation_fraction`` of the samples are not trained on, if that is at least
+        one.
 
     n_components : int, default=1
-        Gaussians in the prior of the code. 1: the standard normal one; more: a mixture
-        whose means and variances are learned, for normal images of several kinds.
+        Number of Gaussians in the prior of the code. 1: the standard normal one. More:
+        a mixture whose means and variances are learned, for normal images of several
+        kinds.
 
     n_steps : int, default=50
-        Steps of the restoration; scoring a sample takes one or two gradients each.
+        Steps of the restoration. Each takes one or two gradients for each sample.
 
     Notes
     -----
-    The restoration u minimizes |u - G(E(u))|^2 + 2 variance KL(E(u)) + weight TV(x - u)
-    by gradient steps, halved where they overshoot, from u = x: minus the bound, at the
-    mean of the code, in units of squared pixels, plus the total variation. That is
-    rounded off below differences of 0.02, as else its sign there, and with it the
-    score, would hang on the last bit of a number. The variance of a pixel around its
-    reconstruction is the likeliest one: in training the batch's, then that of all
-    training samples. A brightness that differs by the same everywhere has no total
-    variation, so that undoing it is free. Tables have no neighboring pixels: there
-    TV(x - u) is the sum of absolute differences.
+    The restoration u minimizes |u - G(E(u))|^2 + 2 variance KL(E(u)) + weight TV(x -
+    u). This is the negative evidence lower bound, at the mean of the code and in units
+    of squared pixels, plus the total variation. Gradient steps start at u = x and are
+    halved where they overshoot. Below differences of 0.02 the total variation is
+    rounded off; otherwise rounding errors would decide its sign, and the score would
+    not be reproducible.
+
+    The variance of a pixel around its reconstruction is the most likely one: in
+    training that of the batch, then that of all training samples. A constant difference
+    in brightness has no total variation, so undoing it costs nothing. Tables have no
+    neighboring pixels: there TV(x - u) is the sum of absolute differences. The map is
+    |x - u|.
 
     To choose the weight, a rectangle of each held-out image (a quarter of the features
-    of a table) is replaced by another image's; the weight is taken whose movements
-    find the changed pixels best, by the area under the ROC curve. Where nothing can be
-    changed it is 0.2.
+    of a table) is replaced by another image's. The weight whose movements find the
+    changed pixels best, by the area under the ROC curve, is taken. It is 0.2 if nothing
+    can be changed.
 
-    Differs from the paper: the weight that moves healthy images least would be the
-    largest one, so it is chosen as above. The divergence from a mixture of Gaussians is
-    bounded from above by those from its components [3]_, where the paper's GMVAE
-    estimates it through a network that names the component.
+    Differs from the paper: the weight that moves healthy images least would always be
+    the largest one, so it is chosen as described above. The divergence from a mixture
+    of Gaussians is bounded from above by those from its components [3]_; the paper's
+    GMVAE estimates it with a network that names the component.
 
     References
     ----------

@@ -41,13 +41,13 @@ class LatentDetector(TorchDetector):
         Channels of the first convolution; a dense layer has 8 times as many units.
 
     depth : int or None, default=None
-        Halvings of an image, or hidden layers; 0: one linear map; None: as many as
-        leave about 4 pixels a side, and 2 hidden layers.
+        Number of halvings of an image, or of hidden layers. 0: one linear map. None: as
+        many as leave about 4 pixels a side, or 2 hidden layers.
 
     dense : bool, default=False
         Whether images go through dense layers instead of convolutions. Dense layers
-        take a tenth of the time on a CPU; parts that may lie anywhere in an image need
-        convolutions.
+        take a tenth of the time on a CPU; objects that may lie anywhere in an image
+        need convolutions.
     """
 
     _parameter_constraints: dict = {
