@@ -77,7 +77,8 @@ def _scorers() -> tuple[dict[str, Scorer], dict[str, Scorer]]:
     """Return detectors of features, and of images, by their entries' names."""
     from featad.neural.detector import TorchDetector  # importing torch takes seconds
 
-    features, images = dict(_SCIKIT_LEARN), {}
+    features = dict(_SCIKIT_LEARN)
+    images: dict[str, Scorer] = {}
     for detector in all_detectors().values():
         entry = vars(detector).get("_entry")
         if entry is not None and entry.name is not None:

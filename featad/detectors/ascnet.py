@@ -136,7 +136,7 @@ class ASCNet(UNetDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        mixed = t.y == -1
+        mixed = t.is_anomaly
         fake, real = x[mixed], x[~mixed]
         n_pairs = min(len(fake), len(real))
         if n_pairs:  # none in batches of one

@@ -125,7 +125,7 @@ class Autoencoder(ReconstructionDetector):
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         rebuilt = self._rebuilt(nets, add_noise(x, self.noise, t.rng), t)
         error = RECONSTRUCTION[self.loss](rebuilt, x)
-        yield tuple(nets), torch.where(t.y == -1, self._repelled(error), error)
+        yield tuple(nets), torch.where(t.is_anomaly, self._repelled(error), error)
 
     def _repelled(self, error):
         if self.anomaly_loss == "abc":

@@ -144,7 +144,7 @@ class DualDiscriminatorGAN(ReconstructionDetector):
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         code = nets["encoder"](x)
-        rebuilt, is_anomaly = nets["decoder"](code), t.y == -1
+        rebuilt, is_anomaly = nets["decoder"](code), t.is_anomaly
         kept, spoiled = self._own_losses(nets, x, rebuilt, code)
         if self.adversarial_weight:
             for name, own in zip(_CRITICS, (~is_anomaly, is_anomaly), strict=True):

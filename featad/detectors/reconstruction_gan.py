@@ -127,7 +127,7 @@ class ReconstructionGAN(ReconstructionDetector):
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         rebuilt = self._rebuilt(nets, add_noise(x, self.noise, t.rng), t)
-        error, is_anomaly = RECONSTRUCTION[self.loss](rebuilt, x), t.y == -1
+        error, is_anomaly = RECONSTRUCTION[self.loss](rebuilt, x), t.is_anomaly
         loss = torch.where(is_anomaly, self.anomaly_weight * abc_error(error), error)
         if self.adversarial_weight:
             if not is_anomaly.all():

@@ -48,6 +48,7 @@ default="relative"
         it is the bound.
 
     map_by : {"reconstruction", "kl_gradient", "elbo_gradient", "product"}, \
+default="reconstruction"
         The squared error of each pixel; the absolute gradient of the KL divergence, or
         of the whole bound, with respect to the pixel, blurred; or the product of
         squared error and KL gradient.

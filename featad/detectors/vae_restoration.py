@@ -139,7 +139,7 @@ class VAERestoration(ReconstructionDetector):
         return np.sort(rng.choice(len(labels), n_held_out, replace=False))
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        nets = {
+        nets: dict[str, nn.Module] = {
             "encoder": self._encoder(shape, 2 * self.latent_dim),
             "decoder": self._decoder(shape),
         }
@@ -179,7 +179,9 @@ class VAERestoration(ReconstructionDetector):
             t = replace(t, statistics=found | {"tv_weight": torch.tensor(weight)})
             moved = (damaged - self._rebuilt(nets, damaged, t)).abs()
             quality[weight] = auroc(labels, moved.flatten().double().cpu().numpy())
-        return found | {"tv_weight": torch.tensor(max(quality, key=quality.get))}
+        return found | {
+            "tv_weight": torch.tensor(max(quality, key=quality.__getitem__))
+        }
 
     def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         variance, weight = t.statistics["variance"], t.statistics["tv_weight"]

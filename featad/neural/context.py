@@ -70,6 +70,13 @@ class Context:
     statistics: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def is_anomaly(self) -> Tensor:
+        """Which samples of the batch are labeled anomalies, (n,), bool; in training."""
+        if self.y is None:
+            raise ValueError("Labels are known in training, not when scoring.")
+        return self.y == -1
+
+    @property
     def warm_up(self) -> float:
         """A weight that grows from 0 to 1 over the first fifth of the stage."""
         return min(1.0, self.progress / WARM_UP)

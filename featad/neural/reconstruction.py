@@ -110,7 +110,8 @@ class ReconstructionDetector(LatentDetector, ErrorMapDetector):
     }
 
     def __init__(self, latent_dim=16, **options: Unpack[ReconstructionOptions]):
-        super().__init__(latent_dim, **options)
+        # LatentDetector hands score_by on to ErrorMapDetector, the next of the bases
+        super().__init__(latent_dim, **options)  # type: ignore[misc]
 
     def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return nets["decoder"](nets["encoder"](x))
