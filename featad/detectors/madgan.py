@@ -120,8 +120,8 @@ class MADGAN(UNetDetector):
         if self.n_given is not None and self.n_given >= shape[0]:
             kind = "channels" if len(shape) == 3 else "features"
             raise ValueError(
-                f"MADGAN(n_given={self.n_given}): samples have {shape[0]} {kind}, of "
-                "which one at least must be left to guess. Lower n_given."
+                f"MADGAN(n_given={self.n_given}) leaves nothing to guess: samples have "
+                f"{shape[0]} {kind}. Lower n_given."
             )
         given, target = self._split(torch.zeros(1, *shape))
         size = {"width": self.width, "depth": self.depth}

@@ -132,8 +132,8 @@ class ReconstructionGAN(ReconstructionDetector):
         if self.adversarial_weight:
             if not is_anomaly.all():
                 pair = (x[~is_anomaly], rebuilt[~is_anomaly].detach())
-                logits = (nets["critic"](seen)[0] for seen in pair)
-                yield ("critic",), critic_loss(*logits, kind="ls")
+                real_logit, fake_logit = (nets["critic"](seen)[0] for seen in pair)
+                yield ("critic",), critic_loss(real_logit, fake_logit, kind="ls")
             logit, _ = nets["critic"](rebuilt)
             wanted = torch.where(
                 is_anomaly,

@@ -1,4 +1,4 @@
-"""What a training is told: its stages, its options, and what hooks may read."""
+"""What a training is given: its stages, its options, and what hooks may read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

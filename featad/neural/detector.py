@@ -301,7 +301,7 @@ class TorchDetector(NetworkDetector):
         def load(index):
             return scaling.to_tensor(X[index]).to(device)
 
-        self.statistics_ = {}
+        self.statistics_: dict[str, Any] = {}
         self.frozen_ = tuple(
             name
             for name, net in nets.items()

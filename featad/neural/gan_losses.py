@@ -1,4 +1,4 @@
-"""What generators and critics minimize; one number per sample, but for dispersion."""
+"""What generators and critics minimize: one number per sample, except dispersion."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ WGAN_DRIFT = 1e-3
 
 
 def adversarial(logit: Tensor, *, real: bool, kind: str = "bce") -> Tensor:
-    """Return how badly a critic's logits fit what the samples are taken for.
+    """Return how far a critic's logits are from what the samples should pass for.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def adversarial(logit: Tensor, *, real: bool, kind: str = "bce") -> Tensor:
         High = real.
 
     real : bool
-        Whether the samples are to be taken for real: True for real ones in the
-        critic's loss and for generated ones in the generator's.
+        Whether the samples should pass for real: True for real ones in the critic's
+        loss, and for generated ones in the generator's loss.
 
     kind : {"bce", "ls", "wgan", "hinge"}, default="bce"
         Cross-entropy, least squares, Wasserstein (no bound), or hinge.

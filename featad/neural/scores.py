@@ -17,12 +17,12 @@ def relative_score(
 ) -> Tensor:
     """Return the error of each image over the root of what is in it.
 
-    An image that shows little is rebuilt with little error, whatever it shows.
+    Dark or empty images have small errors even when they are anomalous.
 
     Parameters
     ----------
     kind : {"mse", "l1", "ssim", "ms-ssim"}
-        What the error is; similarities are shares already, and only averaged.
+        Kind of the error. Errors of similarity are relative already: only averaged.
 
     error : Tensor of shape (n, height, width)
         From :func:`error_map`.
@@ -31,7 +31,7 @@ def relative_score(
         The images, in [0, 1].
 
     scale : Tensor of shape (height, width) or float, default=1.0
-        What errors, and the image's content likewise, are divided by; 1: nothing.
+        What the errors and the content of the image are divided by.
 
     Returns
     -------
@@ -41,8 +41,8 @@ def relative_score(
 
     Notes
     -----
-    Halfway between the error and its share of the content: the error alone passes over
-    faint anomalies, the share over bright ones.
+    A compromise between the error and its ratio to the content: the error alone misses
+    faint anomalies, the ratio misses bright ones.
     """
     error = per_sample(error / scale)
     if kind not in ("mse", "l1"):
@@ -87,8 +87,8 @@ def score_map(
 ) -> Tensor:
     """Return one number per map, however a detector's ``score_by`` asks for it.
 
-    :func:`reduce_map`, but ``"relative"``: :func:`relative_score` of images in [0, 1],
-    the mean of other samples.
+    This is :func:`reduce_map`, except for ``"relative"``: :func:`relative_score` for
+    images in [0, 1], the mean for other samples.
     """
     if how != "relative":
         return reduce_map(error / scale, how)

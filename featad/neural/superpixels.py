@@ -19,11 +19,11 @@ def superpixels(
         In [0, 1].
 
     n_segments : int, default=100
-        Number of patches, roughly.
+        Approximate number of patches.
 
     compactness : float, default=0.1
-        Difference in color that counts as much as one patch's side; the greater, the
-        squarer the patches.
+        Difference in color that counts as much as the side of one patch. Larger values
+        make the patches squarer.
 
     Returns
     -------
@@ -32,8 +32,8 @@ def superpixels(
 
     Notes
     -----
-    Differs from the paper: every pixel may join every center, not those nearby alone,
-    and parts of a patch may lie apart.
+    Differs from the paper: every pixel may join any center, not only those nearby, and
+    the parts of a patch need not be connected.
 
     References
     ----------
