@@ -112,7 +112,7 @@ def test_it_finds_digits_that_only_the_mixed_set_holds(real_data, eights):
 
 @pytest.mark.parametrize("y", [None, np.ones(24, int), np.zeros(24, int)])
 def test_two_sets_are_needed(images, y):
-    with pytest.raises(ValueError, match=r"learns from two sets: .* of 24 samples"):
+    with pytest.raises(ValueError, match=r"learns from two sets: .* of 24 labels are 1"):
         ASCNet(**TINY).fit(images, y)
 
 
