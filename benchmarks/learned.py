@@ -21,7 +21,7 @@ import featad
 from benchmarks._report import DATA, heading, markdown_table, read_rows, write
 from featad.images import read_image
 from featad.metrics import aupro, auroc, bootstrap_interval, pixel_auroc
-from featad.registry import LEARNED
+from featad.registry import learned
 
 SIZE = 64
 FEW = {"batch_size": 8, "max_epochs": 100}  # for sets too small to fill many batches
@@ -127,7 +127,7 @@ def _detectors(name, options, kinds):
                 f"vgg_mini at 64 pixels, {kind}",
                 featad.build(f"mini-{kind}", image_size=SIZE),
             )
-    for kind, scorer in LEARNED.items():
+    for kind, scorer in learned().items():
         if not kinds or kind in kinds:
             yield kind, scorer.make().set_params(**options)
     if name == "nine_digits" and not kinds:
@@ -192,8 +192,8 @@ def _text(name, protocol, found, args):
     )
     if args.kinds:
         notes += " Rows of other detectors come from an earlier run."
-    order = [name for name in found if name not in LEARNED]
-    order += [kind for kind in LEARNED if kind in found]
+    order = [name for name in found if name not in learned()]
+    order += [kind for kind in learned() if kind in found]
     rows = [[label, *found[label]] for label in order]
     return f"{text}\n{notes}\n\n{markdown_table(header, rows)}"
 

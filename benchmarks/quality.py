@@ -13,9 +13,10 @@ import numpy as np
 import featad
 from benchmarks._report import DATA, SQUEEZENET, heading, markdown_table, write
 from featad.features.weights import weights_status
-from featad.registry import SCORERS, STATS_SCORERS
+from featad.registry import scorers
 
-KINDS = [f"stats-{kind}" for kind in STATS_SCORERS] + list(SCORERS)
+STATS = [kind for kind, scorer in scorers().items() if scorer.entry.stats]
+KINDS = [f"stats-{kind}" for kind in STATS] + list(scorers())
 
 RANDOM = ("stats-mahalanobis", "stats-knn", "ocsvm")  # kinds with random weights, too
 
@@ -56,7 +57,7 @@ def _systems(image_size):
     """Return every system there are weights for, by the name of its table row."""
     systems = {}
     size = {"image_size": image_size}
-    for kind in SCORERS:
+    for kind in scorers():
         systems[f"pixels-{kind}"] = featad.build(f"pixels-{kind}")
         systems[f"filters-{kind}"] = featad.build(f"filters-{kind}")
     for kind in KINDS:

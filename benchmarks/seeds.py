@@ -14,7 +14,7 @@ import featad
 from benchmarks._report import heading, markdown_table, write
 from benchmarks.learned import digit_8
 from featad.metrics import auroc
-from featad.registry import LEARNED
+from featad.registry import learned
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     for kind in args.kinds:
         figures, start = [], time.perf_counter()
         for seed in range(args.n_seeds):
-            detector = LEARNED[kind].make().set_params(random_state=seed).fit(train)
+            detector = learned()[kind].make().set_params(random_state=seed).fit(train)
             scores = featad.anomaly_scores(detector, test)
             if not np.isfinite(scores).all():
                 sys.exit(f"error: {kind}, seed {seed}: scores are not finite")

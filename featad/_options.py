@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 from functools import partial
-from inspect import Parameter, Signature, cleandoc, signature
+from inspect import CO_VARKEYWORDS, Parameter, Signature, cleandoc, signature
 from textwrap import indent
+from types import FunctionType
 from typing import Any, cast
 
 _LATER = {  # what may follow each section, in numpydoc's order
@@ -17,8 +18,8 @@ def inherit_options(cls: type) -> None:
     """Give a class the parameters that its ``__init__`` hands on to its bases.
 
     ``__init__(self, own=1, **options)`` calls ``super().__init__(**options)``. Here its
-    signature gets the parameters that it does not name, as keywords, and its docstring
-    their entries, so that ``help``, ``get_params`` and ``clone`` see them. The options
+    signature gets the parameters that it does not name, as keywords, with the defaults
+    in the class's own ``_defaults`` where there are any, and its docstring their entries, so that ``help``, ``get_params`` and ``clone`` see them. The options
     go to the next class in the method resolution order that has an ``__init__``, and on
     from there if that one takes ``**options`` as well. Mixins may stand before it.
 
@@ -36,7 +37,7 @@ def inherit_options(cls: type) -> None:
     bases = list(_bases(cls))
     init = vars(cls).get("__init__")
     if init is not None:
-        cast(Any, init).__signature__ = _completed(signature(init), bases)
+        cast(Any, init).__signature__ = _completed(cls, signature(init), bases)
     elif _takes_options(signature(cast(Any, cls).__init__)):
         raise TypeError(
             f"{cls.__name__} needs an __init__ of its own that hands **options on, "
@@ -50,14 +51,15 @@ def inherit_options(cls: type) -> None:
 
 
 def _bases(cls: type) -> Iterator[type]:
-    """Yield the classes that options run through, down to the one that takes no more.
-
-    A class that was completed itself no longer takes ``**options``: it ends the way.
-    """
+    """Yield the classes that options run through, down to the one that takes no more."""
     for base in cls.__mro__[1:]:
         yield base
         init = vars(base).get("__init__")
-        if init is not None and not _takes_options(signature(init)):
+        # not by its signature, which was completed
+        if (
+            isinstance(init, FunctionType)
+            and not init.__code__.co_flags & CO_VARKEYWORDS
+        ):
             return
 
 
@@ -65,17 +67,20 @@ def _takes_options(of: Signature) -> bool:
     return any(p.kind is Parameter.VAR_KEYWORD for p in of.parameters.values())
 
 
-def _completed(own: Signature, bases: list[type]) -> Signature:
+def _completed(cls: type, own: Signature, bases: list[type]) -> Signature:
     if not _takes_options(own):
         return own
     options = [p for p in own.parameters.values() if p.kind is Parameter.VAR_KEYWORD]
     found = {n: p for n, p in own.parameters.items() if p not in options}
+    defaults = vars(cls).get("_defaults", {})
     for base in bases:
         init = vars(base).get("__init__")
         passed = signature(init).parameters if init is not None else {}
         for name, parameter in passed.items():
             if name not in found and parameter.kind is not Parameter.VAR_KEYWORD:
-                found[name] = parameter.replace(kind=Parameter.KEYWORD_ONLY)
+                default = defaults.get(name, parameter.default)
+                kind = Parameter.KEYWORD_ONLY
+                found[name] = parameter.replace(kind=kind, default=default)
     return own.replace(parameters=list(found.values()))
 
 

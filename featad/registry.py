@@ -1,9 +1,11 @@
 """Named systems: ``<features>-<scorer>`` to a scikit-learn Pipeline."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -12,13 +14,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import OneClassSVM
 
-from featad import detectors
-from featad.detectors import (
-    KMeansDistance,
-    Mahalanobis,
-    NearestNeighbors,
-    PCAReconstruction,
-)
+from featad.detectors import all_detectors
+from featad.entry import Entry
 from featad.features import (
     BACKBONES,
     BackboneFeatures,
@@ -35,212 +32,75 @@ _STATS = "stats-"
 _IMAGES = "images"
 
 
-@dataclass(frozen=True)
-class Scorer:
-    """How features are scored: the last steps of a system.
-
-    Attributes
-    ----------
-    make : callable
-        Returns the unfitted last step.
-
-    summary : str
-        One line on what "strange" means here.
-
-    source : str
-        Authors and year.
-
-    whiten : bool
-        Whether PCA to 97 % of the variance, whitened, goes before the detector.
-
-    grid : dict
-        Parameters worth trying, for ``GridSearchCV``.
-    """
+class Scorer(NamedTuple):
+    """The last step of a named system: ``make()`` returns the unfitted detector."""
 
     make: Callable[[], Any]
-    summary: str
-    source: str
-    whiten: bool = False
-    grid: dict[str, list] = field(default_factory=dict)
+    entry: Entry
 
 
-SCORERS: dict[str, Scorer] = {
+_SCIKIT_LEARN = {
     "ocsvm": Scorer(
         lambda: OneClassSVM(nu=0.05),
-        "outside the boundary of a one-class SVM",
-        "Schölkopf et al. 2001",
-        whiten=True,
-        grid={"detector__nu": [0.01, 0.05, 0.2], "detector__gamma": ["scale", 0.01]},
-    ),
-    "kmeans": Scorer(
-        lambda: KMeansDistance(n_clusters=8),
-        "far from every k-means center",
-        "MacQueen 1967",
-        whiten=True,
-        grid={"detector__n_clusters": [1, 4, 8, 16]},
+        Entry(
+            "ocsvm",
+            "outside the boundary of a one-class SVM",
+            "Schölkopf et al. 2001",
+            {"detector__nu": [0.01, 0.05, 0.2], "detector__gamma": ["scale", 0.01]},
+            whiten=True,
+        ),
     ),
     "iforest": Scorer(
         lambda: IsolationForest(n_estimators=200),
-        "isolated by few random splits",
-        "Liu et al. 2008",
-        whiten=True,
-        grid={"detector__max_samples": [64, 256], "detector__max_features": [0.5, 1.0]},
+        Entry(
+            "iforest",
+            "isolated by few random splits",
+            "Liu et al. 2008",
+            {"detector__max_samples": [64, 256], "detector__max_features": [0.5, 1.0]},
+            whiten=True,
+        ),
     ),
     "lof": Scorer(
         lambda: LocalOutlierFactor(n_neighbors=20, novelty=True),
-        "in a sparser place than its neighbors",
-        "Breunig et al. 2000",
-        grid={"detector__n_neighbors": [5, 20, 50]},
-    ),
-    "mahalanobis": Scorer(
-        Mahalanobis,
-        "far from the mean, in units of the shrunk covariance",
-        "Ledoit and Wolf 2004; Rippel et al. 2021",
-        grid={"reduce": ["passthrough", PCA(0.97), PCA(0.997)]},
-    ),
-    "knn": Scorer(
-        lambda: NearestNeighbors(n_neighbors=1),
-        "far from its nearest normal neighbor",
-        "Ramaswamy et al. 2000; Bergman et al. 2020",
-        whiten=True,
-        grid={
-            "detector__n_neighbors": [1, 5],
-            "reduce": ["passthrough", PCA(0.97, whiten=True)],
-        },
-    ),
-    "pca": Scorer(
-        lambda: PCAReconstruction(n_components=0.97),
-        "badly rebuilt from the principal components",
-        "Shyu et al. 2003",
-        grid={"detector__n_components": [0.8, 0.9, 0.97]},
+        Entry(
+            "lof",
+            "in a sparser region than its neighbors",
+            "Breunig et al. 2000",
+            {"detector__n_neighbors": [5, 20, 50]},
+        ),
     ),
 }
 
-STATS_SCORERS = ("mahalanobis", "knn")
 
-LEARNED: dict[str, Scorer] = {
-    "autoencoder": Scorer(
-        lambda: detectors.Autoencoder(),  # by name: importing torch takes seconds
-        "badly rebuilt by an autoencoder",
-        "Hinton and Salakhutdinov 2006",
-        grid={"detector__latent_dim": [8, 16, 32], "detector__noise": [0.0, 0.1, 0.3]},
-    ),
-    "centered": Scorer(
-        lambda: detectors.CenteredAutoencoder(),
-        "badly rebuilt, and far from the mean code",
-        "Cheng et al. 2021",
-        grid={"detector__weight": [0.0, 0.1, 1.0], "detector__trim": [0.0, 0.1]},
-    ),
-    "unet": Scorer(
-        lambda: detectors.UNetAutoencoder(),
-        "rebuilt otherwise from under strong noise by a U-Net",
-        "Ronneberger et al. 2015; Vincent et al. 2008",
-        grid={"detector__noise": [1.0, 1.5, 2.0], "detector__skips": ["none", "all"]},
-    ),
-    "inpainting": Scorer(
-        lambda: detectors.Inpainting(),
-        "not to be guessed from what lies around it",
-        "Nguyen et al. 2021",
-        grid={"detector__hole": [0.2, 0.3, 0.5]},
-    ),
-    "symmetric": Scorer(
-        lambda: detectors.SymmetricGAN(),
-        "not to be guessed from the other half of the image",
-        "Wu et al. 2021; Isola et al. 2017",
-        grid={"detector__max_shift": [0, 3], "detector__l1_weight": [10.0, 100.0]},
-    ),
-    "madgan": Scorer(
-        lambda: detectors.MADGAN(),
-        "not how the channels, or slices, before lead to expect",
-        "Han et al. 2021",
-        grid={"detector__n_given": [None, 1], "detector__l1_weight": [10.0, 100.0]},
-    ),
-    "contrasts": Scorer(
-        lambda: detectors.ContrastTranslation(),
-        "contrasts, or colors, of a pixel that do not go together",
-        "Medical Physics 48, 2021",
-        grid={"detector__n_components": [3, 6, 10]},
-    ),
-    "vae": Scorer(
-        lambda: detectors.VAE(),
-        "badly rebuilt by a variational autoencoder, or unlikely",
-        "Kingma and Welling 2014; An and Cho 2015",
-        grid={"detector__latent_dim": [8, 16, 32], "detector__beta": [0.5, 1.0]},
-    ),
-    "restoration": Scorer(
-        lambda: detectors.VAERestoration(),
-        "moved far on its way to what a variational autoencoder thinks likely",
-        "Chen et al. 2020",
-        grid={
-            "detector__tv_weight": [None, 0.1, 0.4],
-            "detector__n_components": [1, 6],
-        },
-    ),
-    "perceptual": Scorer(
-        lambda: detectors.PerceptualAutoencoder(),
-        "badly rebuilt in the eyes of a frozen network",
-        "Shvetsova et al. 2021",
-        grid={"detector__latent_dim": [16, 32, 64]},
-    ),
-    "anogan": Scorer(
-        lambda: detectors.AnoGAN(),
-        "far from all that a generator of normal images can be made to show",
-        "Schlegl et al. 2017",
-        grid={"detector__latent_dim": [8, 32], "detector__feature_weight": [0.0, 0.1]},
-    ),
-    "fanogan": Scorer(
-        lambda: detectors.FAnoGAN(),
-        "far from what a generator of normal images makes of its code",
-        "Schlegl et al. 2019",
-        grid={
-            "detector__encoder_by": ["izi_f", "izi"],
-            "detector__code_limit": [None, 1.0, 3.0],
-        },
-    ),
-    "discriminator": Scorer(
-        lambda: detectors.DiscriminatorGAN(),
-        "taken for generated by a discriminator: a weak baseline",
-        "Goodfellow et al. 2014; Radford et al. 2016",
-        grid={"detector__replay": [0.0, 0.5], "detector__spectral_norm": [False, True]},
-    ),
-    "ganomaly": Scorer(
-        lambda: detectors.GANomaly(),
-        "coded differently once it has been rebuilt",
-        "Akcay et al. 2018",
-        grid={"detector__latent_dim": [16, 64], "detector__latent_weight": [1.0, 10.0]},
-    ),
-    "fence": Scorer(
-        lambda: detectors.FenceGAN(),
-        "beyond a fence of generated samples around the normal ones",
-        "Ngo et al. 2019",
-        grid={"detector__beta": [0.3, 1.0, 3.0], "detector__gamma": [0.1, 0.5]},
-    ),
-    "trimmedgan": Scorer(
-        lambda: detectors.TrimmedGAN(),
-        "not among what a generator draws that never saw the badly rebuilt",
-        "Berg et al. 2019; this project",
-        grid={"detector__trim": [0.0, 0.05, 0.1], "detector__latent_dim": [16, 32]},
-    ),
-    "bigan": Scorer(
-        lambda: detectors.BiGAN(),
-        "badly rebuilt by a bidirectional GAN, or odd to its critic",
-        "Donahue et al. 2017; Zenati et al. 2018",
-        grid={"detector__latent_dim": [8, 16, 32], "detector__critic_weight": [0, 0.1]},
-    ),
-    "alad": Scorer(
-        lambda: detectors.ALAD(),
-        "badly rebuilt by a GAN and an encoder with cycles",
-        "Zenati et al. 2018",
-        grid={"detector__latent_dim": [8, 16, 32]},
-    ),
-    "progressive": Scorer(
-        lambda: detectors.ProgressiveGANSimilarity(),
-        "unlike its counterpart of a growing generator, at some size",
-        "Kwon et al. 2021; Karras et al. 2018",
-        grid={"detector__latent_dim": [16, 32, 64]},
-    ),
-}
-"""Detectors that train networks on the images, and map where they are odd."""
+@cache
+def _scorers() -> tuple[dict[str, Scorer], dict[str, Scorer]]:
+    """Return detectors of features, and of images, by their entries' names."""
+    from featad.neural.detector import TorchDetector  # importing torch takes seconds
+
+    features = dict(_SCIKIT_LEARN)
+    images: dict[str, Scorer] = {}
+    for detector in all_detectors().values():
+        entry = vars(detector).get("_entry")
+        if entry is not None and entry.name is not None:
+            kind = images if issubclass(detector, TorchDetector) else features
+            if entry.name in features or entry.name in images:
+                raise ValueError(
+                    f"Two detectors are called {entry.name!r}: {detector.__name__} "
+                    "needs another name in its _entry."
+                )
+            kind[entry.name] = Scorer(detector, entry)
+    return features, images
+
+
+def scorers() -> dict[str, Scorer]:
+    """Return the detectors that score features, by name, scikit-learn's included."""
+    return dict(_scorers()[0])
+
+
+def learned() -> dict[str, Scorer]:
+    """Return the detectors that train networks on the images themselves, by name."""
+    return dict(_scorers()[1])
+
 
 _NETWORKS = {"mini" if arch == "vgg_mini" else arch: arch for arch in BACKBONES}
 _PLAIN_FEATURES = {
@@ -251,7 +111,7 @@ _PLAIN_FEATURES = {
 
 @dataclass(frozen=True)
 class SystemInfo:
-    """One line about a named system: ``name``, ``summary`` and ``source``."""
+    """A named system; ``summary`` completes "A sample is anomalous if it is ..."."""
 
     name: str
     summary: str
@@ -274,10 +134,10 @@ def list_systems() -> list[SystemInfo]:
     systems = []
     for features in [*_NETWORKS, *_PLAIN_FEATURES, _IMAGES]:
         for prefix in ("", _STATS):
-            for kind, scorer in (SCORERS | LEARNED).items():
-                name = f"{features}-{prefix}{kind}"
+            for kind, scorer in (scorers() | learned()).items():
                 if _is_system(features, prefix + kind):
-                    systems.append(SystemInfo(name, scorer.summary, scorer.source))
+                    name, entry = f"{features}-{prefix}{kind}", scorer.entry
+                    systems.append(SystemInfo(name, entry.summary, entry.source))
     return systems
 
 
@@ -343,7 +203,10 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
         [
             ("features", _features(features, stats=kind.startswith(_STATS))),
             ("normalize", _normalizer(features)),
-            ("reduce", PCA(0.97, whiten=True) if scorer.whiten else "passthrough"),
+            (
+                "reduce",
+                PCA(0.97, whiten=True) if scorer.entry.whiten else "passthrough",
+            ),
             ("detector", scorer.make()),
         ]
     )
@@ -375,7 +238,7 @@ def default_grid(name: str) -> dict[str, list]:
     Returns
     -------
     grid : dict of str to list
-        Keys are parameters of ``build(name)``.
+        Keys are parameters of ``build(name)``. It is a copy, yours to change.
 
     Examples
     --------
@@ -383,21 +246,22 @@ def default_grid(name: str) -> dict[str, list]:
     >>> default_grid("vgg16-kmeans")
     {'detector__n_clusters': [1, 4, 8, 16]}
     """
-    return dict(_parse(name)[2].grid)
+    return deepcopy(_parse(name)[2].entry.grid)
 
 
 def _is_system(features, kind):
     if features == _IMAGES:
-        return kind in LEARNED
+        return kind in learned()
     if kind.startswith(_STATS):
-        return features in _NETWORKS and kind[len(_STATS) :] in STATS_SCORERS
-    return (features in _NETWORKS or features in _PLAIN_FEATURES) and kind in SCORERS
+        scorer = scorers().get(kind.removeprefix(_STATS))
+        return features in _NETWORKS and scorer is not None and scorer.entry.stats
+    return (features in _NETWORKS or features in _PLAIN_FEATURES) and kind in scorers()
 
 
 def _parse(name):
     features, _, kind = name.removeprefix("vgg_").partition("-")  # vgg_mini: mini
     if _is_system(features, kind):
-        return features, kind, (SCORERS | LEARNED)[kind.removeprefix(_STATS)]
+        return features, kind, (scorers() | learned())[kind.removeprefix(_STATS)]
     near = get_close_matches(name, [system.name for system in list_systems()], n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "see `featad list`."
     raise ValueError(f"There is no system {name!r}: {hint}")
@@ -423,3 +287,7 @@ def _normalizer(features):
         return "passthrough"
     # filter responses have units of their own; network activations share one
     return StandardScaler() if features == "filters" else Normalizer()
+
+
+def _reducer(*, whiten):
+    return PCA(0.97, whiten=True) if whiten else "passthrough"

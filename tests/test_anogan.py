@@ -52,7 +52,7 @@ def test_the_strangeness_is_the_least_value_of_the_objective(fitted, images):
     with torch.no_grad():
         found = fitted._search(nets, x, context(fitted))
         made = nets["generator"](found.best)
-        f, g = (nets["discriminator"](s)[1] for s in (x, made))
+        f, g = (nets["critic"](s)[1] for s in (x, made))
     residual = (x - made).abs().flatten(1).mean(1) / x.abs().flatten(1).mean(1).sqrt()
     features = (f - g).abs().mean(1) / f.abs().mean(1)
     np.testing.assert_allclose(
@@ -85,7 +85,7 @@ def test_searching_changes_nothing_in_the_networks(fitted, images):
             assert torch.equal(value, before[name][key])
 
 
-@pytest.mark.parametrize("score_by", ["relative", "error"])
+@pytest.mark.parametrize("score_by", ["relative", "mean"])
 def test_scores_and_maps_do_not_depend_on_batch_or_order(images, score_by):
     detector = build(score_by=score_by, score_batch_size=5).fit(images)
     X = images[:9]
@@ -113,13 +113,13 @@ def test_the_search_stays_within_the_limit(images):
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_the_weight_chooses_between_pixels_and_features(images, weight):
-    detector = build(feature_weight=weight, score_by="error", n_steps=0).fit(images)
+    detector = build(feature_weight=weight, score_by="mean", n_steps=0).fit(images)
     x = detector._to_tensor(images)
     nets = detector.networks_
     with torch.no_grad():
         z = detector._search(nets, x, context(detector)).best
         made = nets["generator"](z)
-        f, g = (nets["discriminator"](s)[1] for s in (x, made))
+        f, g = (nets["critic"](s)[1] for s in (x, made))
     expected = (f - g).abs().mean(1) if weight else (x - made).abs().flatten(1).mean(1)
     np.testing.assert_allclose(-detector.score_samples(images), expected, rtol=1e-4)
 

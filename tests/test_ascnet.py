@@ -10,7 +10,7 @@ from featad.base import anomaly_scores
 from featad.datasets import load_idx
 from featad.detectors import ASCNet, PCAReconstruction
 from featad.metrics import auroc, pixel_auroc
-from featad.neural.training import Context
+from featad.neural.context import Context
 
 TINY = {"width": 4, "depth": 2, "device": "cpu", "random_state": 0}
 SETS = np.repeat([1, 0], 12)  # of the fixture's images
@@ -51,7 +51,7 @@ def cuts(detector, X):
     """Return both cuts of each image, as arrays."""
     x = detector._to_tensor(X)
     with torch.no_grad():
-        first = detector._first_cut(detector.networks_, x)
+        first = detector._rebuilt(detector.networks_, x, None)
     return first.numpy(), (x - first).numpy()
 
 
@@ -112,7 +112,9 @@ def test_it_finds_digits_that_only_the_mixed_set_holds(real_data, eights):
 
 @pytest.mark.parametrize("y", [None, np.ones(24, int), np.zeros(24, int)])
 def test_two_sets_are_needed(images, y):
-    with pytest.raises(ValueError, match=r"learns from two sets: .* of 24 samples"):
+    with pytest.raises(
+        ValueError, match=r"learns from two sets: .* of 24 labels are 1"
+    ):
         ASCNet(**TINY).fit(images, y)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from featad.detectors import BiGAN
-from featad.neural.training import Context
+from featad.neural.context import Context
 
 TINY = {
     "latent_dim": 3,

@@ -17,7 +17,7 @@ def codes(detector, X):
 
 def test_without_weight_it_is_the_autoencoder(images):
     improved = CenteredAutoencoder(
-        **TINY, max_epochs=5, weight=0, warmup_epochs=2, score_by="error"
+        **TINY, max_epochs=5, weight=0, warmup_epochs=2, score_by="relative"
     ).fit(images)
     plain = Autoencoder(**TINY, max_epochs=5).fit(images)
     np.testing.assert_array_equal(
@@ -50,7 +50,7 @@ def test_the_codes_do_not_collapse(images):
 
 
 def test_the_distance_is_to_the_mean_code(images):
-    detector = CenteredAutoencoder(**TINY, max_epochs=3, score_by="distance")
+    detector = CenteredAutoencoder(**TINY, max_epochs=3, score_by="latent")
     code = codes(detector.fit(images), images)
     np.testing.assert_allclose(
         -detector.score_samples(images),
@@ -73,12 +73,12 @@ def test_the_sum_weighs_both_parts_by_their_usual_size(images):
     detector = CenteredAutoencoder(**TINY, max_epochs=3).fit(images)
     scores = {
         by: -detector.set_params(score_by=by).score_samples(images)
-        for by in ("sum", "distance", "error")
+        for by in ("combined", "latent", "relative")
     }
-    expected = sum(scores[by] / np.median(scores[by]) for by in ("distance", "error"))
+    expected = sum(scores[by] / np.median(scores[by]) for by in ("latent", "relative"))
     # torch's median is the lower of the two in the middle
-    np.testing.assert_allclose(scores["sum"], expected, rtol=0.2)
-    assert np.corrcoef(scores["sum"], expected)[0, 1] > 0.99
+    np.testing.assert_allclose(scores["combined"], expected, rtol=0.2)
+    assert np.corrcoef(scores["combined"], expected)[0, 1] > 0.99
 
 
 def on_a_line(n, rng):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from featad.neural.descent import descend, gradient_map, same_noise
+from featad.neural.descent import descend, gradient_map
 
 TARGET = torch.tensor([[1.0, -2.0], [0.5, 3.0], [0.0, 0.1]])
 
@@ -81,9 +81,3 @@ def test_the_start_is_left_as_it_was():
     start = torch.zeros(3, 2)
     descend(bowl, start, n_steps=5)
     assert (start == 0).all()
-
-
-def test_noise_does_not_depend_on_the_place_in_the_batch():
-    one = same_noise(1, (4,), torch.Generator().manual_seed(0))
-    many = same_noise(3, (4,), torch.Generator().manual_seed(0))
-    assert (many == one).all()

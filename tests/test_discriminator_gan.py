@@ -24,21 +24,21 @@ def fitted(images):
 
 
 def test_the_strangeness_is_minus_the_logit(fitted, images):
-    logit = fitted.networks_["discriminator"](fitted._to_tensor(images))[0]
+    logit = fitted.networks_["critic"](fitted._to_tensor(images))[0]
     np.testing.assert_allclose(fitted.score_samples(images), logit.detach(), rtol=1e-5)
 
 
 def test_confident_scores_do_not_tie(images):
     detector = build().fit(images)
     with torch.no_grad():
-        for weight in detector.networks_["discriminator"].head.parameters():
+        for weight in detector.networks_["critic"].head.parameters():
             weight.mul_(1e4)  # a sigmoid would be 0 or 1 for all
     assert len(np.unique(detector.score_samples(images))) == len(images)
 
 
 def test_the_discriminator_learns_to_tell_real_from_generated(images):
     history = build(max_epochs=60, lr=1e-3).fit(images).history_
-    assert history[-1]["discriminator"] < history[0]["discriminator"]
+    assert history[-1]["critic"] < history[0]["critic"]
 
 
 def test_both_networks_take_a_step_in_every_batch(images):

@@ -6,8 +6,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from featad.detectors import DualDiscriminatorGAN
+from featad.neural.context import Context
 from featad.neural.losses import absolute_error, top_patches
-from featad.neural.training import Context
 
 TINY = {"latent_dim": 4, "width": 8, "dense": False, "random_state": 0}
 

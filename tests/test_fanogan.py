@@ -91,7 +91,7 @@ def test_without_kappa_it_is_izi(images):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_score_is_the_paper_s(images, way):
-    detector = build(encoder_by=way, kappa=0.5, score_by="error").fit(images)
+    detector = build(encoder_by=way, kappa=0.5, score_by="mean").fit(images)
     x, nets = detector._to_tensor(images), detector.networks_
     with torch.no_grad():
         rebuilt = nets["generator"](nets["encoder"](x).tanh())

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from featad.detectors import Inpainting
 from featad.metrics import auroc
+from featad.neural.context import Context
+from featad.neural.noise import generator, random_boxes
 from featad.neural.superpixels import superpixels
-from featad.neural.tensors import random_boxes
-from featad.neural.training import Context, generator
 
 TINY = {"width": 4, "max_epochs": 2, "device": "cpu", "random_state": 0}
 
@@ -70,7 +70,7 @@ def test_what_is_in_the_hole_is_not_seen(fitted, images):
 def test_a_perfect_guess_leaves_no_heat(fitted, images):
     x = fitted._to_tensor(images)
     fitted.score_batch_size = 50  # the windows go through in chunks
-    assert fitted._map_of({"generator": Oracle(x)}, x, Context(None)).abs().max() == 0
+    assert fitted._map_of({"unet": Oracle(x)}, x, Context(None)).abs().max() == 0
 
 
 def test_a_planted_square_is_hottest_in_95_of_100_images(trained):
@@ -109,10 +109,10 @@ def test_heat_does_not_depend_on_the_chunks(fitted, images):
 
 
 def test_the_critic_is_trained_only_with_a_weight(images):
-    assert set(Inpainting(**TINY).fit(images).networks_) == {"generator"}
+    assert set(Inpainting(**TINY).fit(images).networks_) == {"unet"}
     detector = Inpainting(**TINY, adversarial_weight=0.01).fit(images)
-    assert set(detector.networks_) == {"generator", "critic"}
-    assert {"critic", "generator"} <= detector.history_[-1].keys()
+    assert set(detector.networks_) == {"unet", "critic"}
+    assert {"critic", "unet"} <= detector.history_[-1].keys()
     table = images.reshape(24, -1)
     Inpainting(**TINY, adversarial_weight=0.01).fit(table).score_samples(table)
 

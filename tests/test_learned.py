@@ -10,7 +10,7 @@ from featad import (
     anomaly_scores,
 )
 from featad.metrics import auroc
-from featad.registry import LEARNED
+from featad.registry import learned
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
@@ -40,13 +40,13 @@ ELSEWHERE = {
 
 
 def test_every_learned_detector_is_held_to_a_floor():
-    assert ON_EIGHTS.keys() | ELSEWHERE.keys() == LEARNED.keys()
+    assert ON_EIGHTS.keys() | ELSEWHERE.keys() == learned().keys()
 
 
 @pytest.mark.parametrize("kind", ON_EIGHTS)
 def test_a_learned_detector_finds_other_digits_among_eights(kind, eights):
     floor, n_test, params = ON_EIGHTS[kind]
-    trained = LEARNED[kind].make().set_params(random_state=0, device="cpu", **params)
+    trained = learned()[kind].make().set_params(random_state=0, device="cpu", **params)
     untrained = clone(trained).set_params(max_epochs=0)
     found, before = areas((trained, untrained), eights, n_test)
     assert found > max(floor, before + 0.1)

@@ -74,7 +74,7 @@ def test_the_map_shows_the_guessed_slices_only(trained):
     windows, _ = slice_windows(scans(2, np.random.default_rng(3)))
     x = torch.from_numpy(windows).movedim(-1, 1)
     with torch.no_grad():
-        guess = trained.networks_["generator"](x[:, :3])
+        guess = trained.networks_["unet"](x[:, :3])
     error = ((guess - x[:, 3:]) ** 2).mean(dim=1)
     np.testing.assert_allclose(
         trained.anomaly_map(windows), error, rtol=1e-3, atol=1e-6
@@ -102,12 +102,14 @@ def test_a_single_channel_is_guessed_from_nothing():
     detector = MADGAN(**TINY).fit(X)
     blank = torch.zeros(1, 1, 8, 8)
     with torch.no_grad():
-        guess = detector.networks_["generator"](blank)[0, 0].numpy()
+        guess = detector.networks_["unet"](blank)[0, 0].numpy()
     np.testing.assert_allclose(detector.anomaly_map(X), (X - guess) ** 2, atol=1e-6)
 
 
 def test_at_least_one_channel_must_be_left_to_guess(images):
-    with pytest.raises(ValueError, match=r"MADGAN\(n_given=3\): samples have 3 chan"):
+    with pytest.raises(
+        ValueError, match=r"MADGAN\(n_given=3\) leaves nothing to guess: samples have 3"
+    ):
         MADGAN(n_given=3).fit(images)
     with pytest.raises(ValueError, match=r"samples have 2 features"):
         MADGAN(n_given=2).fit(images.reshape(-1, 2))
@@ -117,14 +119,14 @@ def test_the_generator_takes_one_step_in_n_critic(images):
     few = MADGAN(**TINY, n_critic=100).fit(images)
     start = MADGAN(**{**TINY, "max_epochs": 0}).fit(images)
     history = few.history_
-    assert "generator" in history[0]
-    assert "generator" not in history[1]
+    assert "unet" in history[0]
+    assert "unet" not in history[1]
     assert history[1]["critic"] != history[0]["critic"]
     assert start.networks_.keys() == few.networks_.keys()
 
 
 def test_attention_is_an_option(images):
-    names = MADGAN(**TINY).fit(images).networks_["generator"].state_dict()
+    names = MADGAN(**TINY).fit(images).networks_["unet"].state_dict()
     assert "attention.strength" in names
     plain = MADGAN(**TINY, attention=False).fit(images)
-    assert "attention.strength" not in plain.networks_["generator"].state_dict()
+    assert "attention.strength" not in plain.networks_["unet"].state_dict()

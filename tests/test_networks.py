@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from featad.neural.networks import critic as build_critic
-from featad.neural.networks import crop, decoder, default_depth, encoder, pad, unet
+from featad.neural.networks import crop, decoder, default_depth, encoder, pad
 from featad.neural.sampling import chunks
+from featad.neural.unet import unet
 
 SHAPES = [(5,), (1, 8, 8), (3, 9, 5), (2, 1, 40), (4, 30, 17), (1, 1, 1)]
 

@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from featad.detectors import Autoencoder, ReconstructionGAN
-from featad.neural.training import Context
+from featad.neural.context import Context
 
 TINY = {"latent_dim": 4, "width": 8, "random_state": 0}
 

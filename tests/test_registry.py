@@ -5,13 +5,16 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
+from featad.detectors import all_detectors
 from featad.features.weights import weights_status
 from featad.registry import (
     RECOMMENDED,
     build,
     default_grid,
     describe_features,
+    learned,
     list_systems,
+    scorers,
 )
 
 NAMES = [system.name for system in list_systems()]
@@ -55,6 +58,23 @@ def test_default_grids_name_parameters_of_the_system(name):
 
 def test_every_system_has_a_default_grid():
     assert all(default_grid(name) for name in NAMES)
+
+
+def test_a_grid_is_a_copy():
+    default_grid("pixels-kmeans")["detector__n_clusters"].append(99)
+    assert 99 not in default_grid("pixels-kmeans")["detector__n_clusters"]
+
+
+def test_detectors_that_need_labels_have_no_system():
+    named = {type(scorer.make()) for scorer in (scorers() | learned()).values()}
+    for detector in all_detectors().values():
+        needs_labels = getattr(detector, "_needs_anomalies", False)
+        assert (detector in named) != needs_labels
+
+
+def test_no_entry_is_inherited():
+    for name, detector in all_detectors().items():
+        assert "_entry" in vars(detector), f"{name} has no _entry"
 
 
 def test_each_call_builds_a_system_of_its_own():

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from featad.base import anomaly_scores
 from featad.datasets import load_folder
 from featad.detectors import SymmetricGAN
-from featad.detectors.symmetric_gan import _framed
 from featad.images import ImageReader
 from featad.metrics import auroc
 
@@ -100,7 +99,7 @@ def test_the_map_is_made_of_both_guesses(width):
     detector = SymmetricGAN(**TINY).fit(X)
     maps = detector.anomaly_map(X)
     x, half = torch.from_numpy(X)[:, None], -(-width // 2)
-    generator = detector.networks_["generator"]
+    generator = detector.networks_["unet"]
     with torch.no_grad():
         second = generator(x[..., :half])[:, 0].flip(-1).numpy()
         first = generator(x.flip(-1)[..., :half])[:, 0].numpy()
@@ -113,21 +112,6 @@ def test_the_map_is_made_of_both_guesses(width):
     np.testing.assert_allclose(
         maps.mean(axis=(1, 2)), anomaly_scores(detector, X), rtol=1e-5
     )
-
-
-@pytest.mark.parametrize("shift", [-2, -1, 0, 1, 2])
-def test_the_line_is_found_where_the_image_is_most_symmetric(shift):
-    X = np.zeros((4, 10, 16), dtype=np.float32)
-    X[:, :, 3:13] = symmetric(4, np.random.default_rng(0), size=10)
-    x = torch.from_numpy(np.roll(X, shift, axis=2))[:, None]
-    framed, start = _framed(x, 2)
-    assert framed.shape == (4, 1, 10, 20)
-    assert torch.equal(start, torch.full((4,), 2 + shift))
-    torch.testing.assert_close(framed, framed.flip(-1))
-
-
-def test_where_every_line_is_as_good_the_middle_is_taken():
-    assert torch.equal(_framed(torch.ones(2, 1, 3, 8), 3)[1], torch.full((2,), 3))
 
 
 def test_a_moved_image_has_the_moved_map():
@@ -155,7 +139,7 @@ def test_a_cycle_changes_the_training(images):
 
 def test_both_networks_are_trained(images):
     history = SymmetricGAN(**{**TINY, "max_epochs": 10}).fit(images).history_
-    assert history[-1]["generator"] < history[0]["generator"]
+    assert history[-1]["unet"] < history[0]["unet"]
     assert history[-1]["critic"] != history[0]["critic"]
 
 

@@ -5,16 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from featad.neural.context import Context, Options, Stage
+from featad.neural.noise import generator, local_rng
 from featad.neural.sampling import Trimming, batches
-from featad.neural.training import (
-    RESET,
-    Context,
-    Options,
-    Stage,
-    Trainer,
-    generator,
-    local_rng,
-)
+from featad.neural.training import RESET, Trainer
 
 CPU = torch.device("cpu")
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
@@ -353,12 +347,3 @@ def test_a_progress_bar_goes_to_the_error_stream(capsys):
     shown = capsys.readouterr()
     assert "main" in shown.err
     assert shown.out == ""
-
-
-def test_local_rng_leaves_the_global_generator_alone():
-    before = torch.get_rng_state()
-    with local_rng(3, CPU):
-        first = torch.rand(2)
-    with local_rng(3, CPU):
-        assert torch.equal(torch.rand(2), first)
-    assert torch.equal(torch.get_rng_state(), before)

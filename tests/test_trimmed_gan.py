@@ -9,8 +9,8 @@ from featad.base import anomaly_scores
 from featad.datasets import load_idx, one_vs_rest
 from featad.detectors import TrimmedGAN
 from featad.metrics import auroc
+from featad.neural.context import Context
 from featad.neural.sampling import Trimming
-from featad.neural.training import Context
 
 TINY = {"latent_dim": 3, "width": 8, "random_state": 0}
 
@@ -30,16 +30,16 @@ def moved(loss, net):
     return any(gradient is not None for gradient in found)
 
 
-def test_discriminator_generator_and_encoder_take_turns(images):
+def test_critic_generator_and_encoder_take_turns(images):
     detector = TrimmedGAN(**TINY, max_epochs=0).fit(images)
     found = []
     for (name,), loss, nets in losses(detector, images):
         assert loss.shape == (24,)
         assert moved(loss, nets[name])
-        if name == "discriminator":
+        if name == "critic":
             assert not moved(loss, nets["generator"])
         found.append(name)
-    assert found == ["discriminator", "generator", "encoder"]
+    assert found == ["critic", "generator", "encoder"]
 
 
 def test_without_trimming_nothing_of_it_is_left(images, monkeypatch):
@@ -60,7 +60,7 @@ def test_the_encoder_learns_to_invert_the_generator(images):
 
 def test_what_is_left_out_is_what_is_rebuilt_worst_whatever_scores(images):
     detector = TrimmedGAN(**TINY, max_epochs=3).fit(images)
-    by_norm = clone(detector).set_params(score_by="latent_norm").fit(images)
+    by_norm = clone(detector).set_params(score_by="latent").fit(images)
     np.testing.assert_array_equal(detector.trimmed_share_, by_norm.trimmed_share_)
     nets, x = by_norm.networks_, by_norm._to_tensor(images)
     with torch.no_grad():

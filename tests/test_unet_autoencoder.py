@@ -7,7 +7,8 @@ from sklearn.base import clone
 from torch.nn import functional as F
 
 from featad.detectors import UNetAutoencoder
-from featad.neural.training import generator
+from featad.neural.context import Context
+from featad.neural.noise import generator
 
 TINY = {"width": 4, "depth": 2, "max_epochs": 2, "device": "cpu", "random_state": 0}
 
@@ -67,7 +68,7 @@ def test_the_reconstruction_is_the_mean_over_the_draws(images):
     noise = [torch.randn(x.shape[1:], generator=rng) for _ in range(2)]
     with torch.no_grad():
         expected = sum(nets["unet"](x + 1.5 * one) for one in noise) / 2
-        rebuilt = detector._rebuilt(nets, x, generator(0, x.device))
+        rebuilt = detector._rebuilt(nets, x, Context(generator(0, x.device)))
     torch.testing.assert_close(rebuilt, expected)
 
 

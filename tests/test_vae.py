@@ -36,7 +36,7 @@ def test_the_strangeness_is_the_bound_by_torch_distributions(fitted, images):
     likelihood = Normal(nets["decoder"](mean), nets["spread"]().exp())
     nll = -likelihood.log_prob(x).flatten(1).sum(1)
     for score_by, expected in {
-        "kl": kl, "reconstruction": nll, "elbo": nll + 0.5 * kl
+        "kl": kl, "nll": nll, "elbo": nll + 0.5 * kl
     }.items():  # fmt: skip
         fitted.set_params(score_by=score_by)
         np.testing.assert_allclose(-fitted.score_samples(images), expected, rtol=1e-4)
@@ -127,7 +127,7 @@ def test_gradient_maps_equal_finite_differences(kind):
             rise = detector._strangeness_of(detector.networks_, x + moved, None)
             fall = detector._strangeness_of(detector.networks_, x - moved, None)
             expected[:, i, j] = ((rise - fall) / (2 * step)).abs().detach()
-    maps = detector._one_map(f"{kind}_gradient", detector.networks_, x)
+    maps = detector._one_map(f"{kind}_gradient", detector.networks_, x, None)
     np.testing.assert_allclose(maps.detach(), expected, rtol=1e-3, atol=1e-6)
 
 

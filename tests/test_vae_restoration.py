@@ -38,7 +38,7 @@ def restore(detector, X, weight=None):
     if weight is not None:
         t.statistics["tv_weight"] = torch.tensor(weight)
     x = detector._to_tensor(X)
-    return x, detector._restored(detector.networks_, x, t)
+    return x, detector._rebuilt(detector.networks_, x, t)
 
 
 def objective(detector, x, u, weight):

@@ -18,12 +18,11 @@ def add_parser(commands: Any) -> None:
 def run(args: Namespace) -> int:
     """Print the systems."""
     from featad.registry import (
-        LEARNED,
         RECOMMENDED,
-        SCORERS,
-        STATS_SCORERS,
         describe_features,
+        learned,
         list_systems,
+        scorers,
     )
 
     systems = list_systems()
@@ -40,11 +39,12 @@ def run(args: Namespace) -> int:
     for name, summary in features.items():
         print(f"  {name:<{width}}  {summary}")
     print("\nSCORER: an image is anomalous if it is ...")
-    for name, scorer in (SCORERS | LEARNED).items():
-        print(f"  {name:<{width}}  {scorer.summary} ({scorer.source})")
+    for name, scorer in (scorers() | learned()).items():
+        print(f"  {name:<{width}}  {scorer.entry.summary} ({scorer.entry.source})")
+    stats = [name for name, scorer in scorers().items() if scorer.entry.stats]
     print(
-        f"\nstats- goes with {' and '.join(STATS_SCORERS)}. It uses the mean, standard "
-        "deviation and maximum of a\nmiddle layer of a network instead of its last "
-        f"layer. images- goes with {', '.join(LEARNED)}."
+        f"\nstats- goes with {' and '.join(stats)}: mean, std and max of a "
+        "middle layer of a network\ninstead of its last fully connected layer. images- "
+        f"goes with {', '.join(learned())}."
     )
     return 0

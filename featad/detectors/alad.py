@@ -1,47 +1,51 @@
-"""Strange is what a GAN and an encoder, held to their cycles, cannot rebuild."""
+"""Anomalous samples are poorly rebuilt by a bidirectional GAN with cycles."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.detector import Context, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import absolute_error, error_map, score_map
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import absolute_error
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
+from featad.neural.scores import REDUCTIONS
 
 _CRITICS = ("pair_critic", "sample_critic", "code_critic")
-_NETWORKS = ("encoder", "decoder", *_CRITICS)
 
 
-class ALAD(LatentDetector):
+class ALAD(ReconstructionDetector):
     """Score a sample by its error after a bidirectional GAN with cycles (ALAD).
 
-    A bidirectional GAN, as in :class:`BiGAN`, with two critics more: one tells (sample,
-    sample) from (sample, reconstruction), the other (noise, noise) from (noise, noise
-    after going through the decoder and the encoder). They hold encoder and decoder to
-    being each other's inverse.
+    A bidirectional GAN, as in :class:`BiGAN`, with two more critics. One distinguishes
+    (sample, sample) from (sample, reconstruction), the other (noise, noise) from
+    (noise, noise after the decoder and the encoder). They make encoder and decoder the
+    inverse of each other.
 
     Parameters
     ----------
     latent_dim : int, default=16
         Length of the code, and of the noise.
 
-    score_by : {"relative", "mean", "features", "logit"}, default="relative"
-        The mean absolute error of the pixels, ``"relative"`` of images in [0, 1] over
-        the root of their own mean, as an image that shows little has little error; the
-        mean absolute difference, in the last hidden layer of the critic of
-        reconstructions, of the sample with its reconstruction and with itself; or the
-        cross-entropy of the former taken for the latter.
+    score_by : {"relative", "mean", "top1%", "max", "features", "logit"}, \
+default="relative"
+        ``"features"`` is the mean absolute difference between (sample, reconstruction)
+        and (sample, sample) in the last hidden layer of the critic of samples;
+        ``"logit"`` is the cross-entropy of taking the former for the latter. The other
+        values reduce the map of absolute errors. ``"relative"`` divides their mean, for
+        images in [0, 1], by the root of the image's own mean, because dark or empty
+        images have small errors even when they are anomalous.
 
     Notes
     -----
     The weights of the encoder and the critics are divided by their spectral norm.
-    Running averages of the weights score (``ema``). Maps are the absolute error of each
-    pixel.
+    Scores use running averages of the weights (``ema``). Maps are the absolute error of
+    each pixel.
 
-    Differs from the paper: differences are means, not sums, and the default is not its
-    score, ``"features"``, which tells fewer digits apart.
+    Differs from the paper: differences are means, not sums. The paper's score is
+    ``"features"``, which distinguishes digits less well.
 
     References
     ----------
@@ -59,27 +63,23 @@ class ALAD(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "alad",
+        "poorly rebuilt by a bidirectional GAN with cycles",
+        "Zenati et al. 2018",
+        grid={"detector__latent_dim": [8, 16, 32]},
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
-        "score_by": [StrOptions({"relative", "mean", "features", "logit"})],
+        **ReconstructionDetector._parameter_constraints,
+        "score_by": [StrOptions({*REDUCTIONS, "features", "logit"})],
     }
 
-    _optimizers = {name: {"betas": (0.5, 0.999)} for name in _NETWORKS}
+    _defaults = {"dense": True, "max_epochs": 200, "ema": 0.999}
+    _optimizers = dict.fromkeys(("encoder", "decoder", *_CRITICS), GAN_ADAM)
+    _error = "l1"
 
-    def __init__(
-        self,
-        latent_dim=16,
-        *,
-        score_by="relative",
-        dense=True,
-        max_epochs=200,
-        ema=0.999,
-        **options,
-    ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, ema=ema, **options
-        )
-        self.score_by = score_by
+    def __init__(self, latent_dim=16, **options: Unpack[ReconstructionOptions]):
+        super().__init__(latent_dim, **{**ALAD._defaults, **options})
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         n, two = self.latent_dim, (2 * shape[0], *shape[1:])
@@ -92,38 +92,35 @@ class ALAD(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        z = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        code, made = nets["encoder"](x), nets["decoder"](z)
-        rebuilt, coded = nets["decoder"](code), nets["encoder"](made)
+        z = self._random_codes(len(x), t)
+        code, fake = nets["encoder"](x), nets["decoder"](z)
+        rebuilt, coded = nets["decoder"](code), nets["encoder"](fake)
         judged = {  # what each critic takes for real, and for generated
-            "pair_critic": ((x, code), (made, z)),
+            "pair_critic": ((x, code), (fake, z)),
             "sample_critic": ((_two(x, x),), (_two(x, rebuilt),)),
             "code_critic": ((_two(z, z),), (_two(z, coded),)),
         }
         for name, pairs in judged.items():
-            real, fake = (nets[name](*(p.detach() for p in pair))[0] for pair in pairs)
-            yield (name,), adversarial(real, real=True) + adversarial(fake, real=False)
+            logits = (nets[name](*(p.detach() for p in pair))[0] for pair in pairs)
+            yield (name,), critic_loss(*logits)
         loss = 0.0
         for name, pairs in judged.items():
-            real, fake = (nets[name](*pair)[0] for pair in pairs)
-            loss = loss + adversarial(real, real=False) + adversarial(fake, real=True)
+            first, second = (nets[name](*pair)[0] for pair in pairs)
+            loss = loss + adversarial(first, real=False)
+            loss = loss + adversarial(second, real=True)
         yield ("encoder", "decoder"), loss
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return self._difference(nets, x, nets["decoder"](nets["encoder"](x)))
+        return self._difference(nets, x, self._rebuilt(nets, x, t))
 
     def _difference(self, nets, x, rebuilt):
         """Return how far a reconstruction is from the sample, (n,)."""
-        if self.score_by in ("relative", "mean"):
-            error, unit = error_map("l1", rebuilt, x), self._in_unit_range
-            return score_map("l1", error, x, self.score_by, in_unit_range=unit)
+        if self.score_by in REDUCTIONS:
+            return self._score_of_map(self._error_of(rebuilt, x), x)
         logit, tap = nets["sample_critic"](_two(x, rebuilt))
         if self.score_by == "logit":
             return adversarial(logit, real=True)
         return absolute_error(tap, nets["sample_critic"](_two(x, x))[1])
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", nets["decoder"](nets["encoder"](x)), x)
 
 
 def _two(one, other):

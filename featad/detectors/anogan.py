@@ -1,28 +1,28 @@
-"""Strange is what a generator of normal samples cannot show, however it is asked."""
+"""Anomalous samples are far from everything a generator of normal samples can show."""
 
 import math
 from collections.abc import Iterator
 from numbers import Integral, Real
 
-import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from featad.neural.descent import Descent, descend, same_noise
+from featad.entry import Entry
+from featad.neural.descent import Descent, descend
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import absolute_error, error_map, per_sample
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import absolute_error, per_sample
+from featad.neural.noise import same_noise
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
+from featad.neural.scores import BLACK
 
-_BETAS = (0.5, 0.999)
-_BLACK = 1e-3  # least mean that errors are divided by
 
-
-class AnoGAN(LatentDetector):
+class AnoGAN(ReconstructionDetector):
     """Score a sample by how close a generator of normal samples comes to it.
 
-    A generator learns to make samples that a discriminator takes for normal ones. For
-    a new sample x, the noise z is then sought whose G(z) is most like it: in its pixels
-    and in the discriminator's last hidden layer f.
+    A generator learns to make samples that a critic takes for normal ones. For a new
+    sample x, a search then finds the noise z for which G(z) is most similar to x: in
+    its pixels, and in the critic's last hidden layer f.
 
     Parameters
     ----------
@@ -30,44 +30,46 @@ class AnoGAN(LatentDetector):
         Length of the noise that the generator makes a sample from.
 
     n_steps : int, default=100
-        Steps of the search, each a gradient through both networks. Scoring is slow.
+        Steps of the search. Each is a gradient through both networks, so scoring is
+        slow.
 
     search_lr : float, default=0.1
-        Step size of the search, by Adam.
+        Step size of the search, which uses Adam.
 
     n_starts : int, default=1
         Searches per sample, from random places that are the same for every sample; the
-        best of all counts.
+        best result counts.
 
     code_limit : float or None, default=3.0
-        Bound on the elements of z, so that it stays where the generator was trained.
+        Limit on the elements of z, which keeps it where the generator was trained.
+        None: no limit.
 
     feature_weight : float in [0, 1], default=0.1
-        Weight of the distance in the hidden layer; the pixels' is the rest. The
+        Weight of the distance in the hidden layer; the pixels' weight is the rest. The
         default is the paper's.
 
-    score_by : {"relative", "error"}, default="relative"
-        ``"error"``: mean absolute differences of pixels and of hidden units. \
-``"relative"``:
-        of images in [0, 1] over the root of the mean of x, and over the mean absolute
-        value of f(x), as an image that shows little has little error whatever it shows.
+    score_by : {"relative", "mean"}, default="relative"
+        ``"mean"`` adds the mean absolute differences of pixels and of hidden units.
+        ``"relative"`` divides the former, for images in [0, 1], by the root of the mean
+        of x, and the latter by the mean absolute value of f(x), because dark or empty
+        images have small errors even when they are anomalous.
 
     spectral_norm : bool, default=False
-        Whether the discriminator's weights are divided by their spectral norm.
+        Whether the critic's weights are divided by their spectral norm.
 
     Notes
     -----
-    The strangeness is the least value of (1 - w) |x - G(z)| + w |f(x) - f(G(z))| that
-    the search came by, the map |x - G(z)| at that place. Networks stay as they are; a
-    sample's search depends on no other sample.
+    The strangeness is the least value of (1 - w) |x - G(z)| + w |f(x) - f(G(z))| found
+    by the search; the map is |x - G(z)| at that place. The networks do not change, and
+    the search for one sample does not depend on any other.
 
-    A kind of normal samples that the generator never shows is taken for anomalous.
-    Trimming and early stopping judge a sample by the discriminator's logit, as a search
+    A kind of normal samples that the generator never produces is considered anomalous.
+    Trimming and early stopping judge a sample by the critic's logit, because a search
     in every step would take hours.
 
-    Differs from the paper: means, not sums, so that the weight does not depend on the
-    size of the image; dense layers unless told otherwise, no batch normalization; z is
-    bounded, and the best place of the search counts, not its last.
+    Differs from the paper: means instead of sums, so that the weight does not depend on
+    the size of the image; dense layers by default and no batch normalization; z is
+    limited, and the best place of the search counts instead of the last.
 
     References
     ----------
@@ -86,18 +88,26 @@ class AnoGAN(LatentDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "anogan",
+        "far from everything that a generator of normal samples can show",
+        "Schlegl et al. 2017",
+        grid={"detector__latent_dim": [8, 32], "detector__feature_weight": [0.0, 0.1]},
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "n_steps": [Interval(Integral, 0, None, closed="left")],
         "search_lr": [Interval(Real, 0, None, closed="neither")],
         "n_starts": [Interval(Integral, 1, None, closed="left")],
         "code_limit": [Interval(Real, 0, None, closed="neither"), None],
         "feature_weight": [Interval(Real, 0, 1, closed="both")],
-        "score_by": [StrOptions({"relative", "error"})],
+        "score_by": [StrOptions({"relative", "mean"})],
         "spectral_norm": ["boolean"],
     }
 
-    _optimizers = {"generator": {"betas": _BETAS}, "discriminator": {"betas": _BETAS}}
+    _defaults = {"dense": True, "max_epochs": 200, "lr": 5e-4, "ema": 0.999}
+    _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
+    _error = "l1"
 
     def __init__(
         self,
@@ -108,49 +118,37 @@ class AnoGAN(LatentDetector):
         n_starts=1,
         code_limit=3.0,
         feature_weight=0.1,
-        score_by="relative",
         spectral_norm=False,
-        dense=True,
-        max_epochs=200,
-        lr=5e-4,
-        ema=0.999,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, lr=lr, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**AnoGAN._defaults, **options})
         self.n_steps = n_steps
         self.search_lr = search_lr
         self.n_starts = n_starts
         self.code_limit = code_limit
         self.feature_weight = feature_weight
-        self.score_by = score_by
         self.spectral_norm = spectral_norm
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
             "generator": self._decoder(shape),
-            "discriminator": self._critic(shape, spectral=self.spectral_norm),
+            "critic": self._critic(shape, spectral=self.spectral_norm),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        fake = nets["generator"](noise)
-        real, invented = (nets["discriminator"](s)[0] for s in (x, fake.detach()))
-        yield (
-            ("discriminator",),
-            adversarial(real, real=True) + adversarial(invented, real=False),
-        )
-        yield ("generator",), adversarial(nets["discriminator"](fake)[0], real=True)
+        fake = nets["generator"](self._random_codes(len(x), t))
+        real_logit, fake_logit = (nets["critic"](s)[0] for s in (x, fake.detach()))
+        yield ("critic",), critic_loss(real_logit, fake_logit)
+        yield ("generator",), adversarial(nets["critic"](fake)[0], real=True)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return -nets["discriminator"](x)[0]
+        return -nets["critic"](x)[0]
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._search(nets, x, t).value
 
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", nets["generator"](self._search(nets, x, t).best), x)
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return nets["generator"](self._search(nets, x, t).best)
 
     def _search(self, nets: dict, x: Tensor, t: Context) -> Descent:
         limit = math.inf if self.code_limit is None else self.code_limit
@@ -168,15 +166,15 @@ class AnoGAN(LatentDetector):
 
     def _objective(self, nets, x):
         """Return a function from z, (n, latent_dim), to n distances from x."""
-        features = nets["discriminator"](x)[1]
+        features = nets["critic"](x)[1]
         pixel_weight, weight = 1 - self.feature_weight, self.feature_weight
         if self.score_by == "relative" and self._in_unit_range:
-            pixel_weight = pixel_weight / per_sample(x.abs()).clamp_min(_BLACK).sqrt()
-            weight = weight / per_sample(features.abs()).clamp_min(_BLACK)
+            pixel_weight = pixel_weight / per_sample(x.abs()).clamp_min(BLACK).sqrt()
+            weight = weight / per_sample(features.abs()).clamp_min(BLACK)
 
         def distance(z):
             shown = nets["generator"](z)
-            shown_features = nets["discriminator"](shown)[1]
+            shown_features = nets["critic"](shown)[1]
             return pixel_weight * absolute_error(shown, x) + weight * absolute_error(
                 shown_features, features
             )

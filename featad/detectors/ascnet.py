@@ -1,69 +1,66 @@
-"""Strange is what has to be cut off a sample before it passes for a reference."""
+"""Anomalous samples are corrected much before they resemble a reference set."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
 
 import numpy as np
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from featad._validation import check_labels
-from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import wasserstein_critic_loss
-from featad.neural.losses import absolute_error, error_map, per_sample, score_map
+from featad.entry import Entry
+from featad.neural.context import WARM_UP
+from featad.neural.detector import Context, Interval
+from featad.neural.gan_losses import GAN_ADAM, WGAN_ADAM, wasserstein_critic_loss
+from featad.neural.losses import absolute_error, per_sample
 from featad.neural.networks import critic
-from featad.neural.unet import UNetDetector
-
-_WARM_UP = 0.2  # share of the training in which the critic learns alone
+from featad.neural.unet import UNetDetector, UNetOptions
 
 
 class ASCNet(UNetDetector):
-    """Score an image by what must be cut off it before it looks like reference images.
+    """Score an image by the residual removed before it resembles reference images.
 
     For two training sets: a reference set known to be normal, and a mixed one that
-    holds anomalies nobody has labeled. A U-Net divides an image in two cuts whose sum
-    it is. A critic that tells reference images from the first cuts of mixed ones drives
-    what the reference set never shows into the second cut, which is kept sparse.
+    holds unlabeled anomalies. A U-Net splits an image into a cleaned image and a
+    residual that add up to it. A critic that distinguishes reference images from
+    cleaned mixed ones drives what never occurs in the reference set into the residual,
+    which is kept sparse.
 
     Parameters
     ----------
     sparsity : float, default=0.35
-        Weight of the second cut's mean absolute value, times the root of the number of
-        a sample's values, beside the critic's opinion of the first. Where the critic is
-        as steep as its gradient penalty asks for, cutting off pays for what covers less
-        than 1 / sparsity^2 of the image.
+        Weight of the residual's mean absolute value, times the root of the number of
+        values in a sample, relative to the critic's opinion of the cleaned image. Where
+        the critic is as steep as its gradient penalty demands, removing something pays
+        if it covers less than 1 / sparsity^2 of the image.
 
     n_critic : int, default=3
-        Steps of the critic for each of the U-Net.
+        Critic steps for each U-Net step.
 
     gp_weight : float, default=10.0
         Weight of the critic's gradient penalty.
-
-    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
-        How what is cut off at the pixels, or features, becomes the sample's: the mean
-        of all, of the largest hundredth, or the largest. ``"relative"`` is the mean, of
-        images in [0, 1] divided by the root of the mean of their own pixels.
 
     balance : float in (0, 1) or None, default=0.5
         Exact share of mixed samples in every batch. None: as they come.
 
     Notes
     -----
-    In ``fit(X, y)`` the label 1 marks the reference set; 0, unlabeled, and -1 both
-    mean the mixed one. ``contamination`` is a share of the reference set. The sets
-    should differ by the anomalies alone: whatever else the mixed one has more of, as
-    another camera, is cut off too. The maps show it.
+    In ``fit(X, y)`` the label 1 marks the reference set; 0 (unlabeled) and -1 both mark
+    the mixed set. ``contamination`` is a share of the reference set. The sets should
+    differ only by the anomalies: whatever else is more frequent in the mixed set, such
+    as another camera, is removed too. The maps show it.
 
-    The map is the absolute value of the second cut, which may be negative: what is too
-    dark is made brighter. The critic judges places that grow with ``depth``: 2 suits
-    odd spots in a texture, 3 the shape of a small image as a whole.
+    The map is the absolute value of the residual, which may be negative: what is too
+    dark is made brighter. The regions the critic judges grow with ``depth``: 2 suits
+    spots in a texture, 3 the shape of a small image as a whole.
 
-    Differs from the paper: a second decoder, its overlap with the first and the error
-    of their sum are not needed, as the second cut is what the first leaves; it is kept
-    small instead. The critic is that of WGAN-GP; it learns alone in the first fifth of
-    the training and then along with the U-Net. In the paper it begins anew in each of
-    several cycles and stands still while the U-Net learns: with that the cuts diverged
-    or were forgotten. Strangeness is not the share of pixels beyond a valley of the
-    histogram, as there need not be one.
+    Differs from the paper: a second decoder, its overlap with the first, and the error
+    of their sum are not needed, because the residual is the rest of the image; it is
+    kept small instead. The critic is that of WGAN-GP. It learns alone in the first
+    fifth of the training and then together with the U-Net. In the paper it is reset in
+    each of several cycles and is frozen while the U-Net learns; in our trials the
+    images then diverged or were forgotten. The strangeness is not the share of pixels
+    beyond a valley of the histogram, because such a valley need not exist.
 
     References
     ----------
@@ -85,17 +82,23 @@ class ASCNet(UNetDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        None,
+        "corrected much before it resembles a reference set",
+        "Dey and Hong 2021",
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "sparsity": [Interval(Real, 0, None, closed="left")],
         "n_critic": [Interval(Integral, 1, None, closed="left")],
         "gp_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
     }
 
-    _optimizers = {"unet": {"betas": (0.5, 0.999)}, "critic": {"betas": (0.5, 0.9)}}
+    _defaults = {"batch_size": 32, "max_epochs": 100, "balance": 0.5}
+    _optimizers = {"unet": GAN_ADAM, "critic": WGAN_ADAM}
+    _error = "l1"
     _uses_labels = True
-    _needs_anomalies = True  # or a mixed set
+    _needs_anomalies = True  # a mixed set
 
     def __init__(
         self,
@@ -103,19 +106,12 @@ class ASCNet(UNetDetector):
         sparsity=0.35,
         n_critic=3,
         gp_weight=10.0,
-        score_by="relative",
-        batch_size=32,
-        max_epochs=100,
-        balance=0.5,
-        **options,
+        **options: Unpack[UNetOptions],
     ):
-        super().__init__(
-            batch_size=batch_size, max_epochs=max_epochs, balance=balance, **options
-        )
+        super().__init__(**{**ASCNet._defaults, **options})
         self.sparsity = sparsity
         self.n_critic = n_critic
         self.gp_weight = gp_weight
-        self.score_by = score_by
 
     def _training_labels(self, y, n_samples):
         """Return 1 for the reference set and -1 for the mixed one."""
@@ -124,9 +120,9 @@ class ASCNet(UNetDetector):
         n_reference = (labels == 1).sum()
         if not 0 < n_reference < n_samples:
             raise ValueError(
-                "ASCNet learns from two sets: y must hold 1 for the reference, known "
-                "to be normal, and 0 for the mixed set, but it names "
-                f"{n_reference} of {n_samples} samples as the reference."
+                "ASCNet learns from two sets: y must hold 1 for the reference set, "
+                "known to be normal, and 0 for the mixed set, but "
+                f"{n_reference} of {n_samples} labels are 1."
             )
         return np.where(labels == 1, 1, -1)
 
@@ -140,20 +136,20 @@ class ASCNet(UNetDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        mixed = t.y == -1
+        mixed = t.is_anomaly
         fake, real = x[mixed], x[~mixed]
         n_pairs = min(len(fake), len(real))
         if n_pairs:  # none in batches of one
-            fake = self._first_cut(nets, fake[:n_pairs]).detach()
+            fake = self._rebuilt(nets, fake[:n_pairs], t).detach()
             for _ in range(self.n_critic):
                 loss = wasserstein_critic_loss(
                     lambda seen: _judged(nets, seen), real[:n_pairs], fake, t.rng,
                     gp_weight=self.gp_weight,
                 )  # fmt: skip
                 yield ("critic",), loss
-        if t.progress < _WARM_UP:
+        if t.progress < WARM_UP:  # the critic learns alone
             return
-        first = self._first_cut(nets, x)
+        first = self._rebuilt(nets, x, t)
         looks = x.new_zeros(len(x))
         looks[mixed] = _judged(nets, first[mixed])
         weight = self.sparsity * x[0].numel() ** 0.5
@@ -162,14 +158,7 @@ class ASCNet(UNetDetector):
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return per_sample(self._map_of(nets, x, t))
 
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("l1", error, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", self._first_cut(nets, x), x)
-
-    def _first_cut(self, nets, x):
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return x - nets["unet"](x)
 
 

@@ -1,4 +1,4 @@
-"""Strange is what a network cannot rebuild from a few numbers."""
+"""Anomalous samples are poorly rebuilt from a few numbers."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Real
@@ -6,19 +6,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import (
-    RECONSTRUCTION,
-    abc_error,
-    error_map,
-    hinge_error,
-    score_map,
-)
+from featad.neural.losses import RECONSTRUCTION, abc_error, hinge_error
+from featad.neural.noise import add_noise
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 
-class Autoencoder(LatentDetector):
+class Autoencoder(ReconstructionDetector):
     """Score a sample by its error after going through a narrow autoencoder.
 
     Parameters
@@ -27,37 +24,34 @@ class Autoencoder(LatentDetector):
         Length of the code that a sample is rebuilt from.
 
     loss : {"mse", "l1", "ssim", "ms-ssim"}, default="mse"
-        The error that is minimized, and that scores. The last two need images.
+        The error that is minimized in training and used for scores. The last two need
+        images.
 
     noise : float, default=0.1
-        Standard deviation of the noise on the inputs in training, in their unit: images
-        in [0, 1], tables standardized.
-
-    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
-        How the errors of the pixels, or features, become the sample's: the mean of all,
-        of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
-        in [0, 1] divided by the root of the mean square (``"l1"``: mean) of their own
-        pixels, as an image that shows little has little error whatever it shows.
+        Standard deviation of the noise added to the inputs in training, in their own
+        unit: images in [0, 1], standardized tables.
 
     normalize_map : bool, default=False
         Whether the error of a pixel is divided by its mean over the training samples
-        (plus the mean over all pixels). For aligned images.
+        (plus the mean over all pixels). Meant for aligned images.
 
     anomaly_weight : float, default=0.0
-        Weight of the loss that raises the error of samples labeled -1 in ``fit``; 0:
-        labels are ignored. From 0.1 to 1: the larger, the more surely are known kinds
-        told from normal samples, and the worse are these rebuilt.
+        Weight of the loss that raises the error of samples labeled -1 in ``fit``. With
+        0 labels are ignored. Useful values lie between 0.1 and 1: a larger weight
+        separates known kinds of anomalies better, but reconstructs normal samples
+        worse.
 
     anomaly_loss : {"abc", "hinge"}, default="abc"
-        That loss: -log(1 - exp(-10 error)), or max(0, margin - error). Neither can fall
-        below 0, as the negated error would.
+        The loss of labeled anomalies: -log(1 - exp(-10 error)), or max(0, margin -
+        error). Unlike the negated error, neither can fall below 0.
 
     margin : float, default=1.0
-        Of ``"hinge"``.
+        Error beyond which ``"hinge"`` asks for nothing more.
 
     Notes
     -----
-    The errors of channels are averaged. Of tables every feature is a pixel.
+    The error of a pixel is the mean over its channels. In a table every feature counts
+    as a pixel.
 
     References
     ----------
@@ -78,11 +72,16 @@ class Autoencoder(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "autoencoder",
+        "poorly rebuilt by an autoencoder",
+        "Hinton and Salakhutdinov 2006",
+        grid={"detector__latent_dim": [8, 16, 32], "detector__noise": [0.0, 0.1, 0.3]},
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "loss": [StrOptions(set(RECONSTRUCTION))],
         "noise": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
         "normalize_map": ["boolean"],
         "anomaly_weight": [Interval(Real, 0, None, closed="left")],
         "anomaly_loss": [StrOptions({"abc", "hinge"})],
@@ -95,17 +94,15 @@ class Autoencoder(LatentDetector):
         *,
         loss="mse",
         noise=0.1,
-        score_by="relative",
         normalize_map=False,
         anomaly_weight=0.0,
         anomaly_loss="abc",
         margin=1.0,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
         super().__init__(latent_dim, **options)
         self.loss = loss
         self.noise = noise
-        self.score_by = score_by
         self.normalize_map = normalize_map
         self.anomaly_weight = anomaly_weight
         self.anomaly_loss = anomaly_loss
@@ -126,10 +123,9 @@ class Autoencoder(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(x.shape, generator=t.rng, device=x.device)
-        rebuilt = nets["decoder"](nets["encoder"](x + self.noise * noise))
+        rebuilt = self._rebuilt(nets, add_noise(x, self.noise, t.rng), t)
         error = RECONSTRUCTION[self.loss](rebuilt, x)
-        yield tuple(nets), torch.where(t.y == -1, self._repelled(error), error)
+        yield tuple(nets), torch.where(t.is_anomaly, self._repelled(error), error)
 
     def _repelled(self, error):
         if self.anomaly_loss == "abc":
@@ -137,29 +133,26 @@ class Autoencoder(LatentDetector):
         return self.anomaly_weight * hinge_error(error, self.margin)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return RECONSTRUCTION[self.loss](nets["decoder"](nets["encoder"](x)), x)
+        return RECONSTRUCTION[self.loss](self._rebuilt(nets, x, t), x)
 
     def _fit_statistics(
         self, nets: dict, batches: Iterable[Tensor], t: Context
     ) -> dict[str, Any]:
-        errors = [self._error_map(nets, x) for x in batches]
+        errors = [self._raw_map(nets, x, t) for x in batches]
         return {"mean_error": torch.cat(errors).mean(dim=0)}
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, scale = self._error_map(nets, x), self._scale(t)
-        return score_map(
-            self.loss, error, x, self.score_by,
-            in_unit_range=self._in_unit_range, scale=scale,
-        )  # fmt: skip
+        error = self._raw_map(nets, x, t)
+        return self._score_of_map(error, x, scale=self._scale(t))
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return self._error_map(nets, x) / self._scale(t)
+        return self._raw_map(nets, x, t) / self._scale(t)
+
+    def _raw_map(self, nets, x, t):
+        return self._error_of(self._rebuilt(nets, x, t), x)
 
     def _scale(self, t):
         if not self.normalize_map:
             return 1.0
         mean = t.statistics["mean_error"]
         return (mean + mean.mean()).clamp_min(torch.finfo(mean.dtype).tiny)
-
-    def _error_map(self, nets, x):
-        return error_map(self.loss, nets["decoder"](nets["encoder"](x)), x)

@@ -1,25 +1,24 @@
-"""Strange is what a GAN and its encoder cannot rebuild, or its critic finds odd."""
+"""Anomalous samples are poorly rebuilt by a bidirectional GAN, or unusual to it."""
 
 from collections.abc import Iterator
 from numbers import Real
 
-import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import absolute_error, error_map, score_map
-
-_NETWORKS = ("encoder", "decoder", "critic")
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import absolute_error
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 
-class BiGAN(LatentDetector):
+class BiGAN(ReconstructionDetector):
     """Score a sample by its error after going through a bidirectional GAN (EGBAD).
 
-    A critic tells pairs of a sample and its code from pairs of a generated sample and
-    the noise it was made of. Encoder and decoder deceive it together, which makes one
-    the inverse of the other.
+    A critic distinguishes pairs of a sample and its code from pairs of a generated
+    sample and its noise. Encoder and decoder are trained together to deceive it, which
+    makes each the inverse of the other.
 
     Parameters
     ----------
@@ -27,26 +26,22 @@ class BiGAN(LatentDetector):
         Length of the code, and of the noise.
 
     critic_weight : float in [0, 1], default=0.1
-        Weight of the critic's part in the score; the error's is the rest.
+        Weight of the critic's part in the score; the reconstruction error has the rest.
 
     critic_score : {"features", "logit"}, default="features"
-        That part: the mean absolute difference, in the critic's last hidden layer, of
-        the sample and its reconstruction, each with the sample's code; or the
-        cross-entropy of the reconstruction taken for real.
-
-    score_by : {"relative", "mean"}, default="relative"
-        The error: the mean absolute one of the pixels, and of images in [0, 1] over the
-        root of their own mean, as an image that shows little has little error.
+        The critic's part: the mean absolute difference, in its last hidden layer,
+        between the sample and its reconstruction, each with the sample's code; or the
+        cross-entropy of taking the reconstruction for real.
 
     Notes
     -----
-    Nothing in training asks for a small error, which therefore stays larger than an
-    autoencoder's. Running averages of the weights score (``ema``). Maps are the
-    absolute error of each pixel.
+    Training does not minimize the reconstruction error, which therefore stays larger
+    than an autoencoder's. Scores use running averages of the weights (``ema``). Maps
+    are the absolute error of each pixel; ``score_by`` reduces them.
 
     Differs from the paper: errors and differences are means, not sums, so that
-    ``critic_weight`` does not depend on the number of pixels; ``"mean"`` is the paper's
-    error, but for that.
+    ``critic_weight`` does not depend on the number of pixels. Except for that,
+    ``score_by="mean"`` is the paper's error.
 
     References
     ----------
@@ -66,14 +61,21 @@ class BiGAN(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "bigan",
+        "poorly rebuilt by a bidirectional GAN, or unusual to its critic",
+        "Donahue et al. 2017; Zenati et al. 2018",
+        grid={"detector__latent_dim": [8, 16, 32], "detector__critic_weight": [0, 0.1]},
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "critic_weight": [Interval(Real, 0, 1, closed="both")],
         "critic_score": [StrOptions({"features", "logit"})],
-        "score_by": [StrOptions({"relative", "mean"})],
     }
 
-    _optimizers = {name: {"betas": (0.5, 0.999)} for name in _NETWORKS}
+    _defaults = {"dense": True, "max_epochs": 200, "ema": 0.999}
+    _optimizers = dict.fromkeys(("encoder", "decoder", "critic"), GAN_ADAM)
+    _error = "l1"
 
     def __init__(
         self,
@@ -81,18 +83,11 @@ class BiGAN(LatentDetector):
         *,
         critic_weight=0.1,
         critic_score="features",
-        score_by="relative",
-        dense=True,
-        max_epochs=200,
-        ema=0.999,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**BiGAN._defaults, **options})
         self.critic_weight = critic_weight
         self.critic_score = critic_score
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
@@ -102,26 +97,23 @@ class BiGAN(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        z = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        code, made = nets["encoder"](x), nets["decoder"](z)
-        real, _ = nets["critic"](x, code.detach())
-        fake, _ = nets["critic"](made.detach(), z)
-        yield ("critic",), adversarial(real, real=True) + adversarial(fake, real=False)
-        (real, _), (fake, _) = nets["critic"](x, code), nets["critic"](made, z)
-        loss = adversarial(real, real=False) + adversarial(fake, real=True)
+        z = self._random_codes(len(x), t)
+        code, fake = nets["encoder"](x), nets["decoder"](z)
+        real_logit, _ = nets["critic"](x, code.detach())
+        fake_logit, _ = nets["critic"](fake.detach(), z)
+        yield ("critic",), critic_loss(real_logit, fake_logit)
+        real_logit, _ = nets["critic"](x, code)
+        fake_logit, _ = nets["critic"](fake, z)
+        loss = adversarial(real_logit, real=False) + adversarial(fake_logit, real=True)
         yield ("encoder", "decoder"), loss
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         code = nets["encoder"](x)
         rebuilt = nets["decoder"](code)
-        error, unit = error_map("l1", rebuilt, x), self._in_unit_range
-        error = score_map("l1", error, x, self.score_by, in_unit_range=unit)
+        error = self._score_of_map(self._error_of(rebuilt, x), x)
         logit, tap = nets["critic"](rebuilt, code)
         if self.critic_score == "logit":
-            odd = adversarial(logit, real=True)
+            opinion = adversarial(logit, real=True)
         else:
-            odd = absolute_error(tap, nets["critic"](x, code)[1])
-        return (1 - self.critic_weight) * error + self.critic_weight * odd
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", nets["decoder"](nets["encoder"](x)), x)
+            opinion = absolute_error(tap, nets["critic"](x, code)[1])
+        return (1 - self.critic_weight) * error + self.critic_weight * opinion

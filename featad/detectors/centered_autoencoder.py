@@ -1,4 +1,4 @@
-"""Strange is what lies far from the center of an autoencoder's codes."""
+"""Anomalous samples are poorly rebuilt, or far from the center of the codes."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
@@ -6,17 +6,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import error_map, score_map, squared_error
+from featad.neural.losses import squared_error
+from featad.neural.noise import add_noise
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
+from featad.neural.scores import REDUCTIONS
 
 
-class CenteredAutoencoder(LatentDetector):
-    """Score a sample by an autoencoder whose codes are pulled together.
+class CenteredAutoencoder(ReconstructionDetector):
+    """Score a sample by an autoencoder whose codes are pulled to their center.
 
-    Meant for training sets that hold unlabeled anomalies, best with ``trim`` set to
-    their share.
+    Meant for training sets that hold unlabeled anomalies. Set ``trim`` to their share.
 
     Parameters
     ----------
@@ -24,32 +27,34 @@ class CenteredAutoencoder(LatentDetector):
         Length of the code that a sample is rebuilt from.
 
     weight : float, default=0.1
-        Of the squared distance of a code from the center beside the squared distance
-        of the reconstruction from the sample. 0: a plain autoencoder.
+        Weight of the squared distance between a code and the center, relative to the
+        squared reconstruction error. 0: a plain autoencoder.
 
     warmup_epochs : int, default=10
-        First epochs in which only the reconstruction counts.
+        Number of epochs at the start in which only the reconstruction counts.
 
     noise : float, default=0.1
-        Standard deviation of the noise on the inputs in training, in their unit: images
-        in [0, 1], tables standardized.
+        Standard deviation of the noise added to the inputs in training, in their own
+        unit: images in [0, 1], standardized tables.
 
-    score_by : {"sum", "distance", "error"}, default="sum"
-        The squared distance of the code from the center; the error of the
-        reconstruction, of images in [0, 1] divided by the mean square of their own
-        pixels; or the sum of both, each divided by its median over the training
-        samples.
+    score_by : {"combined", "latent", "relative", "mean", "top1%", "max"}, \
+default="combined"
+        ``"latent"`` is the squared distance of the code from the center. ``"combined"``
+        adds the relative error to it, each divided by its median over the training
+        samples. The other values reduce the map of squared errors alone.
 
     Notes
     -----
-    The center is the mean of the codes: in training of each batch, so that it is never
-    out of date; for scores of all training samples, less the share ``trim`` farthest
-    from it. A large weight draws all codes into the center, and reconstruction, which
-    works against that, is given up; ``statistics_["spread"]``, the variance of the
-    codes, shows it.
+    The center is the mean of the codes: in training that of the batch, so that it is
+    never out of date; in scores that of all training samples except the share ``trim``
+    farthest from it. A large weight pulls all codes into the center at the expense of
+    the reconstruction. ``statistics_["spread"]``, the variance of the codes, shows
+    this.
 
-    Differs from the paper: only its abstract could be read. The form of the loss, the
-    weight and the center are this reading of it.
+    The default is ``"combined"`` because both terms are trained.
+
+    Differs from the paper: only its abstract was available. The form of the loss, the
+    weight and the center are our interpretation.
 
     References
     ----------
@@ -66,13 +71,21 @@ class CenteredAutoencoder(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "centered",
+        "poorly rebuilt by an autoencoder, or far from the center of its codes",
+        "Cheng et al. 2021",
+        grid={"detector__weight": [0.0, 0.1, 1.0], "detector__trim": [0.0, 0.1]},
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "weight": [Interval(Real, 0, None, closed="left")],
         "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"sum", "distance", "error"})],
+        "score_by": [StrOptions({"combined", "latent", *REDUCTIONS})],
     }
+
+    _defaults = {"score_by": "combined"}
 
     def __init__(
         self,
@@ -81,14 +94,12 @@ class CenteredAutoencoder(LatentDetector):
         weight=0.1,
         warmup_epochs=10,
         noise=0.1,
-        score_by="sum",
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(latent_dim, **options)
+        super().__init__(latent_dim, **{**CenteredAutoencoder._defaults, **options})
         self.weight = weight
         self.warmup_epochs = warmup_epochs
         self.noise = noise
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
@@ -97,8 +108,7 @@ class CenteredAutoencoder(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(x.shape, generator=t.rng, device=x.device)
-        yield tuple(nets), self._loss_of(nets, x + self.noise * noise, x, t)
+        yield tuple(nets), self._loss_of(nets, add_noise(x, self.noise, t.rng), x, t)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._loss_of(nets, x, x, t)
@@ -115,7 +125,7 @@ class CenteredAutoencoder(LatentDetector):
         self, nets: dict, batches: Iterable[Tensor], t: Context
     ) -> dict[str, Any]:
         codes = torch.cat([nets["encoder"](x) for x in batches])
-        errors = torch.cat([self._error(nets, x) for x in batches])
+        errors = torch.cat([self._relative_error(nets, x, t) for x in batches])
         distances = _squared_distance(codes, codes.mean(dim=0))
         near = distances <= distances.quantile(1 - self.trim)
         center = codes[near].mean(dim=0)
@@ -129,23 +139,17 @@ class CenteredAutoencoder(LatentDetector):
         }
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        if self.score_by == "error":
-            return self._error(nets, x)
+        if self.score_by in REDUCTIONS:
+            return super()._strangeness_of(nets, x, t)
         distance = _squared_distance(nets["encoder"](x), t.statistics["center"])
-        if self.score_by == "distance":
+        if self.score_by == "latent":
             return distance
-        error = self._error(nets, x) / t.statistics["usual_error"]
+        error = self._relative_error(nets, x, t) / t.statistics["usual_error"]
         return distance / t.statistics["usual_distance"] + error
 
-    def _error(self, nets, x):
-        error, unit = self._rebuilt_error(nets, x), self._in_unit_range
-        return score_map("mse", error, x, "relative", in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return self._rebuilt_error(nets, x)
-
-    def _rebuilt_error(self, nets, x):
-        return error_map("mse", nets["decoder"](nets["encoder"](x)), x)
+    def _relative_error(self, nets, x, t):
+        error = self._map_of(nets, x, t)
+        return self._score_of_map(error, x, score_by="relative")
 
 
 def _squared_distance(code, center):

@@ -1,4 +1,4 @@
-"""Strange is what the contrasts of an image show that do not go together."""
+"""Anomalous samples are made of pixels whose contrasts do not belong together."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Integral
@@ -12,36 +12,39 @@ from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.losses import reduce_map
-from featad.neural.unet import UNetDetector
+from featad.neural.unet import UNetDetector, UNetOptions
 
 _LEAST_VARIANCE = 1e-4  # of a Gaussian, in units of the features' own
 
 
 class ContrastTranslation(UNetDetector):
-    """Score an image by how unlikely its pixels are, told by guessing its channels.
+    """Score an image by how unlikely its pixels are once its channels are guessed.
 
     The channels are contrasts of one object: of magnetic resonance, or colors. A U-Net
-    learns to guess any one of them, hidden, from the others. Its last features and its
-    errors then describe every pixel, and a mixture of Gaussians says how often a pixel
-    is like that.
+    learns to guess any one of them from the others. Its last features and its errors
+    then describe every pixel, and a mixture of Gaussians models how frequent such a
+    description is.
 
     Parameters
     ----------
     n_components : int, default=6
-        Gaussians in the mixture.
+        Number of Gaussians in the mixture.
 
     n_dimensions : int, default=8
-        To how many numbers a pixel's description is reduced, at most, by PCA.
+        Largest number of values a pixel's description is reduced to, by PCA.
 
     n_pixels : int, default=20000
-        How many pixels of the training images the mixture is fitted to, at most.
+        Largest number of training pixels that the mixture is fitted to.
 
     score_by : {"top1%", "mean", "max"}, default="top1%"
-        How the pixels' become the sample's: the mean of the largest hundredth, of all,
-        or the largest.
+        How the values of the pixels become the sample's score: the mean of the largest
+        hundredth, the mean of all, or the largest. The default is ``"top1%"`` because
+        most pixels of an anomalous image are normal. There is no ``"relative"``: a
+        likelihood does not depend on how bright an image is.
 
     Attributes
     ----------
@@ -51,16 +54,17 @@ class ContrastTranslation(UNetDetector):
     Notes
     -----
     The map is the negative log-likelihood of every pixel. Each channel is hidden in one
-    pass; a pixel is described by the errors of all channels and by the U-Net's last
-    features, their mean over the passes. Where it lies in the image is hardly told: a
-    part in the wrong place is not seen.
+    pass. A pixel is described by the errors of all channels and by the mean of the
+    U-Net's last features over the passes. These hardly depend on the position in the
+    image, so a part in the wrong place is not found.
 
-    A single channel is guessed from a blank: what is left is how usual its values are.
-    Tables: every feature is a channel, a row one pixel, which takes as many passes as
-    there are features.
+    A single channel is guessed from a blank image: what remains is how usual its values
+    are. In a table every feature is a channel and a row is one pixel, which takes as
+    many passes as there are features.
 
-    Differs from the paper, of which the abstract could be read: networks, features and
-    sizes are this reading. Errors keep their sign, as a Gaussian fits them better so.
+    Differs from the paper, of which only the abstract was available: networks, features
+    and sizes are our interpretation. Errors keep their sign, because a Gaussian fits
+    them better.
 
     References
     ----------
@@ -78,6 +82,12 @@ class ContrastTranslation(UNetDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "contrasts",
+        "made of pixels whose contrasts, or colors, do not belong together",
+        "Medical Physics 48, 2021",
+        grid={"detector__n_components": [3, 6, 10]},
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -86,23 +96,20 @@ class ContrastTranslation(UNetDetector):
         "score_by": [StrOptions({"top1%", "mean", "max"})],
     }
 
+    _defaults = {"score_by": "top1%", "depth": 2, "max_epochs": 50, "ema": None}
+
     def __init__(
         self,
         *,
         n_components=6,
         n_dimensions=8,
         n_pixels=20_000,
-        score_by="top1%",
-        depth=2,
-        max_epochs=50,
-        ema=None,
-        **options,
+        **options: Unpack[UNetOptions],
     ):
-        super().__init__(depth=depth, max_epochs=max_epochs, ema=ema, **options)
+        super().__init__(**{**ContrastTranslation._defaults, **options})
         self.n_components = n_components
         self.n_dimensions = n_dimensions
         self.n_pixels = n_pixels
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {"unet": self._unet(shape, n_in=2 * shape[0], skips="all")}
@@ -138,9 +145,6 @@ class ContrastTranslation(UNetDetector):
         )
         with config_context(array_api_dispatch=False):  # which k-means cannot start
             return {"density": density.fit(pixels)}
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return reduce_map(self._map_of(nets, x, t), self.score_by)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         pixels = _pixels(self._described(nets, x))

@@ -1,4 +1,4 @@
-"""Strange is what a discriminator takes for generated rather than real."""
+"""Anomalous samples are judged generated, not real, by the critic of a GAN."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Real
@@ -6,21 +6,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
+from featad.neural.gan_losses import GAN_ADAM, adversarial
+from featad.neural.latent import LatentDetector, LatentOptions
 
-_BETAS = (0.5, 0.999)
 _N_PAST = 512  # old generated samples that are kept
 
 
 class DiscriminatorGAN(LatentDetector):
-    """Score a sample by the logit of the discriminator of a generative network.
+    """Score a sample by the logit of the critic of a generative adversarial network.
 
-    A generator learns to make samples that a discriminator takes for normal ones; the
-    discriminator learns to tell them apart. Then the generator is not needed any more.
+    A generator learns to make samples that a critic, called discriminator in the
+    papers, takes for normal ones; the critic learns to distinguish them. Afterwards the
+    generator is not needed any more.
 
     Parameters
     ----------
@@ -28,32 +30,33 @@ class DiscriminatorGAN(LatentDetector):
         Length of the noise that the generator makes a sample from.
 
     replay : float in [0, 1], default=0.5
-        Share of the generated samples shown to the discriminator that is drawn from
-        all of the training so far, and not from the generator as it is now. With 0 the
-        discriminator forgets what it has learned about samples far from normal.
+        Share of the generated samples shown to the critic that come from the whole
+        training so far instead of from the current generator. With 0 the critic forgets
+        what it has learned about samples far from normal.
 
     label_smoothing : float in [0, 0.5), default=0.0
-        What normal samples fall short of 1 in the discriminator's labels.
+        By how much the critic's target for normal samples falls short of 1.
 
     spectral_norm : bool, default=False
-        Whether the discriminator's weights are divided by their spectral norm.
+        Whether the critic's weights are divided by their spectral norm.
 
     map_sigma : float, default=1.0
-        Of the blur of the map, in pixels.
+        Standard deviation, in pixels, of the Gaussian blur applied to maps.
 
     Notes
     -----
-    A baseline, and a weak one: the discriminator is only taught what lies near the
-    normal samples and where the generator once was, and at the optimum it cannot tell
-    anything any more. Reconstruction is better. ``early_stopping`` stops when held-out
-    samples look less real, which says little.
+    This is a baseline, and a weak one: the critic only learns about the neighborhood of
+    normal samples and about where the generator once was, and at the optimum it cannot
+    distinguish anything any more. Reconstruction works better. ``early_stopping`` stops
+    when held-out samples look less real, which says little.
 
-    The score is the logit: sigmoids of confident logits are all 1. Weights are averaged
-    (``ema``), as those of the last step depend on where the game stands just then. The
-    map is the absolute gradient of the logit with respect to each pixel, blurred.
+    The score is the logit, because the sigmoids of confident logits are all 1. Weights
+    are averaged (``ema``), because the last ones depend on the momentary state of the
+    game. The map is the absolute gradient of the logit with respect to each pixel,
+    blurred.
 
-    Differs from DCGAN: dense layers unless told otherwise, no batch normalization, and
-    old generated samples.
+    Differs from DCGAN: dense layers by default, no batch normalization, and old
+    generated samples.
 
     References
     ----------
@@ -74,6 +77,12 @@ class DiscriminatorGAN(LatentDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "discriminator",
+        "judged generated, not real, by the critic of a GAN (a weak baseline)",
+        "Goodfellow et al. 2014; Radford et al. 2016",
+        grid={"detector__replay": [0.0, 0.5], "detector__spectral_norm": [False, True]},
+    )
     _parameter_constraints: dict = {
         **LatentDetector._parameter_constraints,
         "replay": [Interval(Real, 0, 1, closed="both")],
@@ -82,7 +91,8 @@ class DiscriminatorGAN(LatentDetector):
         "map_sigma": [Interval(Real, 0, None, closed="left")],
     }
 
-    _optimizers = {"generator": {"betas": _BETAS}, "discriminator": {"betas": _BETAS}}
+    _defaults = {"dense": True, "max_epochs": 200, "lr": 2e-4, "ema": 0.999}
+    _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
 
     def __init__(
         self,
@@ -92,15 +102,9 @@ class DiscriminatorGAN(LatentDetector):
         label_smoothing=0.0,
         spectral_norm=False,
         map_sigma=1.0,
-        dense=True,
-        max_epochs=200,
-        lr=2e-4,
-        ema=0.999,
-        **options,
+        **options: Unpack[LatentOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, lr=lr, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**DiscriminatorGAN._defaults, **options})
         self.replay = replay
         self.label_smoothing = label_smoothing
         self.spectral_norm = spectral_norm
@@ -111,22 +115,21 @@ class DiscriminatorGAN(LatentDetector):
         generator.register_buffer("past", torch.empty(0, *shape), persistent=False)
         return {
             "generator": generator,
-            "discriminator": self._critic(shape, spectral=self.spectral_norm),
+            "critic": self._critic(shape, spectral=self.spectral_norm),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        fake = nets["generator"](noise)
+        fake = nets["generator"](self._random_codes(len(x), t))
         shown = self._with_past(nets["generator"], fake.detach(), t)
-        real, invented = (nets["discriminator"](seen)[0] for seen in (x, shown))
+        real_logit, fake_logit = (nets["critic"](seen)[0] for seen in (x, shown))
         doubt = self.label_smoothing
         yield (
-            ("discriminator",),
-            (1 - doubt) * adversarial(real, real=True)
-            + doubt * adversarial(real, real=False)
-            + adversarial(invented, real=False),
+            ("critic",),
+            (1 - doubt) * adversarial(real_logit, real=True)
+            + doubt * adversarial(real_logit, real=False)
+            + adversarial(fake_logit, real=False),
         )
-        yield ("generator",), adversarial(nets["discriminator"](fake)[0], real=True)
+        yield ("generator",), adversarial(nets["critic"](fake)[0], real=True)
 
     def _with_past(self, generator, fake, t):
         """Replace a share of the generated samples by old ones; note some new ones."""
@@ -151,9 +154,7 @@ class DiscriminatorGAN(LatentDetector):
         return {}
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return -nets["discriminator"](x)[0]
+        return -nets["critic"](x)[0]
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return gradient_map(
-            lambda image: nets["discriminator"](image)[0], x, self.map_sigma
-        )
+        return gradient_map(lambda image: nets["critic"](image)[0], x, self.map_sigma)

@@ -1,32 +1,27 @@
-"""Strange is what a network that learned to spoil anomalies rebuilds badly."""
+"""Anomalous samples are poorly rebuilt, as labeled anomalies are."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import (
-    abc_error,
-    absolute_error,
-    error_map,
-    score_map,
-    top_patches,
-)
+from featad.entry import Entry
+from featad.neural.detector import Context, Interval
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import abc_error, absolute_error, top_patches
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 _CRITICS = ("normal_critic", "anomaly_critic")
-_WARM_UP = 0.2  # share of the training in which the weight of anomalies grows
 
 
-class DualDiscriminatorGAN(LatentDetector):
-    """Score a sample by its error after an autoencoder that two critics trained.
+class DualDiscriminatorGAN(ReconstructionDetector):
+    """Score a sample by its error after an autoencoder trained by two critics.
 
     Learns from labeled anomalies: ``fit`` needs a ``y`` that holds -1. Normal samples
-    are to be rebuilt well and to pass for real with the first critic, anomalies to be
-    rebuilt badly and to be seen through by the second.
+    shall be rebuilt well and convince the first critic, anomalies shall be rebuilt
+    badly and be recognized by the second.
 
     Parameters
     ----------
@@ -34,26 +29,27 @@ class DualDiscriminatorGAN(LatentDetector):
         Length of the code that a sample is rebuilt from.
 
     anomaly_weight : float, default=2.0
-        Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``,
-        which raises their error and, unlike the negated error, cannot fall below 0. It
-        grows from 0 over the first fifth of training.
+        Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``. It
+        raises their error and, unlike the negated error, cannot fall below 0. The
+        weight grows from 0 over the first fifth of the training.
 
     adversarial_weight : float, default=0.01
-        Weight of the critics' opinions beside the mean absolute error. 0: no critics.
+        Weight of the critics' opinions, relative to the mean absolute error. 0: no
+        critics.
 
     latent_weight : float, default=0.1
         Weight of the difference between the codes of a normal sample and of its
         reconstruction.
 
     patch_weight : float, default=0.1
-        Weight of the mean error of a normal image's worst patches; not of tables.
+        Weight of the mean error of a normal image's worst patches. Not used for tables.
 
     patch_size : int or None, default=None
-        Side of a patch in pixels, placed every half of it; None: a quarter of the
+        Side of a patch in pixels; patches overlap by half. None: a quarter of the
         image's shorter side.
 
     n_patches : int, default=10
-        How many patches count.
+        Number of patches that count.
 
     score_by : {"mean", "relative"}, default="mean"
         The mean absolute error of the pixels, ``"relative"`` of images in [0, 1] over
@@ -64,18 +60,20 @@ class DualDiscriminatorGAN(LatentDetector):
 
     Notes
     -----
-    Samples labeled 0 count as normal. A critic learns from the samples of its class
-    alone and their reconstructions; in a batch without that class it rests. Trained on
-    known kinds of anomalies the detector is in part a classifier of these: what it
-    makes of other kinds must be measured apart. With T-shirts normal (Fashion-MNIST,
-    two epochs of all images, one seed) its AUROC is 0.981 with nine kinds labeled;
-    with 1 to 4 labeled it is 0.953 on 5 to 9, the other way round 0.912; a logistic
-    regression has 0.978, 0.939 and 0.790.
+    Samples labeled 0 count as normal. A critic learns only from the samples of its
+    class and their reconstructions; it rests in a batch without that class. The default
+    is ``score_by="mean"``, the error that the losses of both classes are made of.
 
-    Differs from the paper: the autoencoder has a code and no skip connections, the
-    critics give one logit an image instead of one a patch. Its other weights are about
-    1, too, which raises the errors of normal samples as well. A public implementation's
-    patch loss has no gradient; this one has.
+    Trained on known kinds of anomalies, the detector is in part a classifier of these:
+    measure separately how it treats other kinds. With T-shirts normal (Fashion-MNIST,
+    two epochs of all images, one seed) its AUROC is 0.981 if all nine other kinds are
+    labeled. Trained with kinds 1 to 4 it reaches 0.953 on kinds 5 to 9, and 0.912 the
+    other way round. A logistic regression reaches 0.978, 0.939 and 0.790.
+
+    Differs from the paper: the autoencoder has a code and no skip connections, and the
+    critics return one logit for each image instead of one for each patch. The paper's
+    other weights are about 1, which also raises the errors of normal samples. The patch
+    loss of a public implementation has no gradient; this one has.
 
     References
     ----------
@@ -96,18 +94,24 @@ class DualDiscriminatorGAN(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        None,
+        "poorly rebuilt, as labeled anomalies are, by an autoencoder with two critics",
+        "Kim et al. 2020",
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "anomaly_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "latent_weight": [Interval(Real, 0, None, closed="left")],
         "patch_weight": [Interval(Real, 0, None, closed="left")],
         "patch_size": [Interval(Integral, 1, None, closed="left"), None],
         "n_patches": [Interval(Integral, 1, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean"})],
     }
 
-    _optimizers = {name: {"lr": 2e-4, "betas": (0.5, 0.999)} for name in _CRITICS}
+    _defaults = {"score_by": "mean", "balance": 0.5, "ema": 0.999}
+    _optimizers = dict.fromkeys(_CRITICS, {"lr": 2e-4, **GAN_ADAM})
+    _error = "l1"
     _uses_labels = True
     _needs_anomalies = True
 
@@ -121,19 +125,15 @@ class DualDiscriminatorGAN(LatentDetector):
         patch_weight=0.1,
         patch_size=None,
         n_patches=10,
-        score_by="mean",
-        balance=0.5,
-        ema=0.999,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(latent_dim, balance=balance, ema=ema, **options)
+        super().__init__(latent_dim, **{**DualDiscriminatorGAN._defaults, **options})
         self.anomaly_weight = anomaly_weight
         self.adversarial_weight = adversarial_weight
         self.latent_weight = latent_weight
         self.patch_weight = patch_weight
         self.patch_size = patch_size
         self.n_patches = n_patches
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
@@ -144,20 +144,19 @@ class DualDiscriminatorGAN(LatentDetector):
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         code = nets["encoder"](x)
-        rebuilt, odd = nets["decoder"](code), t.y == -1
+        rebuilt, is_anomaly = nets["decoder"](code), t.is_anomaly
         kept, spoiled = self._own_losses(nets, x, rebuilt, code)
         if self.adversarial_weight:
-            for name, own in zip(_CRITICS, (~odd, odd), strict=True):
+            for name, own in zip(_CRITICS, (~is_anomaly, is_anomaly), strict=True):
                 if own.any():
-                    real, fake = nets[name](x[own]), nets[name](rebuilt[own].detach())
-                    loss = adversarial(real[0], real=True)
-                    yield (name,), loss + adversarial(fake[0], real=False)
+                    pair = (x[own], rebuilt[own].detach())
+                    yield (name,), critic_loss(*(nets[name](seen)[0] for seen in pair))
             normal, anomalous = (nets[name](rebuilt)[0] for name in _CRITICS)
             kept = kept + self.adversarial_weight * adversarial(normal, real=True)
             seen_through = adversarial(anomalous, real=False)
             spoiled = spoiled + self.adversarial_weight * seen_through
-        ramp = min(1.0, t.progress / _WARM_UP)
-        yield ("encoder", "decoder"), torch.where(odd, ramp * spoiled, kept)
+        loss = torch.where(is_anomaly, t.warm_up * spoiled, kept)
+        yield ("encoder", "decoder"), loss
 
     def _own_losses(self, nets, x, rebuilt, code):
         """Return what is asked of normal samples and of anomalies, critics apart."""
@@ -165,7 +164,7 @@ class DualDiscriminatorGAN(LatentDetector):
         drift = absolute_error(nets["encoder"](rebuilt), code)
         kept = error + self.latent_weight * drift
         if x.ndim == 4:
-            worst = self._worst_patches(error_map("l1", rebuilt, x))
+            worst = self._worst_patches(self._error_of(rebuilt, x))
             kept = kept + self.patch_weight * worst
         return kept, self.anomaly_weight * abc_error(error)
 
@@ -174,10 +173,3 @@ class DualDiscriminatorGAN(LatentDetector):
         return top_patches(
             error, size=size, stride=max(1, size // 2), n_patches=self.n_patches
         )
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("l1", error, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", nets["decoder"](nets["encoder"](x)), x)

@@ -1,27 +1,31 @@
-"""Strange is what a generator of normal samples cannot show, found by an encoder."""
+"""Anomalous samples are far from what a generator makes of their code."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, Stage, StrOptions
-from featad.neural.gan_losses import adversarial, wasserstein_critic_loss
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import error_map, per_sample, squared_error
+from featad.neural.gan_losses import (
+    WGAN_ADAM,
+    WGAN_DRIFT,
+    adversarial,
+    wasserstein_critic_loss,
+)
+from featad.neural.losses import per_sample, squared_error
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
+from featad.neural.scores import BLACK
 
-_BETAS = (0.5, 0.9)
-_DRIFT = 1e-3  # keeps the critic's values near 0
-_BLACK = 1e-3  # least mean square that errors are divided by
 
-
-class FAnoGAN(LatentDetector):
+class FAnoGAN(ReconstructionDetector):
     """Score a sample by what an encoder and a generator of normal samples make of it.
 
-    First a generator learns to make samples that a critic cannot tell from normal ones;
-    then, while both stay as they are, an encoder learns to find the noise z that a
-    sample is made from, which :class:`featad.AnoGAN` has to search for.
+    First a generator learns to make samples that a critic cannot distinguish from
+    normal ones. Then both are frozen, and an encoder learns to find the noise that the
+    generator makes a sample from, which :class:`featad.AnoGAN` has to search for.
 
     Parameters
     ----------
@@ -29,41 +33,43 @@ class FAnoGAN(LatentDetector):
         Length of the noise that the generator makes a sample from.
 
     encoder_by : {"izi_f", "izi", "ziz"}, default="izi_f"
-        What the encoder minimizes: the error of normal images (``"izi"``), that and the
-        error of the critic's last hidden layer (``"izi_f"``), or the error of noise
-        that was made an image and encoded again (``"ziz"``).
+        What the encoder minimizes: the error of rebuilt normal samples (``"izi"``);
+        that error plus the error in the critic's last hidden layer (``"izi_f"``); or
+        the error of noise that was turned into a sample and encoded again (``"ziz"``).
 
     kappa : float, default=0.1
-        Weight of the error in the hidden layer with ``"izi_f"``, for which else there
-        is none. The paper's 1 is for errors as they are; as shares of its own mean
-        square the hidden layer's would outweigh the pixels'.
+        Weight of the error in the hidden layer with ``"izi_f"``; the other encoders
+        have no such term. The paper's weight of 1 is for plain errors. With relative
+        errors the hidden layer would then outweigh the pixels.
 
     code_limit : float or None, default=1.0
-        The encoder's output is ``code_limit * tanh(output)``, so that it stays where
-        the generator was trained most; 1 is what the authors' code has. None: no bound.
+        The encoder's output is ``code_limit * tanh(output)``, which keeps it where the
+        generator was trained most; the authors' code uses 1. None: no limit.
 
-    score_by : {"relative", "error"}, default="relative"
-        ``"error"``: mean squared error of the pixels plus ``kappa`` times that of the
-        hidden layer. ``"relative"``: of images in [0, 1] over the root of the image's
-        mean square, and over the mean square of its hidden layer, as an image that
-        shows little has little error whatever it shows.
+    score_by : {"relative", "mean"}, default="relative"
+        ``"mean"`` is the mean squared error of the pixels plus ``kappa`` times that of
+        the hidden layer. ``"relative"`` divides the former, for images in [0, 1], by
+        the root of the image's mean square, and the latter by the mean square of its
+        hidden layer, because dark or empty images have small errors even when they are
+        anomalous.
 
     n_critic : int, default=2
-        Steps of the critic for one of the generator. The paper's 5 let the generator
-        learn too little from a few hundred samples.
+        Critic steps for each generator step. With the paper's 5 the generator learned
+        too little from a few hundred samples.
 
     gp_weight : float, default=10.0
-        Weight of the gradient penalty of the critic.
+        Weight of the critic's gradient penalty.
 
     Notes
     -----
-    Both stages go ``max_epochs`` times through the training samples. In the first one,
-    ``early_stopping`` and ``trim`` judge a sample by the critic.
+    Each of the two stages goes ``max_epochs`` times through the training samples. In
+    the first one, ``early_stopping`` and ``trim`` judge a sample by the critic.
 
-    The map is the absolute difference of sample and reconstruction.
+    The map is the absolute error of each pixel.
 
-    Differs from the paper: small plain networks instead of residual ones, dense unless
-    told otherwise; Adam for the encoder, averaged weights, and the relative score.
+    Differs from the paper: small plain networks instead of residual ones, dense by
+    default; Adam for the encoder; a drift term in the critic's loss; averaged weights;
+    and the relative score.
 
     References
     ----------
@@ -82,21 +88,32 @@ class FAnoGAN(LatentDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "fanogan",
+        "far from what a generator of normal samples makes of its code",
+        "Schlegl et al. 2019",
+        grid={
+            "detector__encoder_by": ["izi_f", "izi"],
+            "detector__code_limit": [None, 1.0, 3.0],
+        },
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "encoder_by": [StrOptions({"izi_f", "izi", "ziz"})],
         "kappa": [Interval(Real, 0, None, closed="left")],
         "code_limit": [Interval(Real, 0, None, closed="neither"), None],
-        "score_by": [StrOptions({"relative", "error"})],
+        "score_by": [StrOptions({"relative", "mean"})],
         "n_critic": [Interval(Integral, 1, None, closed="left")],
         "gp_weight": [Interval(Real, 0, None, closed="left")],
     }
 
+    _defaults = {"dense": True, "max_epochs": 100, "ema": 0.999}
     _stages = (
         Stage("gan", trains=("generator", "critic")),
         Stage("encoder", trains=("encoder",)),
     )
-    _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
+    _optimizers = {"generator": WGAN_ADAM, "critic": WGAN_ADAM}
+    _error = "l1"
 
     def __init__(
         self,
@@ -105,21 +122,14 @@ class FAnoGAN(LatentDetector):
         encoder_by="izi_f",
         kappa=0.1,
         code_limit=1.0,
-        score_by="relative",
         n_critic=2,
         gp_weight=10.0,
-        dense=True,
-        max_epochs=100,
-        ema=0.999,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**FAnoGAN._defaults, **options})
         self.encoder_by = encoder_by
         self.kappa = kappa
         self.code_limit = code_limit
-        self.score_by = score_by
         self.n_critic = n_critic
         self.gp_weight = gp_weight
 
@@ -131,14 +141,14 @@ class FAnoGAN(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
+        noise = self._random_codes(len(x), t)
         if t.stage == "gan":
             yield from self._gan_losses(nets, x, noise, t)
         elif self.encoder_by == "ziz":
             code = self._code(nets, nets["generator"](noise))
             yield ("encoder",), squared_error(code, noise)
         else:
-            rebuilt = self._rebuilt(nets, x)
+            rebuilt = self._rebuilt(nets, x, t)
             yield ("encoder",), sum(self._errors(nets, x, rebuilt))
 
     def _gan_losses(self, nets, x, noise, t):
@@ -147,7 +157,7 @@ class FAnoGAN(LatentDetector):
 
         fake = nets["generator"](noise)
         loss = wasserstein_critic_loss(
-            judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=_DRIFT
+            judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=WGAN_DRIFT
         )
         yield ("critic",), loss
         if t.step % self.n_critic == 0:
@@ -159,21 +169,18 @@ class FAnoGAN(LatentDetector):
         return self._strangeness_of(nets, x, t)
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, feature_error = self._errors(nets, x, self._rebuilt(nets, x))
+        error, feature_error = self._errors(nets, x, self._rebuilt(nets, x, t))
         if self.score_by == "relative" and self._in_unit_range:
-            error = error / per_sample(x**2).clamp_min(_BLACK).sqrt()
+            error = error / per_sample(x**2).clamp_min(BLACK).sqrt()
             features = nets["critic"](x)[1]
-            feature_error = feature_error / per_sample(features**2).clamp_min(_BLACK)
+            feature_error = feature_error / per_sample(features**2).clamp_min(BLACK)
         return error + feature_error
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", self._rebuilt(nets, x), x)
 
     def _code(self, nets, x):
         code = nets["encoder"](x)
         return code if self.code_limit is None else self.code_limit * code.tanh()
 
-    def _rebuilt(self, nets, x):
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return nets["generator"](self._code(nets, x))
 
     def _errors(self, nets, x, rebuilt):

@@ -1,23 +1,24 @@
-"""Strange is what lies beyond a fence of generated samples around the normal ones."""
+"""Anomalous samples are outside a fence of generated samples."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
 
-import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval
-from featad.neural.gan_losses import adversarial, dispersion
-from featad.neural.latent import LatentDetector
+from featad.neural.gan_losses import GAN_ADAM, adversarial, dispersion
+from featad.neural.latent import LatentDetector, LatentOptions
 
 
 class FenceGAN(LatentDetector):
     """Score a sample by a critic whose generator surrounds the normal samples.
 
-    The generator of a plain GAN ends among the normal samples, and its critic knows
-    nothing of what lies beyond. Here it is drawn to where the critic is undecided, and
-    its samples are kept apart.
+    The generator of a plain GAN ends among the normal samples, so its critic learns
+    nothing about what lies beyond them. Here the generator is drawn to where the critic
+    is undecided, and its samples are kept apart.
 
     Parameters
     ----------
@@ -25,33 +26,36 @@ class FenceGAN(LatentDetector):
         Length of the noise that samples are generated from.
 
     alpha : float in (0, 1], default=0.5
-        What the critic shall say of generated samples, from 0, generated, to 1, real.
+        The critic's target for generated samples, from 0 (generated) to 1 (real).
 
     beta : float, default=1.0
         Weight of the generator's second loss: 1 over the mean distance of its samples
-        to their mean.
+        from their mean.
 
     gamma : float, default=0.1
         Weight of the generated samples in the critic's loss.
 
     warmup_epochs : int, default=5
-        Epochs at the start in which the critic alone is trained.
+        Number of epochs at the start in which only the critic is trained.
 
     map_sigma : float, default=1.0
-        Of the blur of maps, in pixels.
+        Standard deviation, in pixels, of the Gaussian blur applied to maps.
 
     Notes
     -----
-    The strangeness is the critic's logit, negated; a map is the absolute gradient of
-    the logit with respect to the image, blurred. With alpha 1, beta 0, gamma 1 and no
-    warm-up it is a plain GAN.
+    The strangeness is the critic's negated logit. A map is the absolute gradient of the
+    logit with respect to the image, blurred. With ``alpha=1, beta=0, gamma=1`` and no
+    warm-up this is a plain GAN.
 
     ``early_stopping`` needs no anomalies: it watches the critic's loss on held-out
-    normal samples plus the distance of its mean opinion of generated ones from alpha.
+    normal samples, plus the distance of its mean opinion of generated ones from
+    ``alpha``.
 
-    Differs from the paper: distances are divided by the root of the number of pixels,
-    so that beta does not depend on it; 10 to 30 there is about 0.5 to 1 here. The
-    authors choose the epoch on labeled validation samples; here none are seen.
+    Differs from the paper: the generator minimizes the cross-entropy towards ``alpha``,
+    in the paper log |alpha - D|. Distances are divided by the root of the number of
+    pixels, so that ``beta`` does not depend on it; 10 to 30 in the paper is about 0.5
+    to 1 here. The authors choose the epoch on labeled validation samples, which are not
+    used here.
 
     References
     ----------
@@ -69,6 +73,12 @@ class FenceGAN(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "fence",
+        "outside a fence of generated samples around the normal ones",
+        "Ngo et al. 2019",
+        grid={"detector__beta": [0.3, 1.0, 3.0], "detector__gamma": [0.1, 0.5]},
+    )
     _parameter_constraints: dict = {
         **LatentDetector._parameter_constraints,
         "alpha": [Interval(Real, 0, 1, closed="right")],
@@ -78,7 +88,8 @@ class FenceGAN(LatentDetector):
         "map_sigma": [Interval(Real, 0, None, closed="left")],
     }
 
-    _optimizers = {name: {"betas": (0.5, 0.999)} for name in ("generator", "critic")}
+    _defaults = {"dense": True, "max_epochs": 80, "lr": 2e-4, "ema": 0.995}
+    _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
 
     def __init__(
         self,
@@ -89,15 +100,9 @@ class FenceGAN(LatentDetector):
         gamma=0.1,
         warmup_epochs=5,
         map_sigma=1.0,
-        dense=True,
-        max_epochs=80,
-        lr=2e-4,
-        ema=0.995,
-        **options,
+        **options: Unpack[LatentOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, max_epochs=max_epochs, lr=lr, ema=ema, **options
-        )
+        super().__init__(latent_dim, **{**FenceGAN._defaults, **options})
         self.alpha = alpha
         self.beta = beta
         self.gamma = gamma
@@ -111,28 +116,26 @@ class FenceGAN(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        made = self._generated(nets, len(x), t)
-        (real, _), (fake, _) = nets["critic"](x), nets["critic"](made.detach())
-        loss = adversarial(real, real=True) + self.gamma * adversarial(fake, real=False)
-        yield ("critic",), loss
+        fake = nets["generator"](self._random_codes(len(x), t))
+        real_logit, _ = nets["critic"](x)
+        fake_logit, _ = nets["critic"](fake.detach())
+        loss = self.gamma * adversarial(fake_logit, real=False)
+        yield ("critic",), adversarial(real_logit, real=True) + loss
         if t.epoch < self.warmup_epochs:
             return
-        fake, _ = nets["critic"](made)
-        loss = self.alpha * adversarial(fake, real=True)
-        loss = loss + (1 - self.alpha) * adversarial(fake, real=False)
-        yield ("generator",), loss + self.beta * dispersion(made)
+        fake_logit, _ = nets["critic"](fake)
+        loss = self.alpha * adversarial(fake_logit, real=True)
+        loss = loss + (1 - self.alpha) * adversarial(fake_logit, real=False)
+        yield ("generator",), loss + self.beta * dispersion(fake)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        (real, _), made = nets["critic"](x), self._generated(nets, len(x), t)
-        off_the_fence = nets["critic"](made)[0].sigmoid().mean() - self.alpha
-        return adversarial(real, real=True) + off_the_fence.abs()
+        real_logit, _ = nets["critic"](x)
+        fake = nets["generator"](self._random_codes(len(x), t))
+        off_the_fence = nets["critic"](fake)[0].sigmoid().mean() - self.alpha
+        return adversarial(real_logit, real=True) + off_the_fence.abs()
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return -nets["critic"](x)[0]
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return gradient_map(lambda image: nets["critic"](image)[0], x, self.map_sigma)
-
-    def _generated(self, nets, n, t):
-        noise = torch.randn(n, self.latent_dim, generator=t.rng, device=t.rng.device)
-        return nets["generator"](noise)

@@ -1,25 +1,28 @@
-"""Strange is what is coded differently once it has been rebuilt."""
+"""Anomalous samples are given another code once they are rebuilt."""
 
 from collections.abc import Iterator
 from numbers import Real
 
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import absolute_error, error_map, score_map, squared_error
+from featad.neural.gan_losses import GAN_ADAM, critic_loss
+from featad.neural.losses import absolute_error, squared_error
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
+from featad.neural.scores import REDUCTIONS
 from featad.neural.training import RESET
 
 _COLLAPSED = 1e-5  # loss of a critic that nothing deceives any more
-_GENERATOR = ("encoder", "decoder", "second_encoder")
+_AUTOENCODER = ("encoder", "decoder", "second_encoder")
 
 
-class GANomaly(LatentDetector):
-    """Score a sample by how far its code moves when it is rebuilt and coded again.
+class GANomaly(ReconstructionDetector):
+    """Score a sample by how far its code moves when it is rebuilt and encoded again.
 
-    An autoencoder rebuilds the sample, a second encoder codes the result, and a critic
-    tells real samples from rebuilt ones.
+    An autoencoder rebuilds the sample, a second encoder encodes the result, and a
+    critic distinguishes real samples from rebuilt ones.
 
     Parameters
     ----------
@@ -27,27 +30,31 @@ class GANomaly(LatentDetector):
         Length of both codes.
 
     adversarial_weight : float, default=1.0
-        Weight of the squared difference of sample and reconstruction in the critic's
-        last hidden layer.
+        Weight of the squared difference between sample and reconstruction in the
+        critic's last hidden layer.
 
     reconstruction_weight : float, default=50.0
-        Weight of their absolute difference.
+        Weight of the absolute error of the reconstruction.
 
     latent_weight : float, default=1.0
-        Weight of the squared difference of the two codes.
+        Weight of the squared difference between the two codes.
 
-    score_by : {"latent", "relative"}, default="latent"
-        The mean squared difference of the two codes, or the mean absolute error of the
-        pixels, of images in [0, 1] over the root of their own mean.
+    score_by : {"latent", "relative", "mean", "top1%", "max"}, default="latent"
+        ``"latent"`` is the mean squared difference between the two codes. The other
+        values reduce the map of absolute errors. ``"relative"`` divides their mean, for
+        images in [0, 1], by the root of the image's own mean, because dark or empty
+        images have small errors even when they are anomalous.
 
     Notes
     -----
     The autoencoder and the second encoder take a step, then the critic. A critic whose
-    loss falls below 0.00001 starts anew. Maps are the absolute error of each pixel.
+    loss falls below 0.00001 is reset. Maps are the absolute error of each pixel. The
+    default is ``"latent"``, as in the paper.
 
-    Differs from the paper: the authors' code divides scores by their range over the
-    test set and keeps the epoch that is best on it. Here a score depends on its sample
-    alone, and the last weights are kept.
+    Differs from the paper: scores are squared, not absolute, differences of the codes.
+    The authors' code divides scores by their range over the test set and keeps the
+    epoch that is best on it. Here a score depends only on its sample, and the last
+    weights are kept.
 
     References
     ----------
@@ -65,15 +72,23 @@ class GANomaly(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "ganomaly",
+        "given another code once it is rebuilt",
+        "Akcay et al. 2018",
+        grid={"detector__latent_dim": [16, 64], "detector__latent_weight": [1.0, 10.0]},
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "latent_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"latent", "relative"})],
+        "score_by": [StrOptions({"latent", *REDUCTIONS})],
     }
 
-    _optimizers = {name: {"betas": (0.5, 0.999)} for name in (*_GENERATOR, "critic")}
+    _defaults = {"score_by": "latent", "dense": True, "max_epochs": 200}
+    _optimizers = dict.fromkeys((*_AUTOENCODER, "critic"), GAN_ADAM)
+    _error = "l1"
 
     def __init__(
         self,
@@ -82,16 +97,12 @@ class GANomaly(LatentDetector):
         adversarial_weight=1.0,
         reconstruction_weight=50.0,
         latent_weight=1.0,
-        score_by="latent",
-        dense=True,
-        max_epochs=200,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(latent_dim, dense=dense, max_epochs=max_epochs, **options)
+        super().__init__(latent_dim, **{**GANomaly._defaults, **options})
         self.adversarial_weight = adversarial_weight
         self.reconstruction_weight = reconstruction_weight
         self.latent_weight = latent_weight
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
@@ -109,26 +120,21 @@ class GANomaly(LatentDetector):
             + self.reconstruction_weight * absolute_error(rebuilt, x)
             + self.latent_weight * squared_error(second, code)
         )
-        yield _GENERATOR, loss
+        yield _AUTOENCODER, loss
         (real, _), (fake, _) = nets["critic"](x), nets["critic"](rebuilt.detach())
-        loss = adversarial(real, real=True) + adversarial(fake, real=False)
-        loss = 0.5 * loss.mean()
+        loss = 0.5 * critic_loss(real, fake).mean()
         yield ("critic",), loss
         if loss < _COLLAPSED:
             yield ("critic",), RESET
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return absolute_error(self._pass(nets, x)[1], x)
+        return absolute_error(self._rebuilt(nets, x, t), x)
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        code, rebuilt, second = self._pass(nets, x)
-        if self.score_by == "latent":
-            return squared_error(second, code)
-        error, unit = error_map("l1", rebuilt, x), self._in_unit_range
-        return score_map("l1", error, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("l1", self._pass(nets, x)[1], x)
+        if self.score_by != "latent":
+            return super()._strangeness_of(nets, x, t)
+        code, _, second = self._pass(nets, x)
+        return squared_error(second, code)
 
     def _pass(self, nets, x):
         """Return code, reconstruction, and the reconstruction's code."""

@@ -1,4 +1,4 @@
-"""Strange is what a network cannot guess from what lies around it."""
+"""Anomalous samples are hard to guess, part by part, from their surroundings."""
 
 from collections.abc import Iterable, Iterator
 from itertools import product
@@ -7,64 +7,63 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.losses import error_map, reduce_map, score_map
+from featad.entry import Entry
+from featad.neural.detector import Context, Interval
+from featad.neural.gan_losses import adversarial, critic_loss
 from featad.neural.networks import critic
+from featad.neural.noise import random_boxes
+from featad.neural.scores import reduce_map
 from featad.neural.superpixels import superpixels
-from featad.neural.tensors import random_boxes, spatial_size
-from featad.neural.unet import UNetDetector
+from featad.neural.tensors import spatial_size
+from featad.neural.unet import UNetDetector, UNetOptions
 
 
 class Inpainting(UNetDetector):
     """Score an image by how badly its parts are guessed from their surroundings.
 
-    In training one random box of each image is blanked out and a U-Net, which is also
-    told where, fills it in. To score, a hole slides over the image; the heat of a
+    In training one random box of each image is blanked out, and a U-Net, which is also
+    told where, fills it in. For scores a hole slides over the image; the heat of a
     pixel is the mean error of the guesses made for it.
 
     Parameters
     ----------
     hole : float in (0, 1), default=0.3
-        Side of the sliding hole as a share of the image's. It should cover an anomaly:
-        a smaller one leaves some of it to guess from. Boxes in training have between
-        three quarters and five quarters of that side.
+        Side of the sliding hole as a share of the image's side. It should cover an
+        anomaly: next to a smaller hole some of the anomaly remains to guess from. Boxes
+        in training have between three quarters and five quarters of that side.
 
     stride : float in (0, 1], default=0.5
-        Step of the sliding hole, as a share of its side. Each step is one pass through
-        the network.
+        Step of the sliding hole, as a share of its side. Each position is one pass
+        through the network.
 
     adversarial_weight : float, default=0.0
         Weight of the loss that makes filled images look real to a critic of patches,
-        beside the mean absolute error in the box; 0.001 to 0.01 sharpens. 0: no critic.
-
-    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
-        How the heat of the pixels, or features, becomes the sample's: the mean of all,
-        of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
-        in [0, 1] divided by the root of the mean of their own pixels. For small defects
-        ``"top1%"``.
+        relative to the mean absolute error in the box; 0.001 to 0.01 sharpens. 0: no
+        critic.
 
     normalize_map : bool, default=False
         Whether the heat of a pixel is divided by its mean over the training samples
-        (plus the mean over all pixels), as edges that lie there in every image are hard
-        to guess. For aligned images.
+        (plus the mean over all pixels), because edges that lie at the same place in
+        every image are hard to guess. Meant for aligned images.
 
     n_segments : int or None, default=None
-        Number of superpixels whose mean heat each of their pixels gets; 100 to 200 are
-        usual. None: every pixel its own.
+        Number of superpixels; each of their pixels gets their mean heat. 100 to 200 are
+        usual. None: no superpixels.
 
     Notes
     -----
-    Scoring takes as many passes as the hole has places: 25 to 49 with the defaults.
-    Where normal images differ much among themselves, as digits of one kind do, little
-    can be guessed: there it is no better than PCA, and its scores vary with the seed.
+    Scoring takes as many passes as the hole has positions: 25 to 49 with the defaults.
+    For small defects use ``score_by="top1%"``. Where normal images differ a lot, as
+    digits of one kind do, little can be guessed: there the detector is no better than
+    PCA, and its scores vary with the seed.
 
-    Tables: holes are runs of neighboring features.
+    In a table, holes are runs of neighboring features.
 
-    Differs from the paper, of which abstract and introduction could be read: sizes and
-    weights are this reading; the error of each pixel in a hole counts for itself, not
-    as the hole's mean.
+    Differs from the paper, of which only the abstract and the introduction were
+    available: sizes and weights are our interpretation. The error of each pixel in a
+    hole counts by itself, not as the mean of the hole.
 
     References
     ----------
@@ -81,15 +80,23 @@ class Inpainting(UNetDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "inpainting",
+        "hard to guess, part by part, from its surroundings",
+        "Nguyen et al. 2021",
+        grid={"detector__hole": [0.2, 0.3, 0.5]},
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "hole": [Interval(Real, 0, 1, closed="neither")],
         "stride": [Interval(Real, 0, 1, closed="right")],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
         "normalize_map": ["boolean"],
         "n_segments": [Interval(Integral, 1, None, closed="left"), None],
     }
+
+    _defaults = {"depth": 2, "max_epochs": 60}
+    _error = "l1"
 
     def __init__(
         self,
@@ -97,25 +104,21 @@ class Inpainting(UNetDetector):
         hole=0.3,
         stride=0.5,
         adversarial_weight=0.0,
-        score_by="relative",
         normalize_map=False,
         n_segments=None,
-        depth=2,
-        max_epochs=60,
-        **options,
+        **options: Unpack[UNetOptions],
     ):
-        super().__init__(depth=depth, max_epochs=max_epochs, **options)
+        super().__init__(**{**Inpainting._defaults, **options})
         self.hole = hole
         self.stride = stride
         self.adversarial_weight = adversarial_weight
-        self.score_by = score_by
         self.normalize_map = normalize_map
         self.n_segments = n_segments
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         image = len(shape) == 3
         nets: dict[str, nn.Module] = {
-            "generator": self._unet(
+            "unet": self._unet(
                 shape,
                 n_in=shape[0] + 1 if image else 2 * shape[0],
                 skips="all",
@@ -130,21 +133,20 @@ class Inpainting(UNetDetector):
         mask = random_boxes(x, (0.75 * self.hole, 1.25 * self.hole), t.rng)
         filled = self._filled(nets, x, mask)
         if self.adversarial_weight:
-            real = adversarial(nets["critic"](x)[0], real=True)
-            fake = adversarial(nets["critic"](filled.detach())[0], real=False)
-            yield ("critic",), real + fake
+            logits = (nets["critic"](seen)[0] for seen in (x, filled.detach()))
+            yield ("critic",), critic_loss(*logits)
         # outside the box the difference is 0
         n_blank = mask.flatten(1).sum(dim=1)
-        loss = error_map("l1", filled, x).flatten(1).sum(dim=1) / n_blank
+        loss = self._error_of(filled, x).flatten(1).sum(dim=1) / n_blank
         if self.adversarial_weight:
             looks = adversarial(nets["critic"](filled)[0], real=True)
             loss = loss + self.adversarial_weight * looks
-        yield ("generator",), loss
+        yield ("unet",), loss
 
     def _filled(self, nets, x, mask):
         """Return samples as they are outside the mask, and as guessed inside it."""
         seen = torch.cat([x * ~mask, mask.to(x.dtype)], dim=1)
-        return torch.where(mask, nets["generator"](seen), x)
+        return torch.where(mask, nets["unet"](seen), x)
 
     def _windows(self, x):
         """Return every place of the sliding hole: (m, 1, h, w) or (m, d)."""
@@ -169,7 +171,7 @@ class Inpainting(UNetDetector):
         for some in windows.split(max(1, self.score_batch_size // len(x))):
             pairs = x.repeat(len(some), *[1] * (x.ndim - 1))
             filled = self._filled(nets, pairs, some.repeat_interleave(len(x), dim=0))
-            error = error_map("l1", filled, pairs)
+            error = self._error_of(filled, pairs)
             total = total + error.unflatten(0, (len(some), len(x))).sum(dim=0)
         n_guesses = windows.sum(dim=0)
         return total / n_guesses
@@ -184,10 +186,6 @@ class Inpainting(UNetDetector):
             return {}
         heat = torch.cat([self._heat(nets, x) for x in batches])
         return {"mean_heat": heat.mean(dim=0)}
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        heat, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("l1", heat, x, self.score_by, in_unit_range=unit)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         heat = self._heat(nets, x)

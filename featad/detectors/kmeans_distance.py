@@ -1,4 +1,4 @@
-"""Strange is what lies far from every k-means center of the normal samples."""
+"""Anomalous samples are far from every k-means center."""
 
 from numbers import Integral
 
@@ -7,6 +7,7 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from featad.base import BaseDetector, Interval
+from featad.entry import Entry
 
 
 class KMeansDistance(BaseDetector):
@@ -15,7 +16,7 @@ class KMeansDistance(BaseDetector):
     Parameters
     ----------
     n_clusters : int, default=8
-        Number of centers. At most ``n_samples`` are used.
+        Number of centers, at most ``n_samples``.
 
     contamination : float in (0, 0.5], default=0.05
         Fraction of the training samples placed beyond the threshold.
@@ -43,9 +44,9 @@ class KMeansDistance(BaseDetector):
     Notes
     -----
     The strangeness is the Euclidean distance, in the unit of ``X``. Of three
-    clusterings from different k-means++ starts the one with the least inertia is
-    taken. One thread clusters, so that the same seed gives the same centers to the
-    last bit. Distances are measured from the differences in float64, as
+    clusterings from different k-means++ starts the one with the least inertia is kept.
+    The clustering runs on one thread, so that the same seed gives the same centers to
+    the last bit. Distances are computed from differences in float64, because
     ``KMeans.transform`` loses small ones.
 
     References
@@ -61,6 +62,13 @@ class KMeansDistance(BaseDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "kmeans",
+        "far from every k-means center",
+        "MacQueen 1967",
+        grid={"detector__n_clusters": [1, 4, 8, 16]},
+        whiten=True,
+    )
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "n_clusters": [Interval(Integral, 1, None, closed="left")],

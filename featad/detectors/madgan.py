@@ -1,47 +1,47 @@
-"""Strange are slices that do not go on as those before them lead to expect."""
+"""Anomalous samples are windows whose last slices are hard to guess from the first."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial, wasserstein_critic_loss
-from featad.neural.losses import absolute_error, error_map, score_map
+from featad.entry import Entry
+from featad.neural.detector import Context, Interval
+from featad.neural.gan_losses import WGAN_ADAM, adversarial, wasserstein_critic_loss
+from featad.neural.losses import absolute_error
 from featad.neural.networks import critic
-from featad.neural.unet import UNetDetector
-
-_BETAS = (0.5, 0.9)
+from featad.neural.unet import UNetDetector, UNetOptions
 
 
 class MADGAN(UNetDetector):
     """Score a window of slices by how badly its last are guessed from its first.
 
     Slices are channels: :func:`featad.slice_windows` makes such windows of scans, and
-    :func:`featad.aggregate_scores` makes one score for each scan of theirs. A U-Net
-    with self-attention guesses the next slices; a critic tells windows with guessed
-    slices from real ones.
+    :func:`featad.aggregate_scores` reduces their scores to one for each scan. A U-Net
+    with self-attention guesses the next slices; a critic distinguishes windows with
+    guessed slices from real ones.
 
     Parameters
     ----------
     n_given : int or None, default=None
-        How many channels are given, the first; the others are guessed. None: half of
+        Number of channels given, the first ones; the others are guessed. None: half of
         them, rounded up.
 
     attention : bool, default=True
         Whether every place at the smallest size of the U-Net attends to every other.
 
     l1_weight : float, default=100.0
-        Weight of the mean absolute error of a guessed pixel beside the critic's
+        Weight of the mean absolute error of a guessed pixel, relative to the critic's
         opinion.
 
     n_critic : int, default=2
-        Steps of the critic for one of the generator. The paper's 5 let the generator
-        learn too little from a few hundred windows.
+        Critic steps for each U-Net step. With the paper's 5 the U-Net learned too
+        little from a few hundred windows.
 
     gp_weight : float, default=10.0
-        Weight of the gradient penalty of the critic.
+        Weight of the critic's gradient penalty.
 
     score_by : {"mean", "relative", "top1%", "max"}, default="mean"
         How the squared errors of the pixels, or features, become the sample's: the mean
@@ -54,13 +54,15 @@ class MADGAN(UNetDetector):
     equally far apart in all scans. Split between scans, not between windows:
     ``OneClassKFold`` takes the windows' groups.
 
-    The map is the squared error of the guessed slices, their mean.
+    The map is the squared error of the guessed slices, averaged over them. What
+    ``"relative"`` divides by is the content of the slices to guess. The default is
+    ``"mean"``, as in the paper.
 
-    A single channel is guessed from a blank, that is, as it usually is. Tables: the
-    first features give the last.
+    A single channel is guessed from a blank image, so the guess is the usual image. In
+    a table the last features are guessed from the first.
 
-    Differs from the paper, where three slices give the next three: a smaller U-Net,
-    whose attention is at its smallest size only, and its weights averaged.
+    Differs from the paper, where three slices predict the next three: the U-Net is
+    smaller, has attention only at its smallest size, and its weights are averaged.
 
     References
     ----------
@@ -79,6 +81,12 @@ class MADGAN(UNetDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "madgan",
+        "hard to guess, in its last slices (channels), from its first ones",
+        "Han et al. 2021",
+        grid={"detector__n_given": [None, 1], "detector__l1_weight": [10.0, 100.0]},
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "n_given": [Interval(Integral, 1, None, closed="left"), None],
@@ -86,10 +94,10 @@ class MADGAN(UNetDetector):
         "l1_weight": [Interval(Real, 0, None, closed="left")],
         "n_critic": [Interval(Integral, 1, None, closed="left")],
         "gp_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"mean", "relative", "top1%", "max"})],
     }
 
-    _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
+    _defaults = {"score_by": "mean"}
+    _optimizers = {"unet": WGAN_ADAM, "critic": WGAN_ADAM}
 
     def __init__(
         self,
@@ -99,28 +107,26 @@ class MADGAN(UNetDetector):
         l1_weight=100.0,
         n_critic=2,
         gp_weight=10.0,
-        score_by="mean",
-        **options,
+        **options: Unpack[UNetOptions],
     ):
-        super().__init__(**options)
+        super().__init__(**{**MADGAN._defaults, **options})
         self.n_given = n_given
         self.attention = attention
         self.l1_weight = l1_weight
         self.n_critic = n_critic
         self.gp_weight = gp_weight
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         if self.n_given is not None and self.n_given >= shape[0]:
             kind = "channels" if len(shape) == 3 else "features"
             raise ValueError(
-                f"MADGAN(n_given={self.n_given}): samples have {shape[0]} {kind}, of "
-                "which one at least must be left to guess. Lower n_given."
+                f"MADGAN(n_given={self.n_given}) leaves nothing to guess: samples have "
+                f"{shape[0]} {kind}. Lower n_given."
             )
         given, target = self._split(torch.zeros(1, *shape))
         size = {"width": self.width, "depth": self.depth}
         return {
-            "generator": self._unet(
+            "unet": self._unet(
                 shape,
                 n_in=given.shape[1],
                 n_out=target.shape[1],
@@ -132,7 +138,7 @@ class MADGAN(UNetDetector):
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         given, target = self._split(x)
-        guess = nets["generator"](given)
+        guess = nets["unet"](given)
 
         def judged(slices):
             return nets["critic"](slices)[0]
@@ -145,19 +151,17 @@ class MADGAN(UNetDetector):
         yield ("critic",), loss
         if t.step % self.n_critic == 0:
             yield (
-                ("generator",),
+                ("unet",),
                 adversarial(judged(fake), real=True, kind="wgan")
                 + self.l1_weight * absolute_error(guess, target),
             )
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        target = self._split(x)[1]
-        return score_map("mse", error, target, self.score_by, in_unit_range=unit)
+        return self._score_of_map(self._map_of(nets, x, t), self._split(x)[1])
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         given, target = self._split(x)
-        return error_map("mse", nets["generator"](given), target)
+        return self._error_of(nets["unet"](given), target)
 
     def _split(self, x):
         """Return the channels, or features, that are given and those to guess."""

@@ -1,9 +1,10 @@
-"""Strange is what lies far from the mean, measured in shrunk standard deviations."""
+"""Anomalous samples are far from the mean, in shrunk standard deviations."""
 
 import numpy as np
 from sklearn.decomposition import PCA
 
 from featad.base import BaseDetector
+from featad.entry import Entry
 
 
 class Mahalanobis(BaseDetector):
@@ -29,7 +30,7 @@ class Mahalanobis(BaseDetector):
         Variance of the shrunk covariance along each axis, descending.
 
     residual_variance_ : float
-        Its variance in every direction outside the axes.
+        Variance of the shrunk covariance in every direction outside the axes.
 
     sample_shape_ : tuple of int
         Shape of one sample.
@@ -45,12 +46,12 @@ class Mahalanobis(BaseDetector):
 
     Notes
     -----
-    The strangeness is the *squared* distance, without unit, equal to
-    ``sklearn.covariance.LedoitWolf().fit(X_train).mahalanobis(X)``. There the
-    covariance is inverted, in time n_features cubed; here only its axes are found, in
-    time n_samples * n_features * min(n_samples, n_features), as outside the axes the
+    The strangeness is the *squared* distance, which has no unit. It equals
+    ``sklearn.covariance.LedoitWolf().fit(X_train).mahalanobis(X)``, which inverts the
+    covariance in time n_features cubed. Here only its axes are computed, in time
+    n_samples * n_features * min(n_samples, n_features), because outside the axes the
     shrunk covariance is a multiple of the identity. Directions without variance are
-    left out, as by a pseudo-inverse.
+    ignored, as by a pseudo-inverse.
 
     References
     ----------
@@ -67,6 +68,14 @@ class Mahalanobis(BaseDetector):
     >>> Mahalanobis().fit(X).predict([[0, 20], [20, 0]])
     array([ 1, -1])
     """
+
+    _entry = Entry(
+        "mahalanobis",
+        "far from the mean, in units of the shrunk covariance",
+        "Ledoit and Wolf 2004; Rippel et al. 2021",
+        grid={"reduce": ["passthrough", PCA(0.97), PCA(0.997)]},
+        stats=True,
+    )
 
     def __init__(self, *, contamination=0.05):
         self.contamination = contamination

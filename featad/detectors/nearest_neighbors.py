@@ -1,15 +1,17 @@
-"""Strange is what has no near neighbor among the normal samples."""
+"""Anomalous samples are far from their nearest normal neighbors."""
 
 from numbers import Integral
 
 import numpy as np
 from sklearn import neighbors
+from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
 from featad.base import BaseDetector, Interval, StrOptions
+from featad.entry import Entry
 
-SAME = 1e-3  # of the usual distance to the nearest neighbor
-BATCH_VALUES = 2**22  # floats held at a time while distances are measured
+_SAME = 1e-3  # of the usual distance to the nearest neighbor
+_BATCH_VALUES = 2**22  # floats held at a time while distances are measured
 
 
 class NearestNeighbors(BaseDetector):
@@ -18,11 +20,10 @@ class NearestNeighbors(BaseDetector):
     Parameters
     ----------
     n_neighbors : int, default=1
-        Number of neighbors. At most ``n_samples - 1`` are used, see
-        ``n_neighbors_``.
+        Number of neighbors, at most ``n_samples - 1``; see ``n_neighbors_``.
 
     distance : {"kth", "mean"}, default="kth"
-        Distance to the farthest of the neighbors, or their mean distance.
+        Distance to the farthest of the neighbors, or mean distance to them.
 
     contamination : float in (0, 0.5], default=0.05
         Fraction of the training samples placed beyond the threshold.
@@ -36,7 +37,7 @@ class NearestNeighbors(BaseDetector):
         Number of neighbors used.
 
     tolerance_ : float
-        Distance up to which a sample counts as being a training sample itself.
+        Distance up to which a sample is considered to be a training sample itself.
 
     sample_shape_ : tuple of int
         Shape of one sample.
@@ -52,22 +53,23 @@ class NearestNeighbors(BaseDetector):
 
     Notes
     -----
-    The strangeness is a Euclidean distance, in the unit of ``X``. Neighbors are
-    searched with scikit-learn; their distances are then measured again from the
-    differences in float64, because the fast formula loses small distances.
+    The strangeness is a Euclidean distance, in the unit of ``X``. scikit-learn finds
+    the neighbors; their distances are then computed again from differences in float64,
+    because the fast formula loses small distances.
 
-    A training sample is not its own neighbor: otherwise all training samples would
-    have a nearest distance of 0, the threshold would mean nothing, and no anomaly
-    among them could be found. As a detector cannot know where a sample comes from, the
-    nearest neighbor is left out when it is the same sample within rounding, that is,
-    not farther than ``tolerance_``: a thousandth of the median distance from a
-    training sample to its nearest other one. That is far above what float32 and a
-    matrix product whose rounding depends on the batch can move a sample, and, in more
-    than a few dimensions, far below what different samples come to; being a median it
-    is not moved by anomalies. Of several copies of a training sample one is left out.
+    A training sample is not its own neighbor. Otherwise all training samples would have
+    a nearest distance of 0, the threshold would be meaningless, and no anomaly among
+    them could be found. A detector cannot know where a sample comes from, so the
+    nearest neighbor is ignored if it is the same sample within rounding, that is, not
+    farther than ``tolerance_``: a thousandth of the median distance between a training
+    sample and its nearest other one. This is far more than float32, and a matrix
+    product whose rounding depends on the batch, can move a sample; in more than a few
+    dimensions it is far less than the distance between different samples. A median is
+    not affected by anomalies. If a training sample occurs several times, only one copy
+    is ignored.
 
-    Differs from the paper: none is left out there for new samples that happen to equal
-    a training sample.
+    Differs from the paper, which ignores no neighbor of a new sample that happens to
+    equal a training sample.
 
     References
     ----------
@@ -84,6 +86,17 @@ class NearestNeighbors(BaseDetector):
     array([-0.5, -7. ])
     """
 
+    _entry = Entry(
+        "knn",
+        "far from its nearest normal neighbor",
+        "Ramaswamy et al. 2000; Bergman et al. 2020",
+        grid={
+            "detector__n_neighbors": [1, 5],
+            "reduce": ["passthrough", PCA(0.97, whiten=True)],
+        },
+        whiten=True,
+        stats=True,
+    )
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
@@ -100,7 +113,7 @@ class NearestNeighbors(BaseDetector):
         self.n_neighbors_ = min(self.n_neighbors, max(1, len(X) - 1))
         nearest = self._distances(self.samples_, 2)[:, -1]  # the other, not itself
         apart = nearest[nearest > 0]  # copies say nothing about what is usual
-        self.tolerance_ = SAME * float(np.median(apart)) if len(apart) else 0.0
+        self.tolerance_ = _SAME * float(np.median(apart)) if len(apart) else 0.0
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
         k = self.n_neighbors_
@@ -117,7 +130,7 @@ class NearestNeighbors(BaseDetector):
         search = neighbors.NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute")
         search.fit(samples)
         distances = np.empty((len(X), n_neighbors))
-        for rows in gen_batches(len(X), max(1, BATCH_VALUES // X.shape[1])):
+        for rows in gen_batches(len(X), max(1, _BATCH_VALUES // X.shape[1])):
             batch = X[rows].astype(np.float64)
             nearest = search.kneighbors(
                 X[rows].astype(samples.dtype, copy=False), return_distance=False

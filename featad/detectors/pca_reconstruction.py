@@ -1,4 +1,4 @@
-"""Strange is what the main directions of the normal samples cannot rebuild."""
+"""Anomalous samples are poorly rebuilt from the principal components."""
 
 from numbers import Integral
 
@@ -6,16 +6,17 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from featad.base import BaseDetector, Interval, RealNotInt
+from featad.entry import Entry
 
 
 class PCAReconstruction(BaseDetector):
-    """Score a sample by what is lost when it is rebuilt from its main components.
+    """Score a sample by what is lost when it is rebuilt from its principal components.
 
     Parameters
     ----------
     n_components : int or float in (0, 1), default=0.97
         Number of components, or the share of the variance they must explain. At most
-        ``n_features - 1`` are kept: with all of them nothing is ever lost.
+        ``n_features - 1`` are kept, because with all of them nothing is ever lost.
 
     contamination : float in (0, 0.5], default=0.05
         Fraction of the training samples placed beyond the threshold.
@@ -43,9 +44,9 @@ class PCAReconstruction(BaseDetector):
     Notes
     -----
     The strangeness is the squared length of the residual ``x - rebuilt(x)``, in the
-    squared unit of ``X``: the squared distance to the mean less the squared length of
-    the projection. Components without variance are not kept either, so that of one
-    sample, or of equal ones, the distance to the mean remains.
+    squared unit of ``X``: the squared distance from the mean minus the squared length
+    of the projection. Components without variance are dropped too, so that for a single
+    sample, or equal ones, the distance from the mean remains.
 
     References
     ----------
@@ -60,6 +61,12 @@ class PCAReconstruction(BaseDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "pca",
+        "poorly rebuilt from the principal components",
+        "Shyu et al. 2003",
+        grid={"detector__n_components": [0.8, 0.9, 0.97]},
+    )
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "n_components": [

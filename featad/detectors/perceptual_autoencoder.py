@@ -1,4 +1,4 @@
-"""Strange is what an autoencoder rebuilds with other features, not other pixels."""
+"""Anomalous samples are poorly rebuilt as a frozen network sees them."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -7,19 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.features.extractor import cut, has_channels_last, node_names
 from featad.features.layers import check_layer, default_layers, vgg_nodes
 from featad.features.weights import load_network, preset
 from featad.neural.detector import Context, Stage, StrOptions
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import reduce_map, relative_perceptual_error
+from featad.neural.losses import TINY, relative_perceptual_error
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 _EARLY = {"vgg_mini": "conv2_2"}  # later maps of small images have hardly any places
-_TINY = 1e-6
 
 
-class PerceptualAutoencoder(LatentDetector):
+class PerceptualAutoencoder(ReconstructionDetector):
     """Score an image by how the features of its reconstruction differ from its own.
 
     Parameters
@@ -28,37 +29,41 @@ class PerceptualAutoencoder(LatentDetector):
         Length of the code that a sample is rebuilt from.
 
     arch : str, default="vgg_mini"
-        Name of the network whose features are compared: featad's own, whose weights
-        ship with it, or one of torchvision's classification networks. It stays as it
-        is, and is not pickled but found again.
+        Name of the network whose features are compared: ``"vgg_mini"``, whose weights
+        ship with featad, or one of torchvision's classification networks. It is frozen,
+        and loaded again instead of being pickled.
 
     layer : str, tuple of str or None, default=None
         Where its features are taken, by the names of
-        :func:`featad.features.layer_names`; None: conv2_2 of vgg_mini, the middle layer
-        of another.
+        :func:`featad.features.layer_names`. None: conv2_2 of vgg_mini, the middle layer
+        of another network.
 
     weights : str, path-like or None, default="default"
         ``"default"`` for vgg_mini's own or torchvision's published weights, a .pth or
-        .safetensors file, or None for random weights, a stand-in for tests.
+        .safetensors file, or None for random weights, which are for tests.
 
     score_by : {"mean", "top1%", "max"}, default="mean"
-        How the map becomes the sample's score. ``"mean"``: the loss itself.
+        How the map becomes the sample's score: the mean, the mean of the largest
+        hundredth, or the largest value. The default is ``"mean"``, the loss itself.
+        There is no ``"relative"``: the errors are relative to the image's features
+        already.
 
     Notes
     -----
-    The loss is, for each layer, the mean absolute difference of the features of image
-    and reconstruction over the mean absolute feature of the image, averaged over the
-    layers. No error of pixels is added. The map is the same before the mean over the
-    places, enlarged to the image's size.
+    The loss is computed for each layer: the mean absolute difference between the
+    features of image and reconstruction, divided by the mean absolute feature of the
+    image. Its mean over the layers is minimized; no pixel error is added. The map is
+    the same before the mean over the places, enlarged to the size of the image.
 
-    The share is of the image's own features: where these are far larger than those of
-    normal images, nothing of them is rebuilt and the score is about 1, not more.
+    Errors are relative to the image's own features. Where these are far larger than
+    those of normal images, nothing of them is rebuilt, and the score is about 1, not
+    more.
 
-    Tables have no such features: their standardized values are compared themselves.
+    Tables have no such features: their standardized values are compared directly.
 
     Differs from the paper: features are standardized, channel by channel, by their mean
     and deviation over the training images, not over ImageNet's; networks do not grow
-    while they are trained.
+    during training.
 
     References
     ----------
@@ -78,14 +83,26 @@ class PerceptualAutoencoder(LatentDetector):
     (8, 16, 16)
     """
 
+    _entry = Entry(
+        "perceptual",
+        "poorly rebuilt as a frozen network sees it",
+        "Shvetsova et al. 2021",
+        grid={"detector__latent_dim": [16, 32, 64]},
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "arch": [str],
         "layer": [str, tuple, list, None],
         "weights": [str, os.PathLike, None],
         "score_by": [StrOptions({"mean", "top1%", "max"})],
     }
 
+    _defaults = {
+        "score_by": "mean",
+        "max_epochs": 100,
+        "batch_size": 16,
+        "score_batch_size": 32,
+    }
     _untrained = 0  # epochs of the first stage, which only measures
     _stages = (Stage("measure", "_untrained"), Stage("main"))
 
@@ -96,23 +113,12 @@ class PerceptualAutoencoder(LatentDetector):
         arch="vgg_mini",
         layer=None,
         weights="default",
-        score_by="mean",
-        max_epochs=100,
-        batch_size=16,
-        score_batch_size=32,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            score_batch_size=score_batch_size,
-            **options,
-        )
+        super().__init__(latent_dim, **{**PerceptualAutoencoder._defaults, **options})
         self.arch = arch
         self.layer = layer
         self.weights = weights
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         image = len(shape) == 3
@@ -122,7 +128,7 @@ class PerceptualAutoencoder(LatentDetector):
                 f"table; got samples of shape {self.sample_shape_}"
                 f"{'' if self._in_unit_range else ' with other values'}."
             )
-        nets = {
+        nets: dict[str, nn.Module] = {
             "encoder": self._encoder(shape),
             "decoder": self._decoder(shape),
         }
@@ -145,7 +151,7 @@ class PerceptualAutoencoder(LatentDetector):
         # a channel that was silent must not outweigh its layer when it speaks
         layers = spread.split([m.shape[1] for m in maps])
         floor = torch.cat([layer.mean().expand_as(layer) for layer in layers])
-        return {"center": center, "spread": spread + 0.1 * floor + _TINY}
+        return {"center": center, "spread": spread + 0.1 * floor + TINY}
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         yield ("encoder", "decoder"), relative_perceptual_error(*self._taps(nets, x, t))
@@ -153,7 +159,7 @@ class PerceptualAutoencoder(LatentDetector):
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         if self.score_by == "mean":
             return relative_perceptual_error(*self._taps(nets, x, t))
-        return reduce_map(self._map_of(nets, x, t), self.score_by)
+        return super()._strangeness_of(nets, x, t)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         maps = []
@@ -167,7 +173,7 @@ class PerceptualAutoencoder(LatentDetector):
 
     def _taps(self, nets, x, t):
         """Return standardized features of the reconstruction and of the sample."""
-        rebuilt = nets["decoder"](nets["encoder"](x))
+        rebuilt = self._rebuilt(nets, x, t)
         if "backbone" not in nets:
             return [rebuilt], [x]
         center = t.statistics["center"].view(-1, 1, 1)
@@ -187,7 +193,7 @@ class PerceptualAutoencoder(LatentDetector):
 
 
 def _mean_size(target):
-    size = target.abs().flatten(1).mean(dim=1).clamp_min(_TINY)
+    size = target.abs().flatten(1).mean(dim=1).clamp_min(TINY)
     return size.view(-1, *[1] * (target.ndim - 1))
 
 

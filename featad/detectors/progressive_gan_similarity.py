@@ -1,15 +1,16 @@
-"""Strange is what differs, at some size, from what a growing GAN makes of it."""
+"""Anomalous samples are unlike their counterpart from a growing GAN, at some size."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Unpack
 
-from featad.neural.descent import descend, same_noise
+from featad.entry import Entry
+from featad.neural.descent import descend
 from featad.neural.detector import Context, Interval, Stage, StrOptions
-from featad.neural.gan_losses import adversarial, wasserstein_critic_loss
+from featad.neural.gan_losses import WGAN_DRIFT, adversarial, wasserstein_critic_loss
 from featad.neural.growing import (
     GrowingCritic,
     GrowingGenerator,
@@ -17,62 +18,64 @@ from featad.neural.growing import (
     growth,
     halve,
 )
-from featad.neural.latent import LatentDetector
+from featad.neural.latent import LatentDetector, LatentOptions
 from featad.neural.layers import crop
 from featad.neural.losses import error_map, per_sample, squared_error
 from featad.neural.networks import default_depth, encoder
+from featad.neural.noise import same_noise
 
-_BETAS = (0.0, 0.99)
-_DRIFT = 1e-3  # keeps the critic's values near 0
+_ADAM = {"betas": (0.0, 0.99)}  # the paper's
 
 
 class ProgressiveGANSimilarity(LatentDetector):
     """Score an image by its similarity to a generated counterpart, size by size.
 
     A generator learns to make images of about 4 pixels a side that a critic takes for
-    normal ones, then of 8, 16 and so on up to the images' own size; layers for a new
-    size are faded in. Then an encoder learns to find the noise that the generator makes
-    an image's counterpart from.
+    normal ones, then of 8, 16 and so on up to full size; the layers of a new size are
+    faded in. Then an encoder learns to find the noise from which the generator makes an
+    image's counterpart.
 
     Parameters
     ----------
     counterpart : {"encoder", "search"}, default="encoder"
-        Whether an encoder finds the noise, or a search for every image, by ``n_steps``
-        gradients through the generator. With ``"search"`` scoring is slow.
+        Whether the noise is found by an encoder, or by a search for every image with
+        ``n_steps`` gradients through the generator, which makes scoring slow.
 
     n_steps : int, default=100
         Steps of the search.
 
     search_lr : float, default=0.1
-        Step size of the search, by Adam.
+        Step size of the search, which uses Adam.
 
     scale_weights : tuple of float or None, default=None
-        Weights of the sizes, from the smallest to the images' own; one size and the
-        next are a factor of two apart. None: proportional to the length of a side.
+        Weights of the sizes, from the smallest to full size; each size has twice the
+        side of the previous one. None: proportional to the side.
 
     gp_weight : float, default=10.0
-        Weight of the gradient penalty of the critic.
+        Weight of the critic's gradient penalty.
 
     width : int, default=8
         Channels at full size; they double at every halving, up to 128. A dense layer
-        has 8 times as many units; the encoder has four times as many of either.
+        has 8 times as many units. The encoder has four times as many of either.
 
     Notes
     -----
-    The strangeness is the weighted mean over the sizes of 1 - SSIM of image and
-    counterpart, the map that of their maps, enlarged. Images are expected in [0, 1].
+    The strangeness is the weighted mean over the sizes of 1 - SSIM between image and
+    counterpart; the map is the weighted mean of their maps, enlarged. Images should lie
+    in [0, 1].
 
-    Growing and encoding go ``max_epochs`` times through the training samples each. The
-    first is divided evenly into a phase for the smallest size and two for every other
-    one, in which it is faded in and then trained. ``early_stopping`` and ``trim`` leave
-    the growing alone.
+    Both stages, growing and encoding, go ``max_epochs`` times through the training
+    samples. The first is divided evenly into one phase for the smallest size and two
+    for every other size: one to fade it in, one to train it. ``early_stopping`` and
+    ``trim`` do not affect growing.
 
-    Dense networks do not grow. Tables have but one size, and there the strangeness is
-    the mean squared error.
+    Dense networks do not grow. Tables have only one size; there the strangeness is the
+    mean squared error.
 
-    Differs from the paper, of which the abstract could be read: weights, sizes and the
-    encoder are this reading of it. Few channels, and a last activation that keeps
-    images in [0, 1].
+    Differs from the paper, of which only the abstract was available: weights, sizes and
+    the encoder are our interpretation. There are few channels, and a last activation
+    that keeps images in [0, 1]. As in [2]_ the critic sees how much the samples of a
+    batch differ, so that its gradient penalty is not strictly one of single samples.
 
     References
     ----------
@@ -91,6 +94,12 @@ class ProgressiveGANSimilarity(LatentDetector):
     array([1, 0])
     """
 
+    _entry = Entry(
+        "progressive",
+        "unlike its counterpart from a growing GAN, at some size",
+        "Kwon et al. 2021; Karras et al. 2018",
+        grid={"detector__latent_dim": [16, 32, 64]},
+    )
     _parameter_constraints: dict = {
         **LatentDetector._parameter_constraints,
         "counterpart": [StrOptions({"encoder", "search"})],
@@ -100,7 +109,8 @@ class ProgressiveGANSimilarity(LatentDetector):
         "gp_weight": [Interval(Real, 0, None, closed="left")],
     }
 
-    _optimizers = {"generator": {"betas": _BETAS}, "critic": {"betas": _BETAS}}
+    _defaults = {"width": 8, "batch_size": 16, "max_epochs": 30, "ema": 0.99}
+    _optimizers = {"generator": _ADAM, "critic": _ADAM}
 
     def __init__(
         self,
@@ -111,19 +121,10 @@ class ProgressiveGANSimilarity(LatentDetector):
         search_lr=0.1,
         scale_weights=None,
         gp_weight=10.0,
-        width=8,
-        batch_size=16,
-        max_epochs=30,
-        ema=0.99,
-        **options,
+        **options: Unpack[LatentOptions],
     ):
         super().__init__(
-            latent_dim,
-            width=width,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            ema=ema,
-            **options,
+            latent_dim, **{**ProgressiveGANSimilarity._defaults, **options}
         )
         self.counterpart = counterpart
         self.n_steps = n_steps
@@ -165,14 +166,13 @@ class ProgressiveGANSimilarity(LatentDetector):
             depth = len(self._weights(x.shape[1:])) - 1
             place = growth(depth, t.progress)
             x = at_level(x, depth, *place)
-        noise = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        fake = nets["generator"](noise, *place)
+        fake = nets["generator"](self._random_codes(len(x), t), *place)
 
         def judged(samples):
             return nets["critic"](samples, *place)[0]
 
         loss = wasserstein_critic_loss(
-            judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=_DRIFT
+            judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=WGAN_DRIFT
         )
         yield ("critic",), loss
         yield ("generator",), adversarial(judged(fake), real=True, kind="wgan")

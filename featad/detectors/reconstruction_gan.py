@@ -1,23 +1,26 @@
-"""Strange is what is rebuilt badly, as labeled anomalies are."""
+"""Anomalous samples are poorly rebuilt, as labeled anomalies are."""
 
 from collections.abc import Iterator
 from numbers import Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import RECONSTRUCTION, abc_error, error_map, score_map
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import RECONSTRUCTION, abc_error
+from featad.neural.noise import add_noise
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 
-class ReconstructionGAN(LatentDetector):
-    """Score a sample by its error after an autoencoder that a critic watches.
+class ReconstructionGAN(ReconstructionDetector):
+    """Score a sample by its error after an autoencoder trained against a critic.
 
     Learns from labeled anomalies: ``fit`` needs a ``y`` that holds -1. The critic
-    tells normal samples from their reconstructions; those of normal samples are to pass
-    for real with it, those of anomalies to be seen through, and to be bad.
+    distinguishes normal samples from their reconstructions. Reconstructions of normal
+    samples shall convince it; those of anomalies shall be recognized, and be bad.
 
     Parameters
     ----------
@@ -25,18 +28,18 @@ class ReconstructionGAN(LatentDetector):
         Length of the code that a sample is rebuilt from.
 
     loss : {"mse", "l1"}, default="mse"
-        The error that is minimized, for anomalies raised, and that scores.
+        The error that is minimized, raised for anomalies, and used for scores.
 
     anomaly_weight : float, default=0.5
-        Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``,
-        which raises their error and, unlike the negated error, cannot fall below 0.
+        Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``. It
+        raises their error and, unlike the negated error, cannot fall below 0.
 
     adversarial_weight : float, default=0.01
-        Weight of the critic's opinion beside the error. 0: no critic.
+        Weight of the critic's opinion, relative to the error. 0: no critic.
 
     noise : float, default=0.1
-        Standard deviation of the noise on the inputs in training, in their unit: images
-        in [0, 1], tables standardized.
+        Standard deviation of the noise added to the inputs in training, in their own
+        unit: images in [0, 1], standardized tables.
 
     score_by : {"mean", "relative"}, default="mean"
         The mean error of all pixels; ``"relative"``: of images in [0, 1] the same
@@ -48,16 +51,19 @@ class ReconstructionGAN(LatentDetector):
     Notes
     -----
     Samples labeled 0 count as normal. Without the critic this is
-    ``Autoencoder(anomaly_weight=0.5, balance=0.5)``, bit for bit. Trained on known
-    kinds of anomalies the detector is in part a classifier of these: what it makes of
-    other kinds must be measured apart. With T-shirts normal (Fashion-MNIST, two epochs
-    of all images, one seed) its AUROC is 0.982 with nine kinds labeled; with 1 to 4
-    labeled it is 0.943 on 5 to 9, the other way round 0.883; a logistic regression has
-    0.978, 0.939 and 0.790.
+    ``Autoencoder(anomaly_weight=0.5, balance=0.5, score_by="mean")``, bit for bit. The
+    default is ``score_by="mean"``, the error that the losses of both classes are made
+    of.
 
-    Differs from the source: it describes the network in words only, and negates the
-    error of anomalies, which has no bound. Least squares, and what the critic asks of
-    anomalies, are this reading of it.
+    Trained on known kinds of anomalies, the detector is in part a classifier of these:
+    measure separately how it treats other kinds. With T-shirts normal (Fashion-MNIST,
+    two epochs of all images, one seed) its AUROC is 0.982 if all nine other kinds are
+    labeled. Trained with kinds 1 to 4 it reaches 0.943 on kinds 5 to 9, and 0.883 the
+    other way round. A logistic regression reaches 0.978, 0.939 and 0.790.
+
+    Differs from the source: it describes the network only in words, and negates the
+    error of anomalies, which has no lower bound. Least squares, and the critic's target
+    for anomalies, are our interpretation.
 
     References
     ----------
@@ -78,16 +84,21 @@ class ReconstructionGAN(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        None,
+        "poorly rebuilt, as labeled anomalies are, by an autoencoder with a critic",
+        "Yamanaka et al. 2019",
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "loss": [StrOptions({"mse", "l1"})],
         "anomaly_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean"})],
     }
 
-    _optimizers = {"critic": {"lr": 2e-4, "betas": (0.5, 0.999)}}
+    _defaults = {"score_by": "mean", "balance": 0.5}
+    _optimizers = {"critic": {"lr": 2e-4, **GAN_ADAM}}
     _uses_labels = True
     _needs_anomalies = True
 
@@ -99,16 +110,13 @@ class ReconstructionGAN(LatentDetector):
         anomaly_weight=0.5,
         adversarial_weight=0.01,
         noise=0.1,
-        score_by="mean",
-        balance=0.5,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(latent_dim, balance=balance, **options)
+        super().__init__(latent_dim, **{**ReconstructionGAN._defaults, **options})
         self.loss = loss
         self.anomaly_weight = anomaly_weight
         self.adversarial_weight = adversarial_weight
         self.noise = noise
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
@@ -118,31 +126,19 @@ class ReconstructionGAN(LatentDetector):
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        noise = torch.randn(x.shape, generator=t.rng, device=x.device)
-        rebuilt = nets["decoder"](nets["encoder"](x + self.noise * noise))
-        error, odd = RECONSTRUCTION[self.loss](rebuilt, x), t.y == -1
-        loss = torch.where(odd, self.anomaly_weight * abc_error(error), error)
+        rebuilt = self._rebuilt(nets, add_noise(x, self.noise, t.rng), t)
+        error, is_anomaly = RECONSTRUCTION[self.loss](rebuilt, x), t.is_anomaly
+        loss = torch.where(is_anomaly, self.anomaly_weight * abc_error(error), error)
         if self.adversarial_weight:
-            if not odd.all():
-                yield ("critic",), self._critic_loss(nets, x[~odd], rebuilt[~odd])
+            if not is_anomaly.all():
+                pair = (x[~is_anomaly], rebuilt[~is_anomaly].detach())
+                real_logit, fake_logit = (nets["critic"](seen)[0] for seen in pair)
+                yield ("critic",), critic_loss(real_logit, fake_logit, kind="ls")
             logit, _ = nets["critic"](rebuilt)
             wanted = torch.where(
-                odd,
+                is_anomaly,
                 adversarial(logit, real=False, kind="ls"),
                 adversarial(logit, real=True, kind="ls"),
             )
             loss = loss + self.adversarial_weight * wanted
         yield ("encoder", "decoder"), loss
-
-    def _critic_loss(self, nets, x, rebuilt):
-        (real, _), (fake, _) = nets["critic"](x), nets["critic"](rebuilt.detach())
-        return adversarial(real, real=True, kind="ls") + adversarial(
-            fake, real=False, kind="ls"
-        )
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map(self.loss, error, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map(self.loss, nets["decoder"](nets["encoder"](x)), x)

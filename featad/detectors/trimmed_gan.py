@@ -1,61 +1,68 @@
-"""Strange is what a generator trained without the strangest cannot draw."""
+"""Anomalous samples are poorly rebuilt by a generator trained without the worst."""
 
 from collections.abc import Iterator
 from numbers import Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.gan_losses import adversarial
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import error_map, score_map, squared_error
+from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.losses import squared_error
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
+from featad.neural.scores import REDUCTIONS
 
-_GAN = {"lr": 5e-4, "betas": (0.5, 0.999)}
 
+class TrimmedGAN(ReconstructionDetector):
+    """Score a sample by a generator that was trained without the worst samples.
 
-class TrimmedGAN(LatentDetector):
-    """Score a sample by how badly a generator draws it; train without the worst.
-
-    For training sets that hold an unlabeled share of anomalies. Generator,
-    discriminator and encoder are trained together; at each step the share ``trim`` of
-    the samples that the generator draws worst is left out of that step. A GAN tends not
-    to draw what is rare, which is here reinforced.
+    For training sets that hold an unknown share of unlabeled anomalies. A generator, a
+    critic and an encoder are trained together. At each step the share ``trim`` of the
+    samples that are rebuilt worst is left out. A GAN tends to ignore rare samples;
+    trimming reinforces this.
 
     Parameters
     ----------
     latent_dim : int, default=16
-        Length of the code that a sample is drawn from.
+        Length of the code that a sample is generated from.
 
     sample_weight : float, default=30.0
-        Of the samples' mean squared error beside that of the codes of drawn samples, in
-        the encoder's loss. 0: the encoder sees drawn samples only.
+        Weight of the squared error of rebuilt samples in the encoder's loss, relative
+        to the squared error of the codes of generated samples. 0: the encoder sees only
+        generated samples.
 
     generator_weight : float, default=0.0
-        Of the samples' error in the generator's loss, beside the discriminator's
-        opinion. 0: the generator never learns to draw a given sample.
+        Weight of the squared error of rebuilt samples in the generator's loss, relative
+        to the critic's opinion. 0: the generator never learns to rebuild a given
+        sample.
 
-    score_by : {"reconstruction", "latent_norm"}, default="reconstruction"
-        The mean squared error of the sample drawn from its own code, of images in [0,
-        1] divided by the mean square of their own pixels; or the mean square of the
-        code.
+    score_by : {"relative", "mean", "top1%", "max", "latent"}, default="relative"
+        ``"latent"`` is the mean square of the code. The other values reduce the map of
+        squared errors between the sample and what the generator makes of its code.
+        ``"relative"`` divides their mean, for images in [0, 1], by the root of the
+        image's own mean square, because dark or empty images have small errors even
+        when they are anomalous.
 
     trim : float in [0, 0.5], default=0.05
-        Share of the samples left out of each step: that of the anomalies, where it is
-        known. ``trimmed_share_`` says how often each sample was left out. Nothing is in
-        the first tenth of the training; from half-time on, all of the share.
+        Share of the samples left out of each step: the share of anomalies, if it is
+        known. Nothing is left out in the first tenth of the training, and the whole
+        share from half-time on. ``trimmed_share_`` says how often each sample was left
+        out.
 
     Notes
     -----
-    The share of a batch is not fixed: errors are ranked among the last 512. Set
-    ``contamination`` to the same share for a threshold that places it beyond.
+    The number of samples left out of a batch varies: errors are ranked among the last
+    512. Set ``contamination`` to the same share for a threshold that matches.
 
-    Called UFDGAN where anomalies are close to normal samples, as faults are: the same
-    training. It then finds less, as the generator can draw something near to them.
+    The same training is called UFDGAN where anomalies resemble normal samples, as
+    defects do. It then finds less, because the generator can produce something close to
+    them.
 
     Differs from the source: there is no paper, only a public description. The losses
-    (hinge, with spectral norms in the discriminator), the slow start of the trimming
-    and the ranking are this reading of it.
+    (hinge, with spectral norms in the critic), the slow start of the trimming and the
+    ranking are our interpretation.
 
     References
     ----------
@@ -75,14 +82,21 @@ class TrimmedGAN(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "trimmedgan",
+        "poorly rebuilt by a generator that was trained without the worst samples",
+        "Berg et al. 2019; this project",
+        grid={"detector__trim": [0.0, 0.05, 0.1], "detector__latent_dim": [16, 32]},
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "sample_weight": [Interval(Real, 0, None, closed="left")],
         "generator_weight": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"reconstruction", "latent_norm"})],
+        "score_by": [StrOptions({"latent", *REDUCTIONS})],
     }
 
-    _optimizers = {"generator": _GAN, "discriminator": _GAN}
+    _defaults = {"dense": True, "trim": 0.05, "max_epochs": 200}
+    _optimizers = {name: {"lr": 5e-4, **GAN_ADAM} for name in ("generator", "critic")}
 
     def __init__(
         self,
@@ -90,57 +104,46 @@ class TrimmedGAN(LatentDetector):
         *,
         sample_weight=30.0,
         generator_weight=0.0,
-        score_by="reconstruction",
-        dense=True,
-        trim=0.05,
-        max_epochs=200,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
-        super().__init__(
-            latent_dim, dense=dense, trim=trim, max_epochs=max_epochs, **options
-        )
+        super().__init__(latent_dim, **{**TrimmedGAN._defaults, **options})
         self.sample_weight = sample_weight
         self.generator_weight = generator_weight
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
             "generator": self._decoder(shape),
-            "discriminator": self._critic(shape, spectral=True),
+            "critic": self._critic(shape, spectral=True),
             "encoder": self._encoder(shape),
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        code = torch.randn(len(x), self.latent_dim, generator=t.rng, device=x.device)
-        drawn = nets["generator"](code)
-        real, _ = nets["discriminator"](x)
-        fake, _ = nets["discriminator"](drawn.detach())
-        yield (
-            ("discriminator",),
-            adversarial(real, real=True, kind="hinge")
-            + adversarial(fake, real=False, kind="hinge"),
-        )
-        logit, _ = nets["discriminator"](drawn)
-        loss = adversarial(logit, real=True, kind="hinge")
+        code = self._random_codes(len(x), t)
+        fake = nets["generator"](code)
+        real_logit, _ = nets["critic"](x)
+        fake_logit, _ = nets["critic"](fake.detach())
+        yield ("critic",), critic_loss(real_logit, fake_logit, "hinge")
+        fake_logit, _ = nets["critic"](fake)
+        loss = adversarial(fake_logit, real=True, kind="hinge")
         if self.generator_weight:
-            loss = loss + self.generator_weight * self._error(nets, x)
+            loss = loss + self.generator_weight * self._squared_error(nets, x, t)
         yield ("generator",), loss
         with torch.no_grad():
-            drawn = nets["generator"](code)
-        loss = squared_error(nets["encoder"](drawn), code)
-        yield ("encoder",), loss + self.sample_weight * self._error(nets, x)
+            fake = nets["generator"](code)
+        loss = squared_error(nets["encoder"](fake), code)
+        yield ("encoder",), loss + self.sample_weight * self._squared_error(nets, x, t)
 
-    def _error(self, nets, x):
-        return squared_error(nets["generator"](nets["encoder"](x)), x)
+    def _squared_error(self, nets, x, t):
+        return squared_error(self._rebuilt(nets, x, t), x)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("mse", error, x, "relative", in_unit_range=unit)
+        error = self._map_of(nets, x, t)
+        return self._score_of_map(error, x, score_by="relative")
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        if self.score_by == "latent_norm":
+        if self.score_by == "latent":
             return (nets["encoder"](x) ** 2).mean(dim=1)
-        return self._keep_key(nets, x, t)
+        return super()._strangeness_of(nets, x, t)
 
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map("mse", nets["generator"](nets["encoder"](x)), x)
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return nets["generator"](nets["encoder"](x))

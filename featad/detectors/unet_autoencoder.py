@@ -1,68 +1,65 @@
-"""Strange is what a U-Net, taught to undo strong noise, rebuilds otherwise."""
+"""Anomalous samples are poorly rebuilt by a U-Net that removes strong noise."""
 
 from collections.abc import Iterator
 from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from featad.neural.descent import same_noise
+from featad.entry import Entry
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.losses import RECONSTRUCTION, error_map, score_map
-from featad.neural.tensors import random_boxes
-from featad.neural.unet import UNetDetector
+from featad.neural.losses import RECONSTRUCTION
+from featad.neural.noise import add_noise, random_boxes, same_noise
+from featad.neural.unet import UNetDetector, UNetOptions
 
 _IMAGE_NOISE, _TABLE_NOISE = 1.5, 0.5
 
 
 class UNetAutoencoder(UNetDetector):
-    """Score an image by how a U-Net rebuilds it from under strong noise.
+    """Score an image by how badly a U-Net rebuilds it from a copy under strong noise.
 
     Parameters
     ----------
     skips : {"none", "inner", "all"}, default="none"
-        Which levels hand their features past the bottleneck: none, the innermost one,
-        or all. See the warning under Notes.
+        Which levels pass their features around the bottleneck: none, the innermost one,
+        or all. See the warning below.
 
     corruption : {"none", "noise", "boxes", "patches", "mixed"}, default="noise"
-        What is done to the inputs in training, while the target stays clean: nothing,
-        normal noise, one box set to a single value, one box pasted from another
-        sample, or noise and then, by chance, a value, a patch or neither. Noise is
-        added when scoring, too.
+        How inputs are damaged in training while the target stays clean: not at all; by
+        normal noise; by one box set to a single value; by one box pasted from another
+        sample; or by noise and then, at random, a value, a patch or neither. Noise is
+        also added for scores.
 
     noise : float or None, default=None
-        Standard deviation of the noise, in the inputs' unit: images in [0, 1], tables
-        standardized. None: 1.5 for images, so that little but what all images share can
-        be made out, and 0.5 for tables.
+        Standard deviation of the noise, in the unit of the inputs: images in [0, 1],
+        standardized tables. None: 1.5 for images, which hides almost everything but
+        what all images share, and 0.5 for tables.
 
     n_draws : int, default=4
-        Draws of noise when scoring; the reconstruction is the mean of theirs.
+        Draws of noise for each score; the reconstruction is their mean.
 
     box : float in (0, 1], default=0.5
-        Longest side of a box, as a share of the image's; the shortest is a quarter of
-        it.
+        Longest side of a box, as a share of the image's side; the shortest is a quarter
+        of it.
 
     loss : {"mse", "l1", "ssim", "ms-ssim"}, default="mse"
-        The error that is minimized, and that scores. The last two need images.
-
-    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
-        How the errors of the pixels, or features, become the sample's: the mean of all,
-        of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
-        in [0, 1] divided by the root of the mean square (``"l1"``: mean) of their own
-        pixels.
+        The error that is minimized in training and used for scores. The last two need
+        images.
 
     Notes
     -----
-    Warning: a U-Net with ``skips="all"`` can learn to copy. Its skip at full size needs
-    no bottleneck, so ``corruption="none"`` ends near the identity, which rebuilds
-    anomalies as well as anything else: the error is then low everywhere and says
-    little. Few skips alone are no narrow bottleneck either, as the innermost features
-    hold more numbers than a small image has pixels. Under strong noise, which hides
-    the anomalies too, the identity is a bad answer whatever the skips.
+    Warning: a U-Net with ``skips="all"`` can learn to copy. Its skip at full size
+    bypasses the bottleneck, so ``corruption="none"`` ends near the identity, which
+    rebuilds anomalies as well as anything else. The error is then low everywhere and
+    says little. Few skips alone do not make a narrow bottleneck either, because the
+    innermost features hold more numbers than a small image has pixels. Under strong
+    noise, which also hides the anomalies, the identity is a bad solution whatever the
+    skips.
 
-    Tables: boxes are runs of neighboring features.
+    In a table, boxes are runs of neighboring features.
 
-    Differs from the paper, which segments: the output is the image itself.
+    Differs from the paper: the target is the image itself, not its segmentation.
 
     References
     ----------
@@ -81,6 +78,12 @@ class UNetAutoencoder(UNetDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "unet",
+        "poorly rebuilt by a U-Net from a copy under strong noise",
+        "Ronneberger et al. 2015; Vincent et al. 2008",
+        grid={"detector__noise": [1.0, 1.5, 2.0], "detector__skips": ["none", "all"]},
+    )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
         "skips": [StrOptions({"none", "inner", "all"})],
@@ -89,7 +92,6 @@ class UNetAutoencoder(UNetDetector):
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "box": [Interval(Real, 0, 1, closed="right")],
         "loss": [StrOptions(set(RECONSTRUCTION))],
-        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
     }
 
     def __init__(
@@ -101,8 +103,7 @@ class UNetAutoencoder(UNetDetector):
         n_draws=4,
         box=0.5,
         loss="mse",
-        score_by="relative",
-        **options,
+        **options: Unpack[UNetOptions],
     ):
         super().__init__(**options)
         self.skips = skips
@@ -111,7 +112,6 @@ class UNetAutoencoder(UNetDetector):
         self.n_draws = n_draws
         self.box = box
         self.loss = loss
-        self.score_by = score_by
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         if len(shape) == 1 and "ssim" in self.loss:
@@ -128,8 +128,7 @@ class UNetAutoencoder(UNetDetector):
         """Return damaged copies of the samples, each damaged by itself."""
         damaged = x
         if self.corruption in ("noise", "mixed"):
-            noise = torch.randn(x.shape, generator=rng, device=x.device)
-            damaged = x + self._sigma(x) * noise
+            damaged = add_noise(x, self._sigma(x), rng)
         if self.corruption in ("none", "noise"):
             return damaged
         one_each = (len(x), *[1] * (x.ndim - 1))
@@ -150,20 +149,13 @@ class UNetAutoencoder(UNetDetector):
         ]
         return x.roll(shifts, dims)
 
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        error, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map(self.loss, error, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return error_map(self.loss, self._rebuilt(nets, x, t.rng), x)
-
-    def _rebuilt(self, nets, x, rng):
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         """Return what the network makes of the samples under the noise it knows."""
         if self.corruption not in ("noise", "mixed"):
             return nets["unet"](x)
         total = 0.0
         for _ in range(self.n_draws):
-            noise = same_noise(len(x), x.shape[1:], rng)
+            noise = same_noise(len(x), x.shape[1:], t.rng)
             total = total + nets["unet"](x + self._sigma(x) * noise)
         return total / self.n_draws
 

@@ -1,4 +1,4 @@
-"""Strange is what a variational autoencoder finds unlikely."""
+"""Anomalous samples are unlikely under a variational autoencoder."""
 
 from collections.abc import Iterable, Iterator
 from numbers import Real
@@ -6,19 +6,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import error_map, gaussian_kl, gaussian_nll, relative_score
+from featad.neural.losses import gaussian_kl, gaussian_nll
+from featad.neural.noise import sample_code
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
+from featad.neural.scores import REDUCTIONS
 
-_WARM_UP = 0.2  # share of the training in which beta grows
+_TERMS = ("elbo", "nll", "kl")
 _QUANTILE = 0.99
-_TINY = 1e-12
+_LEAST_FACTOR = 1e-12  # of the product map
 _FIRST_SIGMA = 0.3
 
 
-class VAE(LatentDetector):
+class VAE(ReconstructionDetector):
     """Score a sample by the evidence lower bound of a variational autoencoder.
 
     Parameters
@@ -27,35 +31,39 @@ class VAE(LatentDetector):
         Length of the code.
 
     sigma : float or None, default=None
-        Standard deviation of a pixel around its reconstruction; None: one number for
-        all pixels, learned.
+        Standard deviation of a pixel around its reconstruction. None: one value for all
+        pixels, which is learned.
 
     beta : float, default=1.0
-        Weight of the KL divergence; it grows from 0 over the first fifth of training.
+        Weight of the KL divergence. It grows from 0 over the first fifth of the
+        training.
 
-    score_by : {"relative", "elbo", "reconstruction", "kl"}, default="relative"
-        The negative log-likelihood plus beta times the KL divergence, or one of them.
-        ``"relative"``: of images in [0, 1], the squared error over the root of their
-        own mean square, as an image that shows little has little error whatever it
-        shows; of other samples the bound.
+    score_by : {"relative", "mean", "top1%", "max", "elbo", "nll", "kl"}, \
+default="relative"
+        ``"elbo"`` is the negative evidence lower bound, ``"nll"`` (negative
+        log-likelihood) and ``"kl"`` (KL divergence) are its two parts. The other values
+        reduce the map of squared errors. ``"relative"`` divides the mean error of an
+        image in [0, 1] by the root of the image's own mean square, because dark or
+        empty images have small errors even when they are anomalous; for other samples
+        it is the bound.
 
     map_by : {"reconstruction", "kl_gradient", "elbo_gradient", "product"}, \
 default="reconstruction"
-        The squared error of each pixel; the absolute gradient of the KL divergence or
-        of the whole bound with respect to it, blurred; or squared error times KL
-        gradient.
+        The squared error of each pixel; the absolute gradient of the KL divergence, or
+        of the whole bound, with respect to the pixel, blurred; or the product of
+        squared error and KL gradient.
 
     map_sigma : float, default=1.0
-        Of the blur of gradient maps, in pixels.
+        Standard deviation, in pixels, of the Gaussian blur applied to gradient maps.
 
     Notes
     -----
     Log-likelihood and KL divergence are sums over pixels and latent dimensions. Scores
-    and maps are taken at the mean of the code, without sampling. In the product map
-    each factor is divided by the mean over the training images of its 0.99 quantile.
+    and maps are computed from the mean of the code, without sampling. Each factor of
+    the product map is divided by its 0.99 quantile, averaged over the training images.
 
     Differs from the paper: Zimmerer et al. scale the factors by their range over the
-    test set, which would make maps depend on the batch.
+    test set, which makes maps depend on the batch.
 
     References
     ----------
@@ -76,11 +84,17 @@ default="reconstruction"
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "vae",
+        "poorly rebuilt by a variational autoencoder, or unlikely under it",
+        "Kingma and Welling 2014; An and Cho 2015",
+        grid={"detector__latent_dim": [8, 16, 32], "detector__beta": [0.5, 1.0]},
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "sigma": [Interval(Real, 0, None, closed="neither"), None],
         "beta": [Interval(Real, 0, None, closed="left")],
-        "score_by": [StrOptions({"relative", "elbo", "reconstruction", "kl"})],
+        "score_by": [StrOptions({*REDUCTIONS, *_TERMS})],
         "map_by": [
             StrOptions({"reconstruction", "kl_gradient", "elbo_gradient", "product"})
         ],
@@ -95,15 +109,13 @@ default="reconstruction"
         *,
         sigma=None,
         beta=1.0,
-        score_by="relative",
         map_by="reconstruction",
         map_sigma=1.0,
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
         super().__init__(latent_dim, **options)
         self.sigma = sigma
         self.beta = beta
-        self.score_by = score_by
         self.map_by = map_by
         self.map_sigma = map_sigma
 
@@ -116,9 +128,8 @@ default="reconstruction"
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         mean, log_variance = nets["encoder"](x).chunk(2, dim=1)
-        noise = torch.randn(mean.shape, generator=t.rng, device=x.device)
-        rebuilt = nets["decoder"](mean + torch.exp(0.5 * log_variance) * noise)
-        beta = self.beta * min(1.0, t.progress / _WARM_UP)
+        rebuilt = nets["decoder"](sample_code(mean, log_variance, t.rng))
+        beta = self.beta * t.warm_up
         nll = gaussian_nll(rebuilt, x, nets["spread"]())
         # sums over pixels: their mean would make beta depend on the image size
         yield tuple(nets), nll + beta * gaussian_kl(mean, log_variance)
@@ -130,7 +141,7 @@ default="reconstruction"
             return {}
         found = {}
         for kind in ("reconstruction", "kl_gradient"):
-            maps = (self._one_map(kind, nets, x).flatten(1) for x in batches)
+            maps = (self._one_map(kind, nets, x, t).flatten(1) for x in batches)
             found[kind] = torch.cat([m.quantile(_QUANTILE, 1) for m in maps]).mean()
         return found
 
@@ -138,25 +149,27 @@ default="reconstruction"
         return self._terms(nets, x)
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        if self.score_by != "relative":
+        if self.score_by in _TERMS:
             return self._terms(nets, x, self.score_by)
-        if self._in_unit_range:
-            return relative_score("mse", self._one_map("reconstruction", nets, x), x)
-        return self._terms(nets, x)
+        if self.score_by == "relative" and not self._in_unit_range:
+            return self._terms(nets, x)
+        return self._score_of_map(self._one_map("reconstruction", nets, x, t), x)
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         if self.map_by != "product":
-            return self._one_map(self.map_by, nets, x)
+            return self._one_map(self.map_by, nets, x, t)
         product = 1.0
         for kind in ("reconstruction", "kl_gradient"):
-            scale = t.statistics[kind].clamp_min(_TINY)
-            product = product * self._one_map(kind, nets, x) / scale
+            scale = t.statistics[kind].clamp_min(_LEAST_FACTOR)
+            product = product * self._one_map(kind, nets, x, t) / scale
         return product
 
-    def _one_map(self, kind, nets, x):
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        return nets["decoder"](nets["encoder"](x).chunk(2, dim=1)[0])
+
+    def _one_map(self, kind, nets, x, t):
         if kind == "reconstruction":
-            mean = nets["encoder"](x).chunk(2, dim=1)[0]
-            return error_map("mse", nets["decoder"](mean), x)
+            return super()._map_of(nets, x, t)
         term = kind.removesuffix("_gradient")
         return gradient_map(
             lambda image: self._terms(nets, image, term), x, self.map_sigma
@@ -168,7 +181,7 @@ default="reconstruction"
         if which == "kl":
             return gaussian_kl(mean, log_variance)
         nll = gaussian_nll(nets["decoder"](mean), x, nets["spread"]())
-        if which == "reconstruction":
+        if which == "nll":
             return nll
         return nll + self.beta * gaussian_kl(mean, log_variance)
 

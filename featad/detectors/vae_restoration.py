@@ -1,4 +1,4 @@
-"""Strange is what has to be changed before a variational autoencoder believes it."""
+"""Anomalous samples are changed much before a VAE finds them likely."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.entry import Entry
 from featad.metrics import auroc
 from featad.neural.descent import descend
-from featad.neural.detector import Context, Interval, StrOptions
-from featad.neural.latent import LatentDetector
-from featad.neural.losses import gaussian_kl, score_map
+from featad.neural.detector import Context, Interval
+from featad.neural.losses import TINY, gaussian_kl
+from featad.neural.noise import sample_code
+from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 
 _WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _USUAL_WEIGHT = 0.2
@@ -22,15 +25,14 @@ _VISIBLE = 0.1
 _MOST_HELD_OUT = 32
 _CURVATURE = 10.0  # of the bound, roughly
 _CORNER = 0.02  # below it the absolute value is a parabola
-_TINY = 1e-6
 
 
-class VAERestoration(LatentDetector):
-    """Score an image by how far it moves until it is likely under normal images.
+class VAERestoration(ReconstructionDetector):
+    """Score an image by how far it moves before it is likely under normal images.
 
-    A variational autoencoder learns normal images. A new image x is then restored: the
-    u is sought, from x on, that is likely under the autoencoder and differs from x in
-    few connected places.
+    A variational autoencoder learns normal images. A new image x is then restored: a
+    search that starts at x finds an image u that is likely under the autoencoder and
+    differs from x in few connected places.
 
     Parameters
     ----------
@@ -38,44 +40,44 @@ class VAERestoration(LatentDetector):
         Length of the code.
 
     tv_weight : float or None, default=None
-        Weight of the total variation of x - u against the squared error of u under the
-        autoencoder. The larger, the less moves. None: the one of 0.05, 0.1, 0.2, 0.4
-        and 0.8 that finds damage in held-out samples best; ``validation_fraction`` of
-        the samples are not trained on for that, where that is at least one.
+        Weight of the total variation of x - u, relative to the squared error of u under
+        the autoencoder. A larger weight moves less. None: the one of 0.05, 0.1, 0.2,
+        0.4 and 0.8 that finds damage in held-out samples best. For this,
+        ``validation_fraction`` of the samples are not trained on, if that is at least
+        one.
 
     n_components : int, default=1
-        Gaussians in the prior of the code. 1: the standard normal one; more: a mixture
-        whose means and variances are learned, for normal images of several kinds.
+        Number of Gaussians in the prior of the code. 1: the standard normal one. More:
+        a mixture whose means and variances are learned, for normal images of several
+        kinds.
 
     n_steps : int, default=50
-        Steps of the restoration; scoring a sample takes one or two gradients each.
-
-    score_by : {"relative", "mean", "top1%", "max"}, default="relative"
-        How the movements of the pixels become the sample's score: the mean of all, of
-        the largest hundredth, or the largest. ``"relative"`` is the mean, of images in
-        [0, 1] over the root of the mean of their own pixels.
+        Steps of the restoration. Each takes one or two gradients for each sample.
 
     Notes
     -----
-    The restoration u minimizes |u - G(E(u))|^2 + 2 variance KL(E(u)) + weight TV(x - u)
-    by gradient steps, halved where they overshoot, from u = x: minus the bound, at the
-    mean of the code, in units of squared pixels, plus the total variation. That is
-    rounded off below differences of 0.02, as else its sign there, and with it the
-    score, would hang on the last bit of a number. The variance of a pixel around its
-    reconstruction is the likeliest one: in training the batch's, then that of all
-    training samples. A brightness that differs by the same everywhere has no total
-    variation, so that undoing it is free. Tables have no neighboring pixels: there
-    TV(x - u) is the sum of absolute differences.
+    The restoration u minimizes |u - G(E(u))|^2 + 2 variance KL(E(u)) + weight TV(x -
+    u). This is the negative evidence lower bound, at the mean of the code and in units
+    of squared pixels, plus the total variation. Gradient steps start at u = x and are
+    halved where they overshoot. Below differences of 0.02 the total variation is
+    rounded off; otherwise rounding errors would decide its sign, and the score would
+    not be reproducible.
+
+    The variance of a pixel around its reconstruction is the most likely one: in
+    training that of the batch, then that of all training samples. A constant difference
+    in brightness has no total variation, so undoing it costs nothing. Tables have no
+    neighboring pixels: there TV(x - u) is the sum of absolute differences. The map is
+    |x - u|.
 
     To choose the weight, a rectangle of each held-out image (a quarter of the features
-    of a table) is replaced by another image's; the weight is taken whose movements
-    find the changed pixels best, by the area under the ROC curve. Where nothing can be
-    changed it is 0.2.
+    of a table) is replaced by another image's. The weight whose movements find the
+    changed pixels best, by the area under the ROC curve, is taken. It is 0.2 if nothing
+    can be changed.
 
-    Differs from the paper: the weight that moves healthy images least would be the
-    largest one, so it is chosen as above. The divergence from a mixture of Gaussians is
-    bounded from above by those from its components [3]_, where the paper's GMVAE
-    estimates it through a network that names the component.
+    Differs from the paper: the weight that moves healthy images least would always be
+    the largest one, so it is chosen as described above. The divergence from a mixture
+    of Gaussians is bounded from above by those from its components [3]_; the paper's
+    GMVAE estimates it with a network that names the component.
 
     References
     ----------
@@ -97,13 +99,23 @@ class VAERestoration(LatentDetector):
     array([ 1, -1])
     """
 
+    _entry = Entry(
+        "restoration",
+        "changed much before a variational autoencoder finds it likely",
+        "Chen et al. 2020",
+        grid={
+            "detector__tv_weight": [None, 0.1, 0.4],
+            "detector__n_components": [1, 6],
+        },
+    )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **ReconstructionDetector._parameter_constraints,
         "tv_weight": [Interval(Real, 0, None, closed="left"), None],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "n_steps": [Interval(Integral, 0, None, closed="left")],
-        "score_by": [StrOptions({"relative", "mean", "top1%", "max"})],
     }
+
+    _error = "l1"
 
     def __init__(
         self,
@@ -112,14 +124,12 @@ class VAERestoration(LatentDetector):
         tv_weight=None,
         n_components=1,
         n_steps=50,
-        score_by="relative",
-        **options,
+        **options: Unpack[ReconstructionOptions],
     ):
         super().__init__(latent_dim, **options)
         self.tv_weight = tv_weight
         self.n_components = n_components
         self.n_steps = n_steps
-        self.score_by = score_by
 
     def _hold_out(self, labels):
         if self.tv_weight is not None or self.early_stopping is not None:
@@ -129,7 +139,7 @@ class VAERestoration(LatentDetector):
         return np.sort(rng.choice(len(labels), n_held_out, replace=False))
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        nets = {
+        nets: dict[str, nn.Module] = {
             "encoder": self._encoder(shape, 2 * self.latent_dim),
             "decoder": self._decoder(shape),
         }
@@ -139,9 +149,8 @@ class VAERestoration(LatentDetector):
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         mean, log_variance = nets["encoder"](x).chunk(2, dim=1)
-        noise = torch.randn(mean.shape, generator=t.rng, device=x.device)
-        rebuilt = nets["decoder"](mean + torch.exp(0.5 * log_variance) * noise)
-        variance = ((rebuilt - x) ** 2).mean().clamp_min(_TINY)
+        rebuilt = nets["decoder"](sample_code(mean, log_variance, t.rng))
+        variance = ((rebuilt - x) ** 2).mean().clamp_min(TINY)
         # minus log-likelihood, summed over pixels, at its most likely variance
         nll = 0.5 * math.prod(x.shape[1:]) * variance.log()
         yield tuple(nets), nll + _divergence(nets, mean, log_variance)
@@ -155,7 +164,7 @@ class VAERestoration(LatentDetector):
         n = sum(len(x) for x in batches)
         errors = torch.stack([_bound(nets, x)[0].sum() for x in batches])
         variance = errors.sum() / (n * self.n_features_in_)
-        found = {"variance": variance.clamp_min(_TINY)}
+        found = {"variance": variance.clamp_min(TINY)}
         if self.tv_weight is not None:
             return found | {"tv_weight": torch.tensor(float(self.tv_weight))}
         held_out = self._hold_out(np.zeros(n))
@@ -168,19 +177,13 @@ class VAERestoration(LatentDetector):
         labels, quality = np.where(changed, -1, 1), {}
         for weight in _WEIGHTS:
             t = replace(t, statistics=found | {"tv_weight": torch.tensor(weight)})
-            moved = (damaged - self._restored(nets, damaged, t)).abs()
+            moved = (damaged - self._rebuilt(nets, damaged, t)).abs()
             quality[weight] = auroc(labels, moved.flatten().double().cpu().numpy())
-        return found | {"tv_weight": torch.tensor(max(quality, key=quality.get))}
+        return found | {
+            "tv_weight": torch.tensor(max(quality, key=quality.__getitem__))
+        }
 
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        moved, unit = self._map_of(nets, x, t), self._in_unit_range
-        return score_map("l1", moved, x, self.score_by, in_unit_range=unit)
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        moved = (x - self._restored(nets, x, t)).abs()
-        return moved.mean(dim=1) if x.ndim == 4 else moved
-
-    def _restored(self, nets, x, t):
+    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         variance, weight = t.statistics["variance"], t.statistics["tv_weight"]
 
         def objective(u):

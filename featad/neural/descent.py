@@ -1,4 +1,4 @@
-"""Optimize a tensor, not a network: latent search, restoration, gradient maps."""
+"""Optimize a tensor instead of a network: searches, restoration, gradient maps."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Descent(NamedTuple):
     Attributes
     ----------
     best : Tensor of shape (n, ...)
-        For every sample the place with its least objective.
+        The place with the least objective, for every sample.
 
     value : Tensor of shape (n,)
         The objective there.
@@ -52,7 +52,7 @@ def descend(
         another's. Works inside ``torch.no_grad``: gradients are enabled here.
 
     start : Tensor of shape (n, ...) or sequence of such
-        Where to begin; several: the best end of all is kept for every sample.
+        Where to begin. Of several starts the best end is kept, for every sample.
 
     n_steps : int, default=100
 
@@ -120,7 +120,7 @@ def gradient_map(
     x : Tensor of shape (n, channels, height, width)
 
     sigma : float
-        Of the Gaussian that smooths the map, in pixels; 0: none.
+        Standard deviation, in pixels, of the Gaussian blur applied to the map; 0: none.
 
     Returns
     -------
@@ -128,15 +128,6 @@ def gradient_map(
         The gradient's absolute values, summed over the channels.
     """
     return blur(_evaluate(objective, x)[1].abs().sum(dim=1), sigma)
-
-
-def same_noise(n: int, shape: Sequence[int], rng: torch.Generator) -> Tensor:
-    """Return standard normal noise of shape (n, *shape), equal for every sample.
-
-    A start that does not depend on a sample's place in the batch.
-    """
-    noise = torch.randn(tuple(shape), generator=rng, device=rng.device)
-    return noise.expand(n, *shape)
 
 
 def _evaluate(objective, place):

@@ -1,6 +1,5 @@
 """Base of the detectors that train networks: three hooks, everything else is here."""
 
-import copy
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -8,80 +7,67 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from featad._device import autocast, resolve_device
 from featad._options import inherit_options
 from featad._validation import check_labels, check_samples
 from featad.base import BaseDetector, Interval, StrOptions
-from featad.errors import ModelFileError
+from featad.neural.context import Context, Options, Stage
+from featad.neural.fitted import NetworkDetector
+from featad.neural.noise import local_rng
 from featad.neural.sampling import hold_out
-from featad.neural.tensors import (
-    Batches,
-    learn_scaling,
-    pack_networks,
-    to_array,
-    to_device,
-    to_tensor,
-    unpack_networks,
-)
-from featad.neural.training import (
-    Context,
-    Options,
-    Stage,
-    Trainer,
-    generator,
-    local_rng,
-)
+from featad.neural.tensors import Batches, Scaling, to_array
+from featad.neural.training import Trainer
 
 __all__ = ["Context", "Interval", "Stage", "StrOptions", "TorchDetector"]
 
 
-class TorchDetector(BaseDetector):
+class TorchDetector(NetworkDetector):
     """Base of all detectors that train networks.
 
-    A subclass writes three hooks, plain methods that read parameters from ``self`` and
-    everything else from their arguments:
+    A subclass writes three hooks: plain methods that read parameters from ``self`` and
+    everything else from their arguments.
 
     - ``_networks(shape)`` returns ``{name: Module}`` for samples of this shape, either
       (n_features,) or (channels, height, width). Networks without a weight that
       requires a gradient are frozen: they are not pickled but built again.
     - ``_losses(nets, x, t)`` yields ``(names, loss)`` in update order. The named
-      networks take a step before the next loss is asked for, so a loss that depends on
-      that step is built after it. A loss is a scalar or, better, one number per sample:
-      it is averaged. ``t`` is a :class:`featad.neural.training.Context`.
+      networks take a step before the next loss is requested, so a loss that depends on
+      that step is built after it. A loss is a scalar or, better, one number per sample,
+      which is averaged. ``t`` is a :class:`featad.neural.context.Context`.
     - ``_strangeness_of(nets, x, t)`` returns one number per sample, high = anomalous.
 
-    and where wanted
+    Optional are
 
     - ``_map_of(nets, x, t)``, of shape (n, height, width): gives the detector a public
       ``anomaly_map``;
     - ``_fit_statistics(nets, batches, t)``, called after each stage with batches of all
-      training samples that are not labeled anomalies, which can be gone through more
+      training samples that are not labeled anomalies, which can be iterated over more
       than once: returns a dict that hooks find as ``t.statistics`` from then on;
     - ``_keep_key(nets, x, t)``: how badly each sample is fitted, for trimming and early
-      stopping; by default the strangeness. Needed where that uses ``t.statistics``;
-    - ``_stages``, a tuple of :class:`featad.neural.training.Stage`;
+      stopping; by default the strangeness. Needed if that uses ``t.statistics``;
+    - ``_stages``, a tuple of :class:`featad.neural.context.Stage`;
     - ``_optimizers``, a dict of settings by network name: ``kind`` ("adam", "rmsprop",
       "sgd") and arguments of that torch optimizer;
     - ``_uses_labels``, true where ``fit`` reads ``y``; ``_needs_anomalies``, true where
       it must hold a -1; ``_min_batch``.
 
-    An ``__init__`` names its own parameters and hands on the rest, with other defaults
-    where it likes: ``def __init__(self, latent_dim=8, *, max_epochs=80, **options)``
-    calls ``super().__init__(max_epochs=max_epochs, **options)``. Signature and
-    documentation are completed from here.
+    An ``__init__`` names its own parameters and hands on the rest:
+    ``def __init__(self, *, own=1, **options: Unpack[TorchOptions])`` calls
+    ``super().__init__(**options)``. Where a class has other defaults than its base they
+    stand in its ``_defaults``, and it calls ``super().__init__(**{**Own._defaults,
+    **options})``. Signature and documentation are completed from here.
 
     Parameters
     ----------
     max_epochs : int, default=50
-        Times each stage goes through the training samples. 0: untrained networks.
+        Number of passes through the training samples in each stage. 0: the networks
+        stay untrained.
 
     batch_size : int, default=64
-        Samples per step. Few samples want smaller batches, as 8 for 50 samples, and
-        more epochs, as it is steps that train.
+        Samples per step. For few samples use smaller batches, such as 8 for 50 samples,
+        and more epochs, because the number of steps matters.
 
     lr : float, default=0.001
         Learning rate of Adam.
@@ -89,52 +75,56 @@ class TorchDetector(BaseDetector):
     trim : float in [0, 0.5], default=0.0
         Share of the samples with the largest errors that is left out of each step, for
         training sets that hold unlabeled anomalies. Nothing is left out in the first
-        tenth of a stage; from half-time on, all of the share.
+        tenth of a stage, and the whole share from half-time on.
 
     balance : float in (0, 1) or None, default=None
-        Exact share of labeled anomalies in every batch, where labels are used.
+        Exact share of labeled anomalies in every batch, for detectors that use labels.
+        None: as they come.
 
     ema : float in (0, 1) or None, default=None
-        Decay of the running average of the weights that scores; None: the last weights.
+        Decay of the running average of the weights, which is used for scores. None: the
+        last weights are used.
 
     clip_grad : float or None, default=None
-        Largest norm of a step's gradient.
+        Largest norm of the gradient of a step. None: no limit.
 
     early_stopping : int or None, default=None
-        Epochs without a lower error on held-out normal samples after which a stage
-        ends, with the weights of its best epoch. None: nothing is held out.
+        Number of epochs without a lower error on held-out normal samples after which a
+        stage ends and the weights of its best epoch are restored. None: nothing is held
+        out.
 
     validation_fraction : float in (0, 1), default=0.1
-        Share of the normal samples held out for ``early_stopping``, at least one.
+        Share of the normal samples held out for ``early_stopping``; at least one.
 
     device : str, default="auto"
         ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
 
     precision : {"float32", "bfloat16"}, default="float32"
-        In which networks are trained; scores are always computed in float32.
+        Floating-point type used in training. Scores are always computed in float32.
 
     score_batch_size : int, default=256
-        Samples scored at a time; changes memory and speed, not scores.
+        Samples scored at a time. Affects memory and speed, not scores.
 
     contamination : float in (0, 0.5], default=0.05
         Fraction of the training samples placed beyond the threshold.
 
     verbose : bool, default=False
-        Whether a progress bar is shown on the standard error stream.
+        Whether a progress bar is shown on standard error.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds initial weights, the order of the samples, and all noise.
+        Seeds the initial weights, the order of the samples, and all noise.
 
     Attributes
     ----------
     networks_ : dict of str to torch.nn.Module
-        The trained networks, on the CPU, in eval mode.
+        The trained networks, on the CPU and in eval mode.
 
     statistics_ : dict of str to object
-        What was measured on the training samples after training.
+        Values measured on the training samples after training.
 
     history_ : list of dict
-        One per epoch: stage, epoch, mean losses, and ``validation`` if held out.
+        One entry per epoch: stage, epoch, mean losses, and ``validation`` if samples
+        are held out.
 
     trimmed_share_ : ndarray of shape (n_samples,), float64
         How often each training sample was left out by ``trim``.
@@ -143,13 +133,13 @@ class TorchDetector(BaseDetector):
         What is subtracted from samples; 0 for images in [0, 1].
 
     input_scale_ : ndarray of shape (n_features,) or (channels,), float64
-        What they are divided by then; 1 for images in [0, 1].
+        What the difference is divided by; 1 for images in [0, 1].
 
     frozen_ : tuple of str
-        Networks that were built frozen and not trained.
+        Names of the networks that were built frozen and are not trained.
 
     seed_ : int
-        What ``random_state`` gave; the initial weights follow from it.
+        The seed drawn from ``random_state``, which determines the initial weights.
 
     sample_shape_ : tuple of int
         Shape of one sample.
@@ -165,11 +155,12 @@ class TorchDetector(BaseDetector):
 
     Notes
     -----
-    Tables are standardized, feature by feature. Images are taken as they are and
-    expected in [0, 1]; where the training images hold other values, as feature maps do,
-    they are standardized channel by channel.
+    Tables are standardized, feature by feature. Images are expected in [0, 1] and used
+    as they are. If the training images hold other values, as feature maps do, they are
+    standardized channel by channel.
 
-    Same seed, number of threads and machine: the same scores, bit for bit, on a CPU.
+    The same seed, number of threads and machine give the same scores, bit for bit, on a
+    CPU.
     """
 
     _parameter_constraints: dict = {
@@ -190,6 +181,7 @@ class TorchDetector(BaseDetector):
         "random_state": ["random_state"],
     }
 
+    _defaults: dict[str, Any] = {}
     _stages: tuple[Stage, ...] = (Stage("main"),)
     _optimizers: dict[str, dict] = {}
     _uses_labels = False
@@ -264,8 +256,8 @@ class TorchDetector(BaseDetector):
         Raises
         ------
         ValueError
-            If a parameter is out of its range, ``X`` is empty, not finite or no table
-            and no images, or labels are used and hold other values.
+            If a parameter is out of its range; if ``X`` is empty, not finite, or
+            neither a table nor images; or if labels are used and hold other values.
         FloatingPointError
             If a loss becomes infinite or NaN.
         """
@@ -277,43 +269,7 @@ class TorchDetector(BaseDetector):
         self.offset_ = float(np.percentile(scores, 100 * self.contamination))
         return self
 
-    def _has_map(self):
-        if not hasattr(self, "_map_of"):
-            raise AttributeError(f"{type(self).__name__} has no anomaly_map.")
-        return True
-
-    @available_if(_has_map)
-    def anomaly_map(self, X: Any) -> np.ndarray:
-        """Return how strange every pixel is.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, height, width[, channels])
-            Images of the shape seen in ``fit``.
-
-        Returns
-        -------
-        maps : ndarray of shape (n_samples, height, width), float32
-            High = anomalous.
-
-        Raises
-        ------
-        ValueError
-            If the detector was fitted on a table.
-        """
-        check_is_fitted(self)
-        X = check_samples(self, X, reset=False)
-        if len(self.sample_shape_) == 1:
-            raise ValueError(
-                f"anomaly_map needs images, but {type(self).__name__} was fitted on a "
-                f"table (sample shape {self.sample_shape_})."
-            )
-        return self._score_with(self._map_of, X).astype(np.float32)
-
-    def _strangeness(self, X: np.ndarray) -> np.ndarray:
-        return self._score_with(self._strangeness_of, X).astype(np.float64)
-
-    def _training_labels(self, y, n_samples):
+    def _training_labels(self, y: Any, n_samples: int) -> np.ndarray:
         if not self._uses_labels or y is None:
             labels = np.zeros(n_samples, dtype=np.int64)
         else:
@@ -330,7 +286,7 @@ class TorchDetector(BaseDetector):
             )
         return labels
 
-    def _train(self, X, labels):
+    def _train(self, X: np.ndarray, labels: np.ndarray) -> None:
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         device = resolve_device(self.device)
         if X.ndim not in (2, 3, 4):
@@ -338,13 +294,14 @@ class TorchDetector(BaseDetector):
                 f"{type(self).__name__} takes tables (n, n_features) and images (n, "
                 f"height, width[, channels]), but X.shape={X.shape}."
             )
-        self.input_mean_, self.input_scale_ = learn_scaling(X[labels != -1])
+        scaling = Scaling.fit(X[labels != -1])
+        self.input_mean_, self.input_scale_ = scaling.mean, scaling.scale
         nets = {name: net.to(device) for name, net in self._build().items()}
 
         def load(index):
-            return self._to_tensor(X[index]).to(device)
+            return scaling.to_tensor(X[index]).to(device)
 
-        self.statistics_ = {}
+        self.statistics_: dict[str, Any] = {}
         self.frozen_ = tuple(
             name
             for name, net in nets.items()
@@ -354,7 +311,7 @@ class TorchDetector(BaseDetector):
             nets,
             self._losses,
             keep_key=self._keep_key,
-            rebuild=lambda: self._networks(self._network_shape()),
+            rebuild=lambda: self._networks(scaling.network_shape),
             load=load,
             labels=labels,
             held_out=self._hold_out(labels),
@@ -376,82 +333,23 @@ class TorchDetector(BaseDetector):
         self.trimmed_share_ = trainer.trimming.left_out_share
         self.networks_ = {name: net.cpu() for name, net in nets.items()}
 
-    def _options(self):
-        shared = (
-            self.get_params(deep=False).keys() & Options.__dataclass_fields__.keys()
-        )
+    def _options(self) -> Options:
         return Options(
+            batch_size=self.batch_size,
+            lr=self.lr,
+            precision=self.precision,
+            trim=self.trim,
+            balance=self.balance,
+            ema=self.ema,
+            clip_grad=self.clip_grad,
+            early_stopping=self.early_stopping,
             min_batch=self._min_batch,
             optimizers=self._optimizers,
-            **{name: getattr(self, name) for name in shared},
+            verbose=self.verbose,
         )
 
-    def _hold_out(self, labels):
+    def _hold_out(self, labels: np.ndarray) -> np.ndarray:
         """Return the places of the normal samples held out for early stopping."""
         if self.early_stopping is None:
             return np.empty(0, dtype=np.int64)
         return hold_out(labels, self.validation_fraction, self.seed_)
-
-    @property
-    def _in_unit_range(self) -> bool:
-        """Whether networks see images in [0, 1]; else standardized values."""
-        unscaled = (self.input_mean_ == 0).all() and (self.input_scale_ == 1).all()
-        return len(self.sample_shape_) > 1 and bool(unscaled)
-
-    def _network_shape(self):
-        if len(self.sample_shape_) == 1:
-            return self.sample_shape_
-        height, width, *channels = self.sample_shape_
-        return (*(channels or [1]), height, width)
-
-    def _to_tensor(self, X):
-        mean, scale = self.input_mean_, self.input_scale_
-        return to_tensor(X) if self._in_unit_range else to_tensor((X - mean) / scale)
-
-    def _build(self):
-        with local_rng(self.seed_, torch.device("cpu")):
-            return self._networks(self._network_shape())
-
-    def _context(self, device, stage="score"):
-        rng = generator(0, device)
-        return Context(rng, stage=stage, statistics=self._statistics_on(device))
-
-    def _statistics_on(self, device):
-        return {key: to_device(v, device) for key, v in self.statistics_.items()}
-
-    def _score_with(self, hook, X):
-        """Return what a hook makes of X, batch by batch."""
-        device = self._scoring_device()
-        nets = self.networks_
-        if device.type != "cpu":
-            nets = {name: copy.deepcopy(net).to(device) for name, net in nets.items()}
-        parts = []
-        with torch.no_grad(), autocast(device, "float32"):
-            for start in range(0, len(X), self.score_batch_size):
-                x = self._to_tensor(X[start : start + self.score_batch_size])
-                t = self._context(device)
-                parts.append(hook(nets, x.to(device), t).cpu().numpy())
-        return np.concatenate(parts)
-
-    def _scoring_device(self):
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            return torch.device("cpu")  # fitted on a GPU, loaded where there is none
-        return resolve_device(self.device)
-
-    def __getstate__(self) -> dict:
-        state = dict(super().__getstate__())
-        if "networks_" in state:
-            state["networks_"] = pack_networks(state["networks_"], self.frozen_)
-        return state
-
-    def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
-        if "networks_" in state:
-            nets = self._build()
-            changed = unpack_networks(nets, state["networks_"])
-            if changed:
-                raise ModelFileError(
-                    f"The frozen network {changed!r} of {type(self).__name__} is not "
-                    "the one it was fitted with: other weights were found."
-                )
-            self.networks_ = nets

@@ -1,4 +1,4 @@
-"""What generators and critics minimize; one number per sample, but for dispersion."""
+"""What generators and critics minimize: one number per sample, except dispersion."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_TINY = 1e-6
+from featad.neural.losses import TINY
+
+GAN_ADAM = {"betas": (0.5, 0.999)}
+"""Adam of generators and critics, as in DCGAN (Radford et al., 2016)."""
+
+WGAN_ADAM = {"betas": (0.5, 0.9)}
+"""Adam of networks that learn with a gradient penalty."""
+
+WGAN_DRIFT = 1e-3
+"""Weight of a critic's squared logits, which keeps them near 0."""
 
 
 def adversarial(logit: Tensor, *, real: bool, kind: str = "bce") -> Tensor:
-    """Return how badly a critic's logits fit what the samples are taken for.
+    """Return how far a critic's logits are from what the samples should pass for.
 
     Parameters
     ----------
@@ -18,8 +27,8 @@ def adversarial(logit: Tensor, *, real: bool, kind: str = "bce") -> Tensor:
         High = real.
 
     real : bool
-        Whether the samples are to be taken for real: True for real ones in the
-        critic's loss and for generated ones in the generator's.
+        Whether the samples should pass for real: True for real ones in the critic's
+        loss, and for generated ones in the generator's loss.
 
     kind : {"bce", "ls", "wgan", "hinge"}, default="bce"
         Cross-entropy, least squares, Wasserstein (no bound), or hinge.
@@ -38,6 +47,25 @@ def adversarial(logit: Tensor, *, real: bool, kind: str = "bce") -> Tensor:
     else:
         loss = -sign * logit
     return loss.reshape(len(loss), -1).mean(dim=1)
+
+
+def critic_loss(real: Tensor, fake: Tensor, kind: str = "bce") -> Tensor:
+    """Return what a critic minimizes, given its logits of real and generated samples.
+
+    Parameters
+    ----------
+    real, fake : Tensor of shape (n,) or (n, n_places)
+
+    kind : {"bce", "ls", "hinge"}, default="bce"
+        As for :func:`adversarial`.
+
+    Returns
+    -------
+    loss : Tensor of shape (n,)
+    """
+    return adversarial(real, real=True, kind=kind) + adversarial(
+        fake, real=False, kind=kind
+    )
 
 
 def gradient_penalty(
@@ -148,6 +176,6 @@ def dispersion(x: Tensor) -> Tensor:
        arXiv 1904.01209.
     """
     distance = (
-        ((x - x.mean(dim=0)) ** 2).flatten(1).mean(dim=1).clamp_min(_TINY**2).sqrt()
+        ((x - x.mean(dim=0)) ** 2).flatten(1).mean(dim=1).clamp_min(TINY**2).sqrt()
     )
     return 1 / distance.mean()

@@ -17,7 +17,7 @@ from featad.neural.layers import OUTPUTS, pad
 __all__ = ["GrowingCritic", "GrowingGenerator", "at_level", "growth", "halve"]
 
 _MAX_CHANNELS = 128
-_TINY = 1e-8
+_EPS = 1e-8
 
 
 class GrowingGenerator(nn.Module):
@@ -118,7 +118,7 @@ class GrowingCritic(nn.Module):
 
     Notes
     -----
-    It is shown how much the samples of a batch differ, so that a sample's logit depends
+    The critic sees how much the samples of a batch differ, so a sample's logit depends
     on the others.
     """
 
@@ -154,16 +154,16 @@ class GrowingCritic(nn.Module):
             if below == level - 1 and alpha < 1:
                 small = self.from_image[below](halve(x))
                 features = torch.lerp(small, features, alpha)
-        deviation = (features.var(dim=0, correction=0) + _TINY).sqrt().mean()
+        deviation = (features.var(dim=0, correction=0) + _EPS).sqrt().mean()
         deviation = deviation.expand(len(x), 1, *features.shape[2:])
         tap = self.head(torch.cat([features, deviation], dim=1))
         return self.last(tap)[:, 0], tap
 
 
 class Equalised(nn.Module):
-    """A layer of standard normal weights, each scaled alike at every use.
+    """A layer with standard normal weights that are scaled whenever they are used.
 
-    Weights of all layers have the same size for the optimizer, and so learn as fast.
+    The weights of all layers look alike to the optimizer, so they learn equally fast.
     """
 
     def __init__(self, layer: nn.Linear | nn.Conv2d, gain: float = math.sqrt(2)):
@@ -183,7 +183,7 @@ class PixelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x``, scaled along its second axis."""
-        return x * torch.rsqrt((x**2).mean(dim=1, keepdim=True) + _TINY)
+        return x * torch.rsqrt((x**2).mean(dim=1, keepdim=True) + _EPS)
 
 
 def halve(x: Tensor) -> Tensor:

@@ -1,18 +1,36 @@
 """Base of the detectors whose networks go between samples and codes."""
 
 from numbers import Integral
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from featad.neural.context import Context
 from featad.neural.detector import Interval, TorchDetector
 from featad.neural.networks import critic, decoder, encoder
+from featad.neural.options import TorchOptions
+
+
+class LatentOptions(TorchOptions, total=False):
+    """What ``**options`` of a ``LatentDetector`` may hold."""
+
+    width: int
+    depth: int | None
+    dense: bool
 
 
 class LatentDetector(TorchDetector):
     """Base of detectors that encode samples, or generate them from noise.
 
-    A subclass makes its networks of ``_encoder(shape)``, ``_decoder(shape)`` and
-    ``_critic(shape)``, which know the parameters below.
+    A subclass builds its networks with ``_encoder(shape)``, ``_decoder(shape)`` and
+    ``_critic(shape)``, which know the parameters below, and names them by what they do:
+
+    - ``"encoder"``: from a sample to its code;
+    - ``"decoder"``: from a code back to the sample, trained to invert an encoder;
+    - ``"generator"``: from noise to a sample, trained to deceive a critic;
+    - ``"critic"``: from a sample to a logit, high = real.
 
     Parameters
     ----------
@@ -23,13 +41,13 @@ class LatentDetector(TorchDetector):
         Channels of the first convolution; a dense layer has 8 times as many units.
 
     depth : int or None, default=None
-        Halvings of an image, or hidden layers; 0: one linear map; None: as many as
-        leave about 4 pixels a side, and 2 hidden layers.
+        Number of halvings of an image, or of hidden layers. 0: one linear map. None: as
+        many as leave about 4 pixels a side, or 2 hidden layers.
 
     dense : bool, default=False
         Whether images go through dense layers instead of convolutions. Dense layers
-        take a tenth of the time on a CPU; parts that may lie anywhere in an image need
-        convolutions.
+        take a tenth of the time on a CPU; objects that may lie anywhere in an image
+        need convolutions.
     """
 
     _parameter_constraints: dict = {
@@ -40,24 +58,39 @@ class LatentDetector(TorchDetector):
         "dense": ["boolean"],
     }
 
-    def __init__(self, latent_dim=16, *, width=32, depth=None, dense=False, **options):
+    def __init__(
+        self,
+        latent_dim=16,
+        *,
+        width=32,
+        depth=None,
+        dense=False,
+        **options: Unpack[TorchOptions],
+    ):
         super().__init__(**options)
         self.latent_dim = latent_dim
         self.width = width
         self.depth = depth
         self.dense = dense
 
-    def _encoder(self, shape, n_out=None, **options) -> nn.Sequential:
+    def _encoder(
+        self, shape: tuple[int, ...], n_out: int | None = None, **options: Any
+    ) -> nn.Sequential:
         n_out = self.latent_dim if n_out is None else n_out
         return encoder(shape, n_out, **self._size, **options)
 
-    def _decoder(self, shape) -> nn.Sequential:
+    def _decoder(self, shape: tuple[int, ...]) -> nn.Sequential:
         output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
         return decoder(shape, self.latent_dim, output=output, **self._size)
 
-    def _critic(self, shape, **options) -> nn.Module:
+    def _critic(self, shape: tuple[int, ...], **options: Any) -> nn.Module:
         return critic(shape, **self._size, **options)
 
+    def _random_codes(self, n: int, t: Context) -> Tensor:
+        """Return noise of shape (n, latent_dim)."""
+        shape = (n, self.latent_dim)
+        return torch.randn(shape, generator=t.rng, device=t.rng.device)
+
     @property
-    def _size(self):
+    def _size(self) -> dict[str, Any]:
         return {"width": self.width, "depth": self.depth, "dense": self.dense}

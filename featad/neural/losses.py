@@ -15,8 +15,8 @@ from featad.neural.layers import blur
 
 _SSIM_SIGMA = 1.5
 _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-_TINY = 1e-6
-_BLACK = 1e-3
+TINY = 1e-6
+"""Least value of what is divided by, or of what a logarithm is taken."""
 
 
 def per_sample(x: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def ms_ssim_error(x: Tensor, target: Tensor) -> Tensor:
             x, target = F.avg_pool2d(x, 2), F.avg_pool2d(target, 2)
         similarity, contrast = _ssim(x, target)
         term = similarity if level == len(weights) - 1 else contrast
-        product = product * per_sample(term).clamp_min(_TINY) ** weight
+        product = product * per_sample(term).clamp_min(TINY) ** weight
     return 1 - product
 
 
@@ -119,91 +119,6 @@ def error_map(kind: str, x: Tensor, target: Tensor) -> Tensor:
         error = 1 - _ssim(x, target)[0].mean(dim=1, keepdim=True)
         total = total + F.interpolate(error, size=size, mode="bilinear")[:, 0]
     return total / n_scales
-
-
-def relative_score(
-    kind: str, error: Tensor, x: Tensor, scale: Tensor | float = 1.0
-) -> Tensor:
-    """Return the error of each image over the root of what is in it.
-
-    An image that shows little is rebuilt with little error, whatever it shows.
-
-    Parameters
-    ----------
-    kind : {"mse", "l1", "ssim", "ms-ssim"}
-        What the error is; similarities are shares already, and only averaged.
-
-    error : Tensor of shape (n, height, width)
-        From :func:`error_map`.
-
-    x : Tensor of shape (n, channels, height, width)
-        The images, in [0, 1].
-
-    scale : Tensor of shape (height, width) or float, default=1.0
-        What errors, and the image's content likewise, are divided by; 1: nothing.
-
-    Returns
-    -------
-    strangeness : Tensor of shape (n,)
-        Mean error over the root of the mean square, or mean absolute value, of the
-        image's pixels, each counting 0.001 at least.
-
-    Notes
-    -----
-    Halfway between the error and its share of the content: the error alone passes over
-    faint anomalies, the share over bright ones.
-    """
-    error = per_sample(error / scale)
-    if kind not in ("mse", "l1"):
-        return error
-    content = error_map(kind, x, torch.zeros_like(x)).clamp_min(_BLACK)
-    return error / per_sample(content / scale).sqrt()
-
-
-def reduce_map(error: Tensor, how: str) -> Tensor:
-    """Return one number per map.
-
-    Parameters
-    ----------
-    error : Tensor of shape (n, ...)
-
-    how : {"mean", "max"} or "top<share>%"
-        ``"top1%"``: the mean of the largest hundredth, of one pixel at least.
-
-    Returns
-    -------
-    strangeness : Tensor of shape (n,)
-
-    Examples
-    --------
-    >>> import torch
-    >>> from featad.neural.losses import reduce_map
-    >>> reduce_map(torch.tensor([[0.0, 1.0, 2.0, 9.0]]), "top50%")
-    tensor([5.5000])
-    """
-    error = error.flatten(1)
-    if how == "mean":
-        return error.mean(dim=1)
-    if how == "max":
-        return error.amax(dim=1)
-    share = float(how.removeprefix("top").removesuffix("%")) / 100
-    n_largest = max(1, round(share * error.shape[1]))
-    return error.topk(n_largest, dim=1).values.mean(dim=1)
-
-
-def score_map(
-    kind: str, error: Tensor, x: Tensor, how: str, *, in_unit_range: bool, scale=1.0
-) -> Tensor:
-    """Return one number per map, however a detector's ``score_by`` asks for it.
-
-    :func:`reduce_map`, but ``"relative"``: :func:`relative_score` of images in [0, 1],
-    the mean of other samples.
-    """
-    if how != "relative":
-        return reduce_map(error / scale, how)
-    if in_unit_range:
-        return relative_score(kind, error, x, scale)
-    return reduce_map(error / scale, "mean")
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -247,7 +162,7 @@ def relative_perceptual_error(
        autoencoders", IEEE Access 2021.
     """
     errors = [
-        absolute_error(tap, target) / per_sample(target.detach().abs()).clamp_min(_TINY)
+        absolute_error(tap, target) / per_sample(target.detach().abs()).clamp_min(TINY)
         for tap, target in zip(taps, target_taps, strict=True)
     ]
     return torch.stack(errors).mean(dim=0)
@@ -276,7 +191,7 @@ def abc_error(error: Tensor, sharpness: float = 10.0) -> Tensor:
     .. [1] Yamanaka et al., "Autoencoding binary classifiers for supervised anomaly
        detection", PRICAI 2019, arXiv 1903.10709.
     """
-    error = (sharpness * error).clamp_min(_TINY)
+    error = (sharpness * error).clamp_min(TINY)
     return -torch.log(-torch.expm1(-error))
 
 

@@ -10,19 +10,16 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from featad.neural.layers import (
     NORMS,
     OUTPUTS,
-    Attention,
     Crop,
     Pad,
     activated_layer,
     crop,
     dense_layer,
-    double_conv,
     pad,
 )
 
@@ -30,14 +27,12 @@ __all__ = [
     "NORMS",
     "OUTPUTS",
     "Critic",
-    "UNet",
     "critic",
     "crop",
     "decoder",
     "default_depth",
     "encoder",
     "pad",
-    "unet",
 ]
 
 Shape = tuple[int, ...]
@@ -162,12 +157,12 @@ def decoder(
     last = OUTPUTS[output]()
     depth = default_depth(_flat(shape, dense)) if depth is None else depth
     if len(shape) == 1 or dense or depth == 0:
-        sizes = [n_in, *_hidden(width, depth)[::-1]]
+        sizes = [n_in, *hidden_sizes(width, depth)[::-1]]
         layers = [dense_layer(*pair, norm, bias) for pair in pairwise(sizes)]
         layers += [nn.Linear(sizes[-1], math.prod(shape), bias=bias)]
         return nn.Sequential(*layers, nn.Unflatten(1, shape), last)
     small = _small(shape, depth)
-    channels = _channels(width, depth)[::-1]
+    channels = channels_by_level(width, depth)[::-1]
     layers = [nn.Linear(n_in, channels[0] * math.prod(small), bias=bias)]
     layers += [nn.Unflatten(1, (channels[0], *small)), nn.LeakyReLU(0.2)]
     for c_in, c_out in pairwise(channels):
@@ -234,7 +229,7 @@ class Critic(nn.Module):
             self.joint = dense_layer(n_features + n_extra, 8 * width, norm, bias=True)
             n_features = 8 * width
         if patch:
-            n_features = _channels(width, depth or default_depth(shape))[-1]
+            n_features = channels_by_level(width, depth or default_depth(shape))[-1]
         self.head = nn.Conv2d(n_features, 1, 1) if patch else nn.Linear(n_features, 1)
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -244,146 +239,6 @@ class Critic(nn.Module):
             tap = self.joint(torch.cat([tap, extra], dim=1))
         logit = self.head(tap).flatten(1)
         return logit if self.patch else logit[:, 0], tap.flatten(1)
-
-
-def unet(
-    shape: Shape,
-    *,
-    n_in: int | None = None,
-    n_out: int | None = None,
-    width: int = 16,
-    depth: int = 3,
-    skips: str = "inner",
-    norm: str = "none",
-    output: str = "linear",
-    dilations: tuple[int, int] = (1, 1),
-    n_decoders: int = 1,
-    attention: bool = False,
-) -> "UNet":
-    """Return an encoder and decoder with skip connections between equal sizes.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        ``(n_features,)`` or ``(channels, height, width)`` of a sample.
-
-    n_in, n_out : int or None, default=None
-        Channels (features) in and out, where they differ from the sample's.
-
-    width : int, default=16
-        Channels at full size; they double at every halving, up to 256.
-
-    depth : int, default=3
-        Number of halvings.
-
-    skips : {"none", "inner", "all"}, default="inner"
-        Which levels are connected: none, the innermost one, or all. With all of them
-        the network can copy its input, anomalies included.
-
-    norm, output
-        As for :func:`encoder` and :func:`decoder`.
-
-    dilations : tuple of two int, default=(1, 1)
-        Of the two convolutions at the smallest size.
-
-    n_decoders : int, default=1
-        With two or more the network returns a tuple, one output each.
-
-    attention : bool, default=False
-        Whether every place at the smallest size attends to every other.
-
-    Returns
-    -------
-    network : UNet
-        (n, n_in, ...) to (n, n_out, ...); ``bottleneck(x)`` returns the innermost
-        features.
-
-    References
-    ----------
-    .. [1] Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical
-       image segmentation", MICCAI 2015.
-    """
-    n_in, n_out = n_in or shape[0], n_out or shape[0]
-    return UNet(
-        (n_in, *shape[1:]), n_out, width, depth, skips, norm, output, dilations,
-        n_decoders, attention,
-    )  # fmt: skip
-
-
-class UNet(nn.Module):
-    """See :func:`unet`."""
-
-    def __init__(
-        self, shape, n_out, width, depth, skips, norm, output, dilations, n_decoders,
-        attention,
-    ):  # fmt: skip
-        super().__init__()
-        image = len(shape) == 3
-        self.image, self.depth = image, depth
-        self.skips = {
-            "none": range(0),
-            "inner": range(depth - 1, depth),
-            "all": range(depth),
-        }[skips]
-        sizes = _channels(width, depth + 1) if image else _hidden(width, depth + 1)
-        block = double_conv if image else dense_layer
-        self.downs = nn.ModuleList(
-            block(c_in, c_out, norm)
-            for c_in, c_out in pairwise([shape[0], *sizes[:-1]])
-        )
-        self.bottom = (
-            double_conv(*sizes[-2:], norm, dilations)
-            if image
-            else dense_layer(*sizes[-2:], norm)
-        )
-        self.attention = Attention(sizes[-1]) if attention and image else nn.Identity()
-        self.ups = nn.ModuleList(
-            nn.ModuleList(
-                block(sizes[k + 1] + sizes[k] * (k in self.skips), sizes[k], norm)
-                for k in range(depth)
-            )
-            for _ in range(n_decoders)
-        )
-        last = nn.Conv2d if image else nn.Linear
-        last_args = (1,) if image else ()
-        self.heads = nn.ModuleList(
-            nn.Sequential(last(sizes[0], n_out, *last_args), OUTPUTS[output]())
-            for _ in range(n_decoders)
-        )
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return the output of each decoder; of a single one, without a tuple."""
-        pairs = zip(self._decoded(x), self.heads, strict=True)
-        outputs = tuple(head(features) for features, head in pairs)
-        return outputs if len(outputs) > 1 else outputs[0]
-
-    def bottleneck(self, x: Tensor) -> Tensor:
-        """Return the innermost features, (n, channels, h, w) or (n, n_hidden)."""
-        return self._encode(x)[0]
-
-    def features(self, x: Tensor) -> Tensor:
-        """Return the last features of the first decoder, which ``heads[0]`` sees."""
-        return self._decoded(x)[0]
-
-    def _encode(self, x):
-        if self.image:
-            x = pad(x, 2**self.depth)
-        levels = []
-        for down in self.downs:
-            levels.append(down(x))
-            x = F.max_pool2d(levels[-1], 2) if self.image else levels[-1]
-        return self.attention(self.bottom(x)), levels
-
-    def _decoded(self, x):
-        bottom, levels = self._encode(x)
-        return [self._decode(bottom, levels, ups, x.shape[2:]) for ups in self.ups]
-
-    def _decode(self, x, levels, ups, size):
-        for k in reversed(range(self.depth)):
-            if self.image:
-                x = F.interpolate(x, scale_factor=2, mode="bilinear")
-            x = ups[k](torch.cat([x, levels[k]], dim=1) if k in self.skips else x)
-        return crop(x, size) if self.image else x
 
 
 def _bounded(network):
@@ -398,10 +253,10 @@ def _body(shape, width, depth, norm, dense, bias):
     """Return the layers of an encoder up to a flat vector, and its length."""
     depth = default_depth(_flat(shape, dense)) if depth is None else depth
     if len(shape) == 1 or dense or depth == 0:
-        sizes = [math.prod(shape), *_hidden(width, depth)]
+        sizes = [math.prod(shape), *hidden_sizes(width, depth)]
         layers = [dense_layer(*pair, norm, bias) for pair in pairwise(sizes)]
         return [nn.Flatten(), *layers], sizes[-1]
-    channels = [shape[0], *_channels(width, depth)]
+    channels = [shape[0], *channels_by_level(width, depth)]
     layers = [Pad(2**depth)]
     for c_in, c_out in pairwise(channels):
         conv = nn.Conv2d(c_in, c_out, 4, stride=2, padding=1, bias=bias)
@@ -418,9 +273,11 @@ def _small(shape, depth):
     return tuple(-(-side // 2**depth) for side in shape[1:])
 
 
-def _channels(width, n_levels):
+def channels_by_level(width: int, n_levels: int) -> list[int]:
+    """Return how many channels a convolutional network has at each size."""
     return [min(width * 2**k, max(width, MAX_CHANNELS)) for k in range(n_levels)]
 
 
-def _hidden(width, n_layers):
+def hidden_sizes(width: int, n_layers: int) -> list[int]:
+    """Return how many units a dense network has in each hidden layer."""
     return [max(width, width * 8 // 2**k) for k in range(n_layers)]

@@ -33,9 +33,9 @@ def batches(
     rng : numpy.random.Generator
 
     balance : float in (0, 1) or None, default=None
-        Exact share of labeled anomalies in every batch, rounded down but at least one;
-        the smaller group is repeated until the larger one is through. Without both
-        groups, batches are plain.
+        Exact share of labeled anomalies in every batch, rounded down but at least one.
+        The smaller group is repeated until the larger one is used up. If one of the
+        groups is missing, batches are not balanced.
 
     min_batch : int, default=1
         A last batch smaller than this is left out, unless it is the only one.
@@ -72,7 +72,7 @@ def hold_out(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     Parameters
     ----------
     labels : ndarray of shape (n_samples,), int
-        Without a 1 among them, unlabeled samples, 0, are taken for normal.
+        If none is 1, unlabeled samples (0) count as normal.
 
     fraction : float
         Share of the normal samples, one at least.
@@ -86,15 +86,15 @@ def hold_out(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        If no normal sample would be left.
+        If no normal sample would be left to train on.
     """
     normal = np.flatnonzero(labels == 1)
     normal = normal if len(normal) else np.flatnonzero(labels == 0)
     n_held_out = max(1, round(fraction * len(normal)))
     if n_held_out >= len(normal):
         raise ValueError(
-            f"early_stopping holds out {n_held_out} normal samples and must leave some "
-            f"to train on, but there is only {len(normal)} sample."
+            f"early_stopping needs at least 2 normal samples, one to hold out and one "
+            f"to train on, got {len(normal)}."
             if len(normal) < 2
             else f"early_stopping would hold out all {len(normal)} normal samples; "
             f"lower validation_fraction ({fraction})."
@@ -106,9 +106,9 @@ def hold_out(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
 class Trimming:
     """Which samples to leave out of a step: those with the largest errors.
 
-    An error is ranked among the last 512, so that a small batch is not held to a quota.
-    Nothing is left out for the first tenth of a training; the share then grows, until
-    it is complete at half-time.
+    An error is ranked among the last 512, so that a small batch need not meet a quota.
+    Nothing is left out in the first tenth of a training; the share then grows until it
+    is complete at half-time.
 
     Parameters
     ----------
@@ -164,8 +164,8 @@ class Trimming:
         fewest = min(2, len(index))
         if keep.sum() < fewest:
             keep[np.argsort(errors, kind="stable")[:fewest]] = True
-        self._drawn[index] += 1
-        self._left_out[index[~keep]] += 1
+        np.add.at(self._drawn, index, 1)  # a sample may be in a balanced batch twice
+        np.add.at(self._left_out, index[~keep], 1)
         return keep
 
 

@@ -19,11 +19,11 @@ def superpixels(
         In [0, 1].
 
     n_segments : int, default=100
-        Number of patches, roughly.
+        Approximate number of patches.
 
     compactness : float, default=0.1
-        Difference in color that counts as much as one patch's side; the greater, the
-        squarer the patches.
+        Difference in color that counts as much as the side of one patch. Larger values
+        make the patches squarer.
 
     Returns
     -------
@@ -32,8 +32,8 @@ def superpixels(
 
     Notes
     -----
-    Differs from the paper: every pixel may join every center, not those nearby alone,
-    and parts of a patch may lie apart.
+    Differs from the paper: every pixel may join any center, not only those nearby, and
+    the parts of a patch need not be connected.
 
     References
     ----------
@@ -51,13 +51,15 @@ def superpixels(
     """
     height, width = image.shape[:2]
     side = max(1.0, np.sqrt(height * width / n_segments))
-    rows, columns = (
-        ((np.arange(n) + 0.5) * length / n).astype(int)
-        for length in (height, width)
-        for n in [max(1, round(length / side))]
-    )
+    rows, columns = _centers(height, side), _centers(width, side)
     y, x = np.indices((height, width)) / side
     points = np.dstack([image, compactness * y, compactness * x])
     centers = points[rows][:, columns].reshape(-1, points.shape[-1])
     kmeans = KMeans(len(centers), init=centers, n_init=1, max_iter=_ROUNDS)
     return kmeans.fit_predict(points.reshape(height * width, -1)).reshape(height, width)
+
+
+def _centers(length, side):
+    """Return the pixels in the middle of parts about as long as ``side``."""
+    n_parts = max(1, round(length / side))
+    return ((np.arange(n_parts) + 0.5) * length / n_parts).astype(int)

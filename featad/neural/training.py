@@ -1,14 +1,13 @@
 """One loop for every network: named losses in update order, stages, trimming, averages.
 
-Nothing here knows detectors. All randomness comes from a seed, inside
-:func:`local_rng`; the global generators are left as they were.
+Nothing here knows detectors. All randomness comes from a seed; the global generators
+are left as they were.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from featad._device import autocast
+from featad.neural.context import Context, Options, Stage
+from featad.neural.noise import generator, local_rng
 from featad.neural.sampling import Trimming, batches, chunks
 
 RESET = object()
@@ -26,106 +27,6 @@ _OPTIMIZERS = {
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }
-
-
-class Stage(NamedTuple):
-    """A part of a training.
-
-    Attributes
-    ----------
-    name : str
-        What ``t.stage`` says.
-
-    epochs : str
-        The detector's parameter that holds the number of epochs.
-
-    trains : tuple of str or None
-        Networks that may be yielded; all others stay frozen, in eval mode. None: all.
-    """
-
-    name: str
-    epochs: str = "max_epochs"
-    trains: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Context:
-    """What hooks may read beside the batch.
-
-    Attributes
-    ----------
-    rng : torch.Generator
-        On the batch's device; the only source of randomness. Seeded anew for each call
-        when scoring.
-
-    y : Tensor of shape (n,), int64, or None
-        Labels of the batch: 1 normal, -1 anomalous, 0 unlabeled. None when scoring.
-
-    index : Tensor of shape (n,), int64, or None
-        Places of the batch's samples in the training set. None when scoring.
-
-    epoch, step : int
-        Counted from 0 within the stage.
-
-    progress : float
-        Share of the stage's steps done, 0 at its first step. 1 when scoring.
-
-    stage : str
-        Name of the stage; ``"score"`` when scoring.
-
-    statistics : Mapping of str to object
-        What ``_fit_statistics`` returned so far; arrays as tensors on the device.
-    """
-
-    rng: torch.Generator
-    y: Tensor | None = None
-    index: Tensor | None = None
-    epoch: int = 0
-    step: int = 0
-    progress: float = 1.0
-    stage: str = "score"
-    statistics: Mapping[str, Any] = field(default_factory=dict)
-
-
-@contextmanager
-def local_rng(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators of the CPU and of one GPU for the length of a block.
-
-    Parameters
-    ----------
-    seed : int
-
-    device : torch.device
-    """
-    gpus = [device.index] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
-        torch.default_generator.manual_seed(seed)  # the CPU's alone
-        if gpus:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
-
-
-def generator(seed: int, device: torch.device) -> torch.Generator:
-    """Return a new torch generator with this seed on this device."""
-    return torch.Generator(device).manual_seed(seed)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How networks are trained; the names are those of ``TorchDetector``."""
-
-    batch_size: int = 64
-    lr: float = 1e-3
-    precision: str = "float32"
-    trim: float = 0.0
-    balance: float | None = None
-    ema: float | None = None
-    clip_grad: float | None = None
-    early_stopping: int | None = None
-    min_batch: int = 1
-    optimizers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    verbose: bool = False
 
 
 class Trainer:

@@ -1,0 +1,41 @@
+"""What a detector says of itself to the registry and to the README."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a detector is named and described: its class attribute ``_entry``.
+
+    Attributes
+    ----------
+    name : str or None
+        What follows the features in the names of systems, as ``"kmeans"`` in
+        ``"vgg16-kmeans"``. Detectors that train networks take images and follow
+        ``images-``. None: a detector that needs labels, which has no named system.
+
+    summary : str
+        Completes "A sample is anomalous if it is ...".
+
+    source : str
+        Authors and year.
+
+    grid : dict of str to list
+        Parameters of the system worth trying, for ``GridSearchCV``; those of the
+        detector start with ``detector__``.
+
+    whiten : bool
+        Whether features are reduced by PCA to 97 % of their variance, and whitened,
+        before they reach the detector.
+
+    stats : bool
+        Whether the detector also scores mean, standard deviation and maximum of a
+        middle layer, as in ``"vgg16-stats-mahalanobis"``.
+    """
+
+    name: str | None
+    summary: str
+    source: str
+    grid: dict[str, list] = field(default_factory=dict)
+    whiten: bool = False
+    stats: bool = False

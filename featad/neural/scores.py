@@ -1,0 +1,97 @@
+"""From a map of errors to one number for each sample."""
+
+import torch
+from torch import Tensor
+
+from featad.neural.losses import error_map, per_sample
+
+REDUCTIONS = ("relative", "mean", "top1%", "max")
+"""What ``score_by`` calls the ways from a map of errors to a score."""
+
+BLACK = 1e-3
+"""Least mean content of an image that its error is divided by."""
+
+
+def relative_score(
+    kind: str, error: Tensor, x: Tensor, scale: Tensor | float = 1.0
+) -> Tensor:
+    """Return the error of each image over the root of what is in it.
+
+    Dark or empty images have small errors even when they are anomalous.
+
+    Parameters
+    ----------
+    kind : {"mse", "l1", "ssim", "ms-ssim"}
+        Kind of the error. Errors of similarity are relative already: only averaged.
+
+    error : Tensor of shape (n, height, width)
+        From :func:`error_map`.
+
+    x : Tensor of shape (n, channels, height, width)
+        The images, in [0, 1].
+
+    scale : Tensor of shape (height, width) or float, default=1.0
+        What the errors and the content of the image are divided by.
+
+    Returns
+    -------
+    strangeness : Tensor of shape (n,)
+        Mean error over the root of the mean square, or mean absolute value, of the
+        image's pixels, each counting 0.001 at least.
+
+    Notes
+    -----
+    A compromise between the error and its ratio to the content: the error alone misses
+    faint anomalies, the ratio misses bright ones.
+    """
+    error = per_sample(error / scale)
+    if kind not in ("mse", "l1"):
+        return error
+    content = error_map(kind, x, torch.zeros_like(x)).clamp_min(BLACK)
+    return error / per_sample(content / scale).sqrt()
+
+
+def reduce_map(error: Tensor, how: str) -> Tensor:
+    """Return one number per map.
+
+    Parameters
+    ----------
+    error : Tensor of shape (n, ...)
+
+    how : {"mean", "max"} or "top<share>%"
+        ``"top1%"``: the mean of the largest hundredth, of one pixel at least.
+
+    Returns
+    -------
+    strangeness : Tensor of shape (n,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from featad.neural.scores import reduce_map
+    >>> reduce_map(torch.tensor([[0.0, 1.0, 2.0, 9.0]]), "top50%")
+    tensor([5.5000])
+    """
+    error = error.flatten(1)
+    if how == "mean":
+        return error.mean(dim=1)
+    if how == "max":
+        return error.amax(dim=1)
+    share = float(how.removeprefix("top").removesuffix("%")) / 100
+    n_largest = max(1, round(share * error.shape[1]))
+    return error.topk(n_largest, dim=1).values.mean(dim=1)
+
+
+def score_map(
+    kind: str, error: Tensor, x: Tensor, how: str, *, in_unit_range: bool, scale=1.0
+) -> Tensor:
+    """Return one number per map, however a detector's ``score_by`` asks for it.
+
+    This is :func:`reduce_map`, except for ``"relative"``: :func:`relative_score` for
+    images in [0, 1], the mean for other samples.
+    """
+    if how != "relative":
+        return reduce_map(error / scale, how)
+    if in_unit_range:
+        return relative_score(kind, error, x, scale)
+    return reduce_map(error / scale, "mean")
