@@ -7,12 +7,14 @@ import torch
 from featad.detectors import Autoencoder, CenteredAutoencoder
 from featad.metrics import auroc
 
+from _probe import to_tensor
+
 TINY = {"latent_dim": 4, "width": 8, "device": "cpu", "random_state": 0}
 TRAINED = {**TINY, "max_epochs": 60, "warmup_epochs": 20}
 
 
 def codes(detector, X):
-    return detector.networks_["encoder"](detector._to_tensor(X)).numpy()
+    return detector.networks_["encoder"](to_tensor(detector, X)).numpy()
 
 
 def test_without_weight_it_is_the_autoencoder(images):

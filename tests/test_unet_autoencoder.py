@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from featad.detectors import UNetAutoencoder
 from featad.neural.training import generator
 
+from _probe import to_tensor
+
 TINY = {"width": 4, "depth": 2, "max_epochs": 2, "device": "cpu", "random_state": 0}
 
 
@@ -62,7 +64,7 @@ def test_tables_get_less_noise():
 
 def test_the_reconstruction_is_the_mean_over_the_draws(images):
     detector = UNetAutoencoder(**TINY, n_draws=2).fit(images)
-    x = detector._to_tensor(images)
+    x = to_tensor(detector, images)
     nets, rng = detector.networks_, generator(0, x.device)
     noise = [torch.randn(x.shape[1:], generator=rng) for _ in range(2)]
     with torch.no_grad():
