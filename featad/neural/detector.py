@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -147,6 +147,9 @@ class TorchDetector(BaseDetector):
 
     frozen_ : tuple of str
         Networks that were built frozen and not trained.
+
+    fit_params_ : dict
+        Parameters at the time of ``fit``, from which stored networks are built again.
 
     seed_ : int
         What ``random_state`` gave; the initial weights follow from it.
@@ -331,6 +334,7 @@ class TorchDetector(BaseDetector):
         return labels
 
     def _train(self, X, labels):
+        self.fit_params_ = self.get_params(deep=False)
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         device = resolve_device(self.device)
         if X.ndim not in (2, 3, 4):
@@ -438,6 +442,11 @@ class TorchDetector(BaseDetector):
             return torch.device("cpu")  # fitted on a GPU, loaded where there is none
         return resolve_device(self.device)
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self._needs_anomalies
+        return tags
+
     def __getstate__(self) -> dict:
         state = dict(super().__getstate__())
         if "networks_" in state:
@@ -447,7 +456,9 @@ class TorchDetector(BaseDetector):
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
         if "networks_" in state:
-            nets = self._build()
+            as_fitted = object.__new__(type(self))
+            vars(as_fitted).update({**vars(self), **self.fit_params_})
+            nets = as_fitted._build()
             changed = unpack_networks(nets, state["networks_"])
             if changed:
                 raise ModelFileError(
