@@ -8,17 +8,17 @@ import joblib
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from featad.testing.tools import fitted
+from featad.testing.tools import fit, fitted
 
 
 def check_a_pickled_detector_scores_the_same(detector: Any, images: np.ndarray) -> None:
     """``pickle`` keeps the scores to the last bit."""
-    _check_stored(fitted(detector, images), images, pickle)
+    _check_stored(fit(detector, images), images, pickle)
 
 
 def check_a_dumped_detector_scores_the_same(detector: Any, images: np.ndarray) -> None:
     """``joblib`` keeps the scores to the last bit."""
-    _check_stored(fitted(detector, images), images, joblib)
+    _check_stored(fit(detector, images), images, joblib)
 
 
 def check_parameters_set_after_fit_do_not_break_storage(
