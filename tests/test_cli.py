@@ -62,11 +62,12 @@ def test_fit_records_the_images_it_saw(model):
 
 def test_a_system_of_whole_images_is_fitted_and_scores(parts, tmp_path, capsys):
     model, data = tmp_path / "m.joblib", str(parts / "train" / "good")
-    options = ["--set", "detector__max_epochs=2", "--set", "detector__width=4"]
+    options = ["--set", "detector__max_epochs=1", "--set", "detector__width=4"]
     options += ["--set", "size=16", "--target-fpr", "0.1"]
     arguments = ["fit", "--system", "images-autoencoder", "--data", data]
     assert main([*arguments, *options, "-o", str(model)]) == 0
-    assert last_step(load(model)).estimator_.sample_shape_ == (16, 16, 3)
+    calibrated = last_step(load(model))
+    assert last_step(calibrated.estimator_).sample_shape_ == (16, 16, 3)
     output = tmp_path / "scores.csv"
     assert main(["score", str(model), str(parts / "test"), "-o", str(output)]) == 0
     scores = pd.read_csv(output)["anomaly_score"]
