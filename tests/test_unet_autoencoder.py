@@ -26,7 +26,7 @@ def error_on_noise(corruption):
     rng = np.random.default_rng(0)
     detector = UNetAutoencoder(
         skips="all", corruption=corruption, score_by="mean", width=8, depth=2,
-        max_epochs=80, device="cpu", random_state=0,
+        max_epochs=40, device="cpu", random_state=0,
     ).fit(textured(64, rng))  # fmt: skip
     noise = rng.random((32, 16, 16), dtype=np.float32)
     return -detector.score_samples(noise).mean() / noise.var()
