@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -196,7 +196,6 @@ class TorchDetector(BaseDetector):
     _stages: tuple[Stage, ...] = (Stage("main"),)
     _optimizers: dict[str, dict] = {}
     _uses_labels = False
-    _needs_anomalies = False
     _min_batch = 1
 
     def __init__(
@@ -381,9 +380,7 @@ class TorchDetector(BaseDetector):
         self.networks_ = {name: net.cpu() for name, net in nets.items()}
 
     def _options(self):
-        shared = (
-            self.get_params(deep=False).keys() & Options.__dataclass_fields__.keys()
-        )
+        shared = self.get_params().keys() & Options.__dataclass_fields__.keys()
         return Options(
             min_batch=self._min_batch,
             optimizers=self._optimizers,
@@ -441,11 +438,6 @@ class TorchDetector(BaseDetector):
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             return torch.device("cpu")  # fitted on a GPU, loaded where there is none
         return resolve_device(self.device)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = self._needs_anomalies
-        return tags
 
     def __getstate__(self) -> dict:
         state = dict(super().__getstate__())
