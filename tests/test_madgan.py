@@ -36,7 +36,7 @@ def repeated_slice(windows):
 @pytest.fixture(scope="module")
 def trained():
     windows, _ = slice_windows(scans(24, np.random.default_rng(0)))
-    return MADGAN(device="cpu", random_state=0, max_epochs=30).fit(windows)
+    return MADGAN(device="cpu", random_state=0, max_epochs=60).fit(windows)
 
 
 def scored(detector, volumes):
