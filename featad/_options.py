@@ -19,9 +19,10 @@ def inherit_options(cls: type) -> None:
 
     ``__init__(self, own=1, **options)`` calls ``super().__init__(**options)``. Here its
     signature gets the parameters that it does not name, as keywords, with the defaults
-    in the class's own ``_defaults`` where there are any, and its docstring their entries, so that ``help``, ``get_params`` and ``clone`` see them. The options
-    go to the next class in the method resolution order that has an ``__init__``, and on
-    from there if that one takes ``**options`` as well. Mixins may stand before it.
+    in the class's own ``_defaults`` where there are any, and its docstring their
+    entries, so that ``help``, ``get_params`` and ``clone`` see them. The options go to
+    the next class in the method resolution order that has an ``__init__``, and on from
+    there if that one takes ``**options`` as well. Mixins may stand before it.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def inherit_options(cls: type) -> None:
 
 
 def _bases(cls: type) -> Iterator[type]:
-    """Yield the classes that options run through, down to the one that takes no more."""
+    """Yield the classes that options run through, to the one that takes no more."""
     for base in cls.__mro__[1:]:
         yield base
         init = vars(base).get("__init__")

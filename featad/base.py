@@ -171,6 +171,8 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
     }
 
+    _needs_anomalies = False  # True: fit must be given labels
+
     def fit(self, X: Any, y: Any = None) -> "BaseDetector":
         """Learn what normal samples look like.
 
@@ -225,6 +227,7 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        tags.target_tags.required = self._needs_anomalies
         return tags
 
     def _scores(self, X: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ import torch
 from featad.detectors import ALAD
 from featad.neural.context import Context
 
+from _probe import losses_of, to_tensor
+
 TINY = {
     "latent_dim": 3,
     "width": 4,
@@ -22,14 +24,6 @@ def fitted(images):
     return ALAD(**TINY, max_epochs=3).fit(images)
 
 
-def losses(detector, images):
-    """Yield (names, loss, networks) as a training would, without stepping."""
-    nets = detector._build()
-    t = Context(torch.Generator().manual_seed(0))
-    for names, loss in detector._losses(nets, detector._to_tensor(images), t):
-        yield names, loss, nets
-
-
 def test_averages_of_the_weights_change_scoring_and_not_training(images):
     options = {**TINY, "max_epochs": 5, "lr": 0.01}
     averaged = ALAD(**options, ema=0.9).fit(images)
@@ -39,13 +33,13 @@ def test_averages_of_the_weights_change_scoring_and_not_training(images):
 
 
 def test_the_critics_step_first_then_both_others_against_them(fitted, images):
-    steps = [names for names, _, _ in losses(fitted, images)]
+    steps = [names for names, _, _ in losses_of(fitted, images)]
     assert steps == [*((name,) for name in CRITICS), ("encoder", "decoder")]
 
 
 @pytest.mark.parametrize("place", range(3))
 def test_a_critic_s_loss_reaches_that_critic_alone(fitted, images, place):
-    names, loss, nets = list(losses(fitted, images))[place]
+    names, loss, nets = list(losses_of(fitted, images))[place]
     loss.mean().backward()
     touched = [
         name
@@ -56,7 +50,7 @@ def test_a_critic_s_loss_reaches_that_critic_alone(fitted, images, place):
 
 
 def test_encoder_and_decoder_want_the_opposite_of_all_three(fitted, images):
-    nets, x = fitted.networks_, fitted._to_tensor(images)
+    nets, x = fitted.networks_, to_tensor(fitted, images)
     z = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
     t = Context(torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -80,14 +74,14 @@ def test_encoder_and_decoder_want_the_opposite_of_all_three(fitted, images):
 
 @pytest.mark.parametrize("score_by", ["features", "relative", "mean"])
 def test_a_perfect_reconstruction_is_not_strange(fitted, images, score_by):
-    x = fitted.set_params(score_by=score_by)._to_tensor(images)
+    x = to_tensor(fitted.set_params(score_by=score_by), images)
     with torch.no_grad():
         assert (fitted._difference(fitted.networks_, x, x) == 0).all()
         assert (fitted._difference(fitted.networks_, x, 1 - x) > 0).all()
 
 
 def test_every_score_compares_a_sample_with_its_reconstruction(fitted, images):
-    x, nets = fitted._to_tensor(images), fitted.networks_
+    x, nets = to_tensor(fitted, images), fitted.networks_
     with torch.no_grad():
         rebuilt = nets["decoder"](nets["encoder"](x))
         logit, tap = nets["sample_critic"](torch.cat([x, rebuilt], 1))
@@ -107,7 +101,7 @@ def test_every_score_compares_a_sample_with_its_reconstruction(fitted, images):
 def test_maps_are_absolute_errors_of_the_input_s_size():
     X = np.random.default_rng(0).random((6, 13, 10, 3), dtype=np.float32)
     detector = ALAD(**TINY, max_epochs=1).fit(X)
-    x, nets = detector._to_tensor(X), detector.networks_
+    x, nets = to_tensor(detector, X), detector.networks_
     with torch.no_grad():
         expected = (x - nets["decoder"](nets["encoder"](x))).abs().mean(1)
     assert expected.shape == (6, 13, 10)

@@ -9,6 +9,8 @@ from sklearn.base import clone
 
 from featad.detectors import AnoGAN
 
+from _probe import context, to_tensor
+
 TINY = {
     "latent_dim": 2, "width": 4, "max_epochs": 40, "lr": 0.01, "n_steps": 30,
     "device": "cpu", "random_state": 0,
@@ -22,10 +24,6 @@ def build(**options):
 @pytest.fixture(scope="module")
 def fitted(images):
     return build().fit(images)
-
-
-def context(detector):
-    return detector._context(torch.device("cpu"))
 
 
 def shown(detector, n, seed=1):
@@ -47,7 +45,7 @@ def test_what_the_generator_can_show_scores_near_zero(fitted):
 
 
 def test_the_strangeness_is_the_least_value_of_the_objective(fitted, images):
-    x = fitted._to_tensor(images)
+    x = to_tensor(fitted, images)
     nets = fitted.networks_
     with torch.no_grad():
         found = fitted._search(nets, x, context(fitted))
@@ -61,7 +59,7 @@ def test_the_strangeness_is_the_least_value_of_the_objective(fitted, images):
 
 
 def test_the_best_so_far_never_gets_worse_and_falls(fitted, images):
-    x = fitted._to_tensor(images)
+    x = to_tensor(fitted, images)
     with torch.no_grad():
         trace = fitted._search(fitted.networks_, x, context(fitted)).trace
     assert (trace.diff(dim=0) <= 0).all()
@@ -104,7 +102,7 @@ def test_the_score_is_the_same_twice(fitted, images):
 
 def test_the_search_stays_within_the_limit(images):
     detector = build(code_limit=0.5, search_lr=1.0).fit(images)
-    x = detector._to_tensor(images)
+    x = to_tensor(detector, images)
     with torch.no_grad():
         found = detector._search(detector.networks_, x, context(detector))
     assert found.best.abs().max() == 0.5
@@ -114,7 +112,7 @@ def test_the_search_stays_within_the_limit(images):
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_the_weight_chooses_between_pixels_and_features(images, weight):
     detector = build(feature_weight=weight, score_by="mean", n_steps=0).fit(images)
-    x = detector._to_tensor(images)
+    x = to_tensor(detector, images)
     nets = detector.networks_
     with torch.no_grad():
         z = detector._search(nets, x, context(detector)).best

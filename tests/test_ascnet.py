@@ -12,6 +12,8 @@ from featad.detectors import ASCNet, PCAReconstruction
 from featad.metrics import auroc, pixel_auroc
 from featad.neural.context import Context
 
+from _probe import build, to_tensor
+
 TINY = {"width": 4, "depth": 2, "device": "cpu", "random_state": 0}
 SETS = np.repeat([1, 0], 12)  # of the fixture's images
 
@@ -49,7 +51,7 @@ def untrained(detector, X, y):
 
 def cuts(detector, X):
     """Return both cuts of each image, as arrays."""
-    x = detector._to_tensor(X)
+    x = to_tensor(detector, X)
     with torch.no_grad():
         first = detector._rebuilt(detector.networks_, x, None)
     return first.numpy(), (x - first).numpy()
@@ -163,7 +165,7 @@ def test_the_critic_has_the_beginning_for_itself(fitted, images):
 
 
 def test_the_critic_s_loss_does_not_reach_the_network(fitted, images):
-    nets = fitted._build()
+    nets = build(fitted)
     _, loss = next(losses(fitted, images, SETS, nets))
     weights = list(nets["unet"].parameters())
     found = torch.autograd.grad(loss.sum(), weights, allow_unused=True)
@@ -187,7 +189,7 @@ def test_a_batch_of_one_set_trains_the_network_alone(fitted, images, kind):
 def losses(detector, X, sets, nets=None, progress=0.5):
     y = torch.from_numpy(np.where(sets == 1, 1, -1))
     t = Context(torch.Generator().manual_seed(0), y=y, progress=progress)
-    return detector._losses(nets or detector.networks_, detector._to_tensor(X), t)
+    return detector._losses(nets or detector.networks_, to_tensor(detector, X), t)
 
 
 def test_half_of_every_batch_is_mixed(images):

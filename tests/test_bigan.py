@@ -7,6 +7,8 @@ import torch
 from featad.detectors import BiGAN
 from featad.neural.context import Context
 
+from _probe import to_tensor
+
 TINY = {
     "latent_dim": 3,
     "width": 4,
@@ -22,7 +24,7 @@ def fitted(images):
 
 
 def passed(detector, images):
-    x, nets = detector._to_tensor(images), detector.networks_
+    x, nets = to_tensor(detector, images), detector.networks_
     with torch.no_grad():
         code = nets["encoder"](x)
         rebuilt = nets["decoder"](code)
@@ -42,7 +44,7 @@ def test_averages_of_the_weights_change_scoring_and_not_training(images):
 
 
 def test_the_critic_steps_first_then_both_others_against_it(fitted, images):
-    x, t = fitted._to_tensor(images), Context(torch.Generator().manual_seed(0))
+    x, t = to_tensor(fitted, images), Context(torch.Generator().manual_seed(0))
     steps = [names for names, _ in fitted._losses(fitted.networks_, x, t)]
     assert steps == [("critic",), ("encoder", "decoder")]
 
@@ -53,7 +55,7 @@ def test_the_critic_s_loss_reaches_the_critic_alone(images):
     for net in nets.values():
         net.requires_grad_(True)
     t = Context(torch.Generator().manual_seed(0))
-    _, loss = next(detector._losses(nets, detector._to_tensor(images), t))
+    _, loss = next(detector._losses(nets, to_tensor(detector, images), t))
     loss.mean().backward()
     touched = {
         name: any(w.grad is not None for w in net.parameters())
@@ -63,7 +65,7 @@ def test_the_critic_s_loss_reaches_the_critic_alone(images):
 
 
 def test_the_critic_judges_a_sample_with_its_code(fitted, images):
-    x, nets = fitted._to_tensor(images), fitted.networks_
+    x, nets = to_tensor(fitted, images), fitted.networks_
     with torch.no_grad():
         code = nets["encoder"](x)
         own, other = nets["critic"](x, code)[0], nets["critic"](x, code.flip(0))[0]

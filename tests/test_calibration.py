@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -367,3 +368,12 @@ def test_named_systems_keep_their_false_alarm_rate(name):
         detector = CalibratedDetector(system, target_fpr=0.1, random_state=seed)
         rates.append((detector.fit(X[:120]).predict(X[120:]) == -1).mean())
     assert 0.05 < np.mean(rates) < 0.14
+
+
+def test_a_frozen_detector_is_calibrated_on_samples_it_never_saw():
+    X, new, others = normals(200), normals(200, 1), normals(1000, 2)
+    fitted = Mahalanobis().fit(X)
+    before = fitted.score_samples(others)
+    calibrated = CalibratedDetector(FrozenEstimator(fitted), target_fpr=0.1).fit(new)
+    np.testing.assert_array_equal(calibrated.score_samples(others), before)
+    assert (calibrated.predict(others) == -1).mean() == pytest.approx(0.1, abs=0.04)

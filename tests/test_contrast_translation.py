@@ -15,6 +15,8 @@ from featad.detectors.contrast_translation import _guessed, _pixels
 from featad.images import ImageReader, read_image
 from featad.metrics import auroc, pixel_auroc
 
+from _probe import to_tensor
+
 TINY = {"width": 4, "max_epochs": 2, "device": "cpu", "random_state": 0}
 SIZE = 12
 
@@ -75,7 +77,7 @@ def test_the_errors_of_independent_contrasts_are_their_variance():
     levels = rng.normal(0.5, (0.05, 0.15), (250, 1, 1, 2)).clip(0, 1)
     X = (levels * np.ones((1, 4, 4, 1))).astype(np.float32)
     detector = ContrastTranslation(**{**TINY, "max_epochs": 40}).fit(X[:150])
-    described = detector._described(detector.networks_, detector._to_tensor(X[150:]))
+    described = detector._described(detector.networks_, to_tensor(detector, X[150:]))
     errors = (described[:, -2:] ** 2).mean(dim=(0, 2, 3)).detach().numpy()
     np.testing.assert_allclose(errors, levels[150:].var(axis=(0, 1, 2)), rtol=0.3)
 
@@ -83,7 +85,7 @@ def test_the_errors_of_independent_contrasts_are_their_variance():
 def test_the_map_is_what_scikit_learn_makes_of_the_pixels(images):
     detector = ContrastTranslation(n_components=3, n_dimensions=5, **TINY).fit(images)
     with torch.no_grad():
-        x = detector._to_tensor(images)
+        x = to_tensor(detector, images)
         pixels = _pixels(detector._described(detector.networks_, x))
     assert pixels.shape == (24 * 64, 4 + 3)
     seed = detector.seed_
@@ -104,7 +106,7 @@ def test_the_map_is_what_scikit_learn_makes_of_the_pixels(images):
 
 def test_a_hidden_contrast_is_not_seen(images):
     detector = ContrastTranslation(**TINY).fit(images)
-    x = detector._to_tensor(images)
+    x = to_tensor(detector, images)
     other = x.clone()
     other[:, 1] = 1 - other[:, 1]
     for place, same in ((1, True), (0, False)):

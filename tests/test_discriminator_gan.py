@@ -11,6 +11,8 @@ from featad.detectors.discriminator_gan import _N_PAST
 from featad.metrics import auroc
 from featad.neural.detector import Context
 
+from _probe import to_tensor
+
 TINY = {"latent_dim": 2, "width": 4, "max_epochs": 3, "device": "cpu"}
 
 
@@ -24,7 +26,7 @@ def fitted(images):
 
 
 def test_the_strangeness_is_minus_the_logit(fitted, images):
-    logit = fitted.networks_["critic"](fitted._to_tensor(images))[0]
+    logit = fitted.networks_["critic"](to_tensor(fitted, images))[0]
     np.testing.assert_allclose(fitted.score_samples(images), logit.detach(), rtol=1e-5)
 
 

@@ -9,20 +9,14 @@ from featad.detectors import DualDiscriminatorGAN
 from featad.neural.context import Context
 from featad.neural.losses import absolute_error, top_patches
 
+from _probe import build, losses_of, to_tensor
+
 TINY = {"latent_dim": 4, "width": 8, "dense": False, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
 def fitted(stripes):
     return DualDiscriminatorGAN(**TINY, max_epochs=100, lr=3e-3).fit(*stripes)
-
-
-def steps(detector, X, y):
-    """Yield (names, loss, weights by network) as a training would, without stepping."""
-    nets = detector._build()
-    t = Context(torch.Generator().manual_seed(0), y=torch.as_tensor(y))
-    for names, loss in detector._losses(nets, detector._to_tensor(X), t):
-        yield names, loss, nets
 
 
 def gradient(loss, weights):
@@ -47,7 +41,7 @@ def test_each_critic_learns_from_its_own_class_alone(fitted, stripes, own):
     changed[other] = 1 - changed[other]
 
     def slopes(images):
-        for names, loss, nets in steps(fitted, images, y):
+        for names, loss, nets in losses_of(fitted, images, y):
             if names == (own,):
                 return gradient(loss.mean(), list(nets[own].parameters()))
 
@@ -56,7 +50,7 @@ def test_each_critic_learns_from_its_own_class_alone(fitted, stripes, own):
 
 
 def test_a_critic_does_not_move_the_autoencoder(fitted, stripes):
-    for names, loss, nets in steps(fitted, *stripes):
+    for names, loss, nets in losses_of(fitted, *stripes):
         if len(names) == 1:
             weights = [*nets["encoder"].parameters(), *nets["decoder"].parameters()]
             assert all(g is None for g in gradient(loss.mean(), weights))
@@ -67,7 +61,7 @@ def test_a_batch_of_one_class_trains_that_critic_and_the_autoencoder(
     fitted, stripes, kind
 ):
     X, _ = stripes
-    found = [names for names, _, _ in steps(fitted, X[:6], [kind] * 6)]
+    found = [names for names, _, _ in losses_of(fitted, X[:6], [kind] * 6)]
     own = "normal_critic" if kind == 1 else "anomaly_critic"
     assert found == [(own,), ("encoder", "decoder")]
 
@@ -83,7 +77,7 @@ def test_unbalanced_batches_without_anomalies_do_not_stop_the_training(stripes):
 
 def test_the_patch_loss_has_a_gradient(fitted, stripes):
     X, _ = stripes
-    rebuilt = fitted._to_tensor(X[:3]).requires_grad_()
+    rebuilt = to_tensor(fitted, X[:3]).requires_grad_()
     error = (rebuilt - 0.1).abs().mean(dim=1)
     worst = fitted._worst_patches(error).sum()
     (slope,) = torch.autograd.grad(worst, rebuilt)
@@ -105,8 +99,8 @@ def test_the_autoencoder_is_asked_for_what_the_paper_says(stripes):
         "patch_weight": 1.5,
     }
     detector = DualDiscriminatorGAN(**TINY, **weights, max_epochs=0).fit(X, y)
-    *_, (_, loss, nets) = steps(detector, X, y)
-    x = detector._to_tensor(X)
+    *_, (_, loss, nets) = losses_of(detector, X, y)
+    x = to_tensor(detector, X)
     code = nets["encoder"](x)
     rebuilt = nets["decoder"](code)
     error = absolute_error(rebuilt, x)
@@ -122,7 +116,7 @@ def test_the_autoencoder_is_asked_for_what_the_paper_says(stripes):
 
 def test_anomalies_gain_weight_over_the_first_fifth_of_training(fitted, stripes):
     X, y = stripes
-    nets, x = fitted._build(), fitted._to_tensor(X)
+    nets, x = build(fitted), to_tensor(fitted, X)
     found = []
     for progress in (0.0, 0.1, 0.2, 0.5):
         t = Context(torch.Generator(), y=torch.as_tensor(y), progress=progress)
@@ -135,8 +129,8 @@ def test_one_step_on_anomalies_alone_raises_their_error(stripes):
     X, y = stripes
     detector = DualDiscriminatorGAN(**TINY, adversarial_weight=0.0)
     detector.set_params(max_epochs=1, lr=1e-4).fit(X, y)
-    nets = detector._build()
-    x = detector._to_tensor(X[30:])
+    nets = build(detector)
+    x = to_tensor(detector, X[30:])
     weights = [*nets["encoder"].parameters(), *nets["decoder"].parameters()]
 
     def error():

@@ -9,6 +9,8 @@ from featad.base import anomaly_scores
 from featad.detectors import FAnoGAN
 from featad.metrics import auroc
 
+from _probe import to_tensor
+
 TINY = {
     "latent_dim": 2, "width": 4, "max_epochs": 3, "device": "cpu", "random_state": 0,
 }  # fmt: skip
@@ -92,7 +94,7 @@ def test_without_kappa_it_is_izi(images):
 @pytest.mark.parametrize("way", WAYS)
 def test_the_score_is_the_paper_s(images, way):
     detector = build(encoder_by=way, kappa=0.5, score_by="mean").fit(images)
-    x, nets = detector._to_tensor(images), detector.networks_
+    x, nets = to_tensor(detector, images), detector.networks_
     with torch.no_grad():
         rebuilt = nets["generator"](nets["encoder"](x).tanh())
         f, g = (nets["critic"](seen)[1] for seen in (x, rebuilt))
@@ -106,7 +108,7 @@ def test_the_score_is_the_paper_s(images, way):
 
 def test_the_relative_score_is_over_the_root_of_what_is_there(images):
     detector = build(kappa=1.0).fit(images)
-    x, nets = detector._to_tensor(images), detector.networks_
+    x, nets = to_tensor(detector, images), detector.networks_
     with torch.no_grad():
         rebuilt = nets["generator"](nets["encoder"](x).tanh())
         f, g = (nets["critic"](seen)[1] for seen in (x, rebuilt))
@@ -129,7 +131,7 @@ def test_what_the_generator_can_show_scores_near_zero(images):
 
 def test_the_code_stays_within_the_limit(images):
     detector = build(code_limit=0.5, max_epochs=20, lr=0.01).fit(images)
-    code = detector._code(detector.networks_, 100 * detector._to_tensor(images))
+    code = detector._code(detector.networks_, 100 * to_tensor(detector, images))
     assert code.abs().max() <= 0.5
 
 

@@ -11,6 +11,8 @@ from featad.neural.detector import Context, TorchDetector
 from featad.neural.gan_losses import adversarial, dispersion
 from featad.neural.networks import critic, decoder
 
+from _probe import to_tensor
+
 TINY = {
     "latent_dim": 3, "width": 4, "dense": False, "device": "cpu", "random_state": 0
 }  # fmt: skip
@@ -134,7 +136,7 @@ def test_beta_keeps_the_generated_samples_apart(images):
 
 
 def test_early_stopping_watches_the_fence_and_needs_no_labels(fitted, images):
-    nets, x = fitted.networks_, fitted._to_tensor(images)
+    nets, x = fitted.networks_, to_tensor(fitted, images)
     rng = torch.Generator().manual_seed(3)
     with torch.no_grad():
         key = fitted._keep_key(nets, x, Context(rng))
@@ -149,14 +151,14 @@ def test_early_stopping_watches_the_fence_and_needs_no_labels(fitted, images):
 
 def test_the_strangeness_is_a_logit(fitted, images):
     with torch.no_grad():
-        logit, _ = fitted.networks_["critic"](fitted._to_tensor(images))
+        logit, _ = fitted.networks_["critic"](to_tensor(fitted, images))
     np.testing.assert_allclose(fitted.score_samples(images), logit, rtol=1e-4)
 
 
 def test_a_map_is_the_gradient_of_the_logit(fitted):
     X = np.random.default_rng(0).random((6, 13, 10, 3), dtype=np.float32)
     detector = FenceGAN(**TINY, max_epochs=1, map_sigma=0).fit(X)
-    x = detector._to_tensor(X).requires_grad_()
+    x = to_tensor(detector, X).requires_grad_()
     detector.networks_["critic"](x)[0].sum().backward()
     maps = detector.anomaly_map(X)
     assert maps.shape == (6, 13, 10)

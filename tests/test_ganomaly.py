@@ -7,6 +7,8 @@ import torch
 import featad.detectors.ganomaly
 from featad.detectors import Autoencoder, GANomaly
 
+from _probe import to_tensor
+
 TINY = {
     "latent_dim": 3, "width": 4, "dense": False, "device": "cpu", "random_state": 0
 }  # fmt: skip
@@ -43,7 +45,7 @@ def test_every_weight_changes_the_training(images, fitted):
 
 
 def test_the_critic_takes_its_step_after_the_generator(fitted, images):
-    x = fitted._to_tensor(images)
+    x = to_tensor(fitted, images)
     steps = [names for names, _ in fitted._losses(fitted.networks_, x, None)]
     assert steps == [("encoder", "decoder", "second_encoder"), ("critic",)]
 
@@ -65,7 +67,7 @@ def test_the_critic_is_not_reset_while_it_learns(images):
 
 
 def test_the_score_is_the_distance_of_the_two_codes(fitted, images):
-    nets, x = fitted.networks_, fitted._to_tensor(images)
+    nets, x = fitted.networks_, to_tensor(fitted, images)
     with torch.no_grad():
         code = nets["encoder"](x)
         second = nets["second_encoder"](nets["decoder"](code))
@@ -89,7 +91,7 @@ def test_a_score_does_not_depend_on_how_strange_the_others_are(fitted, images):
 
 
 def test_the_map_is_the_absolute_error(fitted, images):
-    x = fitted._to_tensor(images)
+    x = to_tensor(fitted, images)
     with torch.no_grad():
         rebuilt = fitted.networks_["decoder"](fitted.networks_["encoder"](x))
     expected = (rebuilt - x).abs().mean(1)

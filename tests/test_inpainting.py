@@ -15,6 +15,8 @@ from featad.neural.context import Context
 from featad.neural.noise import generator, random_boxes
 from featad.neural.superpixels import superpixels
 
+from _probe import to_tensor
+
 TINY = {"width": 4, "max_epochs": 2, "device": "cpu", "random_state": 0}
 
 
@@ -47,7 +49,7 @@ def fitted(images):
 
 
 def test_outside_the_hole_nothing_changes(fitted, images):
-    x = fitted._to_tensor(images)
+    x = to_tensor(fitted, images)
     mask = random_boxes(x, (0.2, 0.4), generator(0, x.device))
     filled = fitted._filled(fitted.networks_, x, mask)
     outside = (~mask).expand_as(x)
@@ -56,7 +58,7 @@ def test_outside_the_hole_nothing_changes(fitted, images):
 
 
 def test_what_is_in_the_hole_is_not_seen(fitted, images):
-    x = fitted._to_tensor(images)
+    x = to_tensor(fitted, images)
     mask = random_boxes(x, (0.2, 0.4), generator(0, x.device))
     other = torch.where(mask, 1 - x, x)
     torch.testing.assert_close(
@@ -68,7 +70,7 @@ def test_what_is_in_the_hole_is_not_seen(fitted, images):
 
 
 def test_a_perfect_guess_leaves_no_heat(fitted, images):
-    x = fitted._to_tensor(images)
+    x = to_tensor(fitted, images)
     fitted.score_batch_size = 50  # the windows go through in chunks
     assert fitted._map_of({"unet": Oracle(x)}, x, Context(None)).abs().max() == 0
 

@@ -14,6 +14,8 @@ from featad.images import ImageReader, read_image
 from featad.metrics import pixel_auroc
 from featad.neural.losses import relative_perceptual_error
 
+from _probe import context, to_tensor
+
 
 def build(**options):
     settings = {
@@ -30,8 +32,8 @@ def fitted(images):
 
 def hooks_of(detector, X):
     """Return networks, batch and context as a hook gets them."""
-    t = detector._context(torch.device("cpu"))
-    return detector.networks_, detector._to_tensor(X), t
+    t = context(detector)
+    return detector.networks_, to_tensor(detector, X), t
 
 
 @pytest.fixture

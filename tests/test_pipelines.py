@@ -175,7 +175,9 @@ def test_a_recipe_without_data_says_where_to_get_it(name, tmp_path, monkeypatch)
 def test_contaminated_mnist_sets_the_gan_beside_baselines(digits, capsys):
     table = _recipe("contaminated_mnist")(["--data", digits, "--max-epochs", "1"])
     assert table.loc["published", "recall"] == 0.9
-    assert table["AUROC"].drop("published").between(0, 1).all()
+    for baseline in ("distance to the mean image", "nearest neighbor"):
+        assert table.loc[baseline, "AUROC"] > 0.95
+    assert table["AUROC, test part"].drop("published").astype(float).min() > 0.7
     assert "94 training images, 5 of them not 0" in capsys.readouterr().out
 
 

@@ -9,6 +9,8 @@ from featad.detectors import ProgressiveGANSimilarity
 from featad.neural.growing import halve
 from featad.neural.losses import error_map, ssim_error
 
+from _probe import to_tensor
+
 TINY = {"latent_dim": 3, "width": 4, "device": "cpu", "random_state": 0}
 FINEST = (0.0, 1.0)  # of the fixture's images, 8 pixels a side: sizes of 4 and 8
 
@@ -19,7 +21,7 @@ def fitted(images):
 
 
 def counterparts(detector, images):
-    x = detector._to_tensor(images)
+    x = to_tensor(detector, images)
     with torch.no_grad():
         shown = detector.networks_["generator"](detector.networks_["encoder"](x))
     return shown, x
@@ -41,7 +43,7 @@ def test_the_score_is_the_weighted_mean_over_the_sizes(fitted, images):
 
 
 def test_an_image_equal_to_its_counterpart_scores_zero(fitted, images):
-    x = fitted._to_tensor(images)
+    x = to_tensor(fitted, images)
     assert fitted._error(x, x).abs().max() < 1e-5
     assert fitted._error(1 - x, x).min() > 0.1
 

@@ -6,7 +6,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from featad.detectors import Autoencoder, ReconstructionGAN
-from featad.neural.context import Context
+
+from _probe import build, losses_of, to_tensor
 
 TINY = {"latent_dim": 4, "width": 8, "random_state": 0}
 
@@ -32,13 +33,6 @@ def test_labels_are_needed(stripes):
         ReconstructionGAN(**TINY).fit(stripes[0])
 
 
-def losses(detector, X, y):
-    nets = detector._build()
-    t = Context(torch.Generator().manual_seed(0), y=torch.as_tensor(y))
-    yield from detector._losses(nets, detector._to_tensor(X), t)
-
-
-@pytest.fixture(scope="module")
 def fitted(stripes):
     return (
         ReconstructionGAN(**TINY, noise=0, adversarial_weight=1.0)
@@ -51,15 +45,15 @@ def test_the_critic_never_sees_an_anomaly(fitted, stripes):
     X, y = stripes
     changed = X.copy()
     changed[30:] = 1 - changed[30:]
-    (_, before), _ = losses(fitted, X, y)
-    (_, after), _ = losses(fitted, changed, y)
+    (_, before, _), _ = losses_of(fitted, X, y)
+    (_, after, _), _ = losses_of(fitted, changed, y)
     torch.testing.assert_close(before, after, rtol=0, atol=0)
 
 
 def test_the_autoencoder_is_asked_for_least_squares(fitted, stripes):
     X, y = stripes
-    _, (names, loss) = losses(fitted, X, y)
-    nets, x = fitted._build(), fitted._to_tensor(X)
+    _, (names, loss, _) = losses_of(fitted, X, y)
+    nets, x = build(fitted), to_tensor(fitted, X)
     rebuilt = nets["decoder"](nets["encoder"](x))
     error = ((rebuilt - x) ** 2).flatten(1).mean(dim=1)
     logit = nets["critic"](rebuilt)[0]
@@ -73,7 +67,7 @@ def test_the_autoencoder_is_asked_for_least_squares(fitted, stripes):
 
 @pytest.mark.parametrize("kind", [1, -1])
 def test_a_batch_of_one_class_is_no_hindrance(fitted, stripes, kind):
-    found = list(losses(fitted, stripes[0][:5], [kind] * 5))
+    found = list(losses_of(fitted, stripes[0][:5], [kind] * 5))
     assert len(found) == (2 if kind == 1 else 1)
     assert all(torch.isfinite(loss).all() for _, loss in found)
 

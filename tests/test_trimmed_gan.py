@@ -9,17 +9,11 @@ from featad.base import anomaly_scores
 from featad.datasets import load_idx, one_vs_rest
 from featad.detectors import TrimmedGAN
 from featad.metrics import auroc
-from featad.neural.context import Context
 from featad.neural.sampling import Trimming
 
+from _probe import losses_of, to_tensor
+
 TINY = {"latent_dim": 3, "width": 8, "random_state": 0}
-
-
-def losses(detector, images):
-    nets = detector._build()
-    t = Context(torch.Generator().manual_seed(0))
-    for names, loss in detector._losses(nets, detector._to_tensor(images), t):
-        yield names, loss, nets
 
 
 def moved(loss, net):
@@ -33,7 +27,7 @@ def moved(loss, net):
 def test_critic_generator_and_encoder_take_turns(images):
     detector = TrimmedGAN(**TINY, max_epochs=0).fit(images)
     found = []
-    for (name,), loss, nets in losses(detector, images):
+    for (name,), loss, nets in losses_of(detector, images):
         assert loss.shape == (24,)
         assert moved(loss, nets[name])
         if name == "critic":
@@ -62,7 +56,7 @@ def test_what_is_left_out_is_what_is_rebuilt_worst_whatever_scores(images):
     detector = TrimmedGAN(**TINY, max_epochs=3).fit(images)
     by_norm = clone(detector).set_params(score_by="latent").fit(images)
     np.testing.assert_array_equal(detector.trimmed_share_, by_norm.trimmed_share_)
-    nets, x = by_norm.networks_, by_norm._to_tensor(images)
+    nets, x = by_norm.networks_, to_tensor(by_norm, images)
     with torch.no_grad():
         norm = (nets["encoder"](x) ** 2).mean(dim=1)
         key = by_norm._keep_key(nets, x, None)
@@ -72,7 +66,7 @@ def test_what_is_left_out_is_what_is_rebuilt_worst_whatever_scores(images):
 
 def test_the_map_is_the_squared_error_of_each_pixel(images):
     detector = TrimmedGAN(**TINY, max_epochs=2).fit(images)
-    nets, x = detector.networks_, detector._to_tensor(images)
+    nets, x = detector.networks_, to_tensor(detector, images)
     with torch.no_grad():
         error = (nets["generator"](nets["encoder"](x)) - x) ** 2
     np.testing.assert_allclose(

@@ -10,6 +10,8 @@ from featad.detectors import UNetAutoencoder
 from featad.neural.context import Context
 from featad.neural.noise import generator
 
+from _probe import to_tensor
+
 TINY = {"width": 4, "depth": 2, "max_epochs": 2, "device": "cpu", "random_state": 0}
 
 
@@ -25,7 +27,7 @@ def error_on_noise(corruption):
     rng = np.random.default_rng(0)
     detector = UNetAutoencoder(
         skips="all", corruption=corruption, score_by="mean", width=8, depth=2,
-        max_epochs=80, device="cpu", random_state=0,
+        max_epochs=40, device="cpu", random_state=0,
     ).fit(textured(64, rng))  # fmt: skip
     noise = rng.random((32, 16, 16), dtype=np.float32)
     return -detector.score_samples(noise).mean() / noise.var()
@@ -63,7 +65,7 @@ def test_tables_get_less_noise():
 
 def test_the_reconstruction_is_the_mean_over_the_draws(images):
     detector = UNetAutoencoder(**TINY, n_draws=2).fit(images)
-    x = detector._to_tensor(images)
+    x = to_tensor(detector, images)
     nets, rng = detector.networks_, generator(0, x.device)
     noise = [torch.randn(x.shape[1:], generator=rng) for _ in range(2)]
     with torch.no_grad():

@@ -12,6 +12,8 @@ from featad.datasets.idx import load_idx
 from featad.detectors import VAE, NearestNeighbors
 from featad.metrics import auroc
 
+from _probe import to_tensor
+
 TINY = {"latent_dim": 3, "width": 4, "random_state": 0}
 MAPS = ["reconstruction", "kl_gradient", "elbo_gradient", "product"]
 
@@ -28,7 +30,7 @@ def test_the_bound_falls_in_training(images):
 
 
 def test_the_strangeness_is_the_bound_by_torch_distributions(fitted, images):
-    x = fitted._to_tensor(images)
+    x = to_tensor(fitted, images)
     nets = fitted.networks_
     mean, log_variance = nets["encoder"](x).chunk(2, 1)
     posterior = Normal(mean, (0.5 * log_variance).exp())
@@ -62,7 +64,7 @@ def test_sigma_can_be_learned_or_given(images):
 
 def rebuilt(detector, images):
     with torch.no_grad():
-        code = detector.networks_["encoder"](detector._to_tensor(images))
+        code = detector.networks_["encoder"](to_tensor(detector, images))
         return (
             detector.networks_["decoder"](code.chunk(2, 1)[0])
             .numpy()

@@ -9,6 +9,8 @@ from featad.detectors import VAERestoration
 from featad.detectors.vae_restoration import _bound, _Mixture, _variation
 from featad.neural.losses import total_variation
 
+from _probe import context, to_tensor
+
 
 def build(**options):
     settings = {
@@ -34,10 +36,10 @@ def fitted():
 
 def restore(detector, X, weight=None):
     """Return images and restored images, as tensors."""
-    t = detector._context(torch.device("cpu"))
+    t = context(detector)
     if weight is not None:
         t.statistics["tv_weight"] = torch.tensor(weight)
-    x = detector._to_tensor(X)
+    x = to_tensor(detector, X)
     return x, detector._rebuilt(detector.networks_, x, t)
 
 
@@ -115,7 +117,7 @@ def test_scores_and_maps_do_not_depend_on_batch_or_order(fitted):
 
 
 def test_the_variance_is_the_training_samples_mean_squared_error(fitted):
-    x = fitted._to_tensor(bars(80, 0))
+    x = to_tensor(fitted, bars(80, 0))
     mean = fitted.networks_["encoder"](x).chunk(2, dim=1)[0]
     error = ((fitted.networks_["decoder"](mean) - x) ** 2).mean()
     np.testing.assert_allclose(fitted.statistics_["variance"], error, rtol=1e-4)

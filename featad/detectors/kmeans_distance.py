@@ -88,5 +88,6 @@ class KMeansDistance(BaseDetector):
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
         X = X.reshape(len(X), -1)
-        nearest = self.kmeans_.cluster_centers_[self.kmeans_.predict(X)]
+        centers = self.kmeans_.cluster_centers_
+        nearest = centers[self.kmeans_.predict(X.astype(centers.dtype, copy=False))]
         return np.linalg.norm(X.astype(np.float64) - nearest, axis=1)

@@ -138,6 +138,9 @@ class TorchDetector(NetworkDetector):
     frozen_ : tuple of str
         Names of the networks that were built frozen and are not trained.
 
+    fit_params_ : dict
+        Parameters at the time of ``fit``, from which stored networks are built again.
+
     seed_ : int
         The seed drawn from ``random_state``, which determines the initial weights.
 
@@ -185,7 +188,6 @@ class TorchDetector(NetworkDetector):
     _stages: tuple[Stage, ...] = (Stage("main"),)
     _optimizers: dict[str, dict] = {}
     _uses_labels = False
-    _needs_anomalies = False
     _min_batch = 1
 
     def __init__(
@@ -287,6 +289,7 @@ class TorchDetector(NetworkDetector):
         return labels
 
     def _train(self, X: np.ndarray, labels: np.ndarray) -> None:
+        self.fit_params_ = self.get_params(deep=False)
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         device = resolve_device(self.device)
         if X.ndim not in (2, 3, 4):

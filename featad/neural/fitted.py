@@ -114,7 +114,9 @@ class NetworkDetector(BaseDetector):
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
         if "networks_" in state:
-            nets = self._build()
+            as_fitted = object.__new__(type(self))
+            vars(as_fitted).update({**vars(self), **self.fit_params_})
+            nets = as_fitted._build()
             changed = unpack_networks(nets, state["networks_"])
             if changed:
                 raise ModelFileError(
