@@ -33,6 +33,7 @@ def test_labels_are_needed(stripes):
         ReconstructionGAN(**TINY).fit(stripes[0])
 
 
+@pytest.fixture(scope="module")
 def fitted(stripes):
     return (
         ReconstructionGAN(**TINY, noise=0, adversarial_weight=1.0)
