@@ -70,7 +70,7 @@ def test_the_autoencoder_is_asked_for_least_squares(fitted, stripes):
 def test_a_batch_of_one_class_is_no_hindrance(fitted, stripes, kind):
     found = list(losses_of(fitted, stripes[0][:5], [kind] * 5))
     assert len(found) == (2 if kind == 1 else 1)
-    assert all(torch.isfinite(loss).all() for _, loss in found)
+    assert all(torch.isfinite(loss).all() for _, loss, _ in found)
 
 
 def test_the_mean_of_the_map_is_the_score(fitted, stripes):
