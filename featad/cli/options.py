@@ -52,8 +52,9 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="[ARCH=]FILE",
         help="pretrained weights: a file (for one architecture or all), 'default' for "
-        "the published ones, downloaded once, or 'random' to see what the pretraining "
-        "is worth; may be given several times (default: default)",
+        "the published ones, downloaded once, torchvision's name of a published set, "
+        "such as IMAGENET1K_V1, or 'random' to see what the pretraining is worth; may "
+        "be given several times (default: default)",
     )
     group.add_argument(
         "--set",
@@ -247,8 +248,12 @@ def _weights_of(arch, choices):
         name = _arch_of(choice)
         if name in (None, arch):
             chosen = choice if name is None else choice.partition("=")[2]
-    if chosen in ("random", "default"):
-        return None if chosen == "random" else chosen
+    from featad.features.presets import is_set_name
+
+    if chosen == "random":
+        return None
+    if is_set_name(chosen):
+        return chosen
     return str(Path(chosen).expanduser().absolute())
 
 

@@ -205,7 +205,7 @@ class _Taps(nn.Module):
             check_layer(arch, name, names)
             self.nodes.append(paper.get(name, name))
         self.part = cut(network, self.nodes)
-        channels = preset(arch)
+        channels = preset(arch, weights)
         self.register_buffer("mean", torch.tensor(channels.mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(channels.std).view(3, 1, 1))
         self._check(shape)

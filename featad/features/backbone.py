@@ -49,8 +49,16 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, downloaded once to torch's
-        own cache (vgg_mini's ship with featad); a .pth, .pt or .safetensors file; None
-        for random weights, a stand-in for tests.
+        own cache (vgg_mini's ship with featad); torchvision's name of a published set,
+        such as ``"IMAGENET1K_V1"``; a .pth, .pt or .safetensors file; None for random
+        weights, a stand-in for tests. A file may hold the convolutions of a VGG only:
+        it serves convolutions, and the fully connected layers take no memory then.
+
+    preprocessing : {"imagenet", "caffe"} or None, default=None
+        How pixels are prepared, where a file of weights was not trained as torchvision
+        trains: "caffe" is BGR from 0 to 255 minus the mean, as the weights of Caffe and
+        Keras take it; "imagenet" is RGB with ImageNet's mean and deviation. None takes
+        the way of the published weights.
 
     image_size : int, tuple of (height, width) or None, default=None
         Pixels that enter the network; None takes the size of the weights' preset,
@@ -105,13 +113,16 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         Name and number of columns of each block: each layer, or each statistic of it.
 
     weights_fingerprint_ : str
-        Digest of the network's weights.
+        Digest of the network's weights, and of how pixels are prepared where that is
+        not the default of the network.
 
     Notes
     -----
-    Channels are standardized by the mean and deviation of the published weights'
-    preset, also when other weights are used. On CUDA, float32 convolutions are kept
-    from rounding to TF32, so that features agree with the CPU's.
+    Channels are standardized by the mean and deviation of the published weights that
+    are used. A file is compared with the published ones; where it is none of them, the
+    preset of the network's default weights holds, or what ``preprocessing`` says. On
+    CUDA, float32 convolutions are kept from rounding to TF32, so that features agree
+    with the CPU's.
 
     Examples
     --------
@@ -132,6 +143,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         "layer": [str, tuple, list, None],
         "pooling": [StrOptions(set(_POOLING)), tuple, list],
         "weights": [str, os.PathLike, None],
+        "preprocessing": [StrOptions({"imagenet", "caffe"}), None],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
         "crop": ["boolean"],
         "device": [str],
@@ -152,6 +164,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         layer: str | tuple[str, ...] | None = None,
         pooling: str | tuple[str, ...] = "mean",
         weights: str | os.PathLike | None = "default",
+        preprocessing: str | None = None,
         image_size: int | tuple[int, int] | None = None,
         crop: bool = False,
         device: str = "auto",
@@ -168,6 +181,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         self.layer = layer
         self.pooling = pooling
         self.weights = weights
+        self.preprocessing = preprocessing
         self.image_size = image_size
         self.crop = crop
         self.device = device
@@ -303,8 +317,9 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
     def extractor_fingerprint(self) -> str:
         """Return a digest of everything that decides the features of an image.
 
-        Weights, layers, pooling, image size, crop, precision, ``max_value`` and the
-        version of the computation: not the device, the batch or the threads.
+        Weights, preprocessing, layers, pooling, image size, crop, precision,
+        ``max_value`` and the version of the computation: not the device, the batch or
+        the threads.
 
         Returns
         -------
@@ -324,7 +339,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         """Return how images are read, as arguments of `read_image`."""
         from featad.features.weights import preset  # torch: slow to import
 
-        usual = preset(self.arch)
+        usual = preset(self.arch, self.weights)
         size = tuple(int(n) for n in self._size(usual.crop_size))
         reading = {"size": size, "interpolation": usual.interpolation}
         if self.crop:
@@ -347,7 +362,9 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
 
         device = resolve_device(self.device)
         autocast(device, self.precision)  # refuses what the device cannot do
-        found = find_weights(self.arch, self.weights, self.random_state)
+        found = find_weights(
+            self.arch, self.weights, self.random_state, self.preprocessing
+        )
         return load_extractor(found, _as_tuple(self.layer), device)
 
     def _checked_extractor(self) -> "Extractor":
@@ -367,7 +384,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         return extractor.identify(self._reading(), pooling, self.precision)
 
     def _check_parameters(self):
-        from featad.features.weights import check_arch  # torch: slow to import
+        from featad.features.presets import check_arch  # torch: slow to import
 
         self._validate_params()
         check_arch(self.arch)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from featad.errors import WeightsNotFoundError
+
 BACKBONES: dict[str, str | tuple[str, ...]] = {
     "vgg_mini": ("conv3_2", "conv4_1"),
     "alexnet": "features.9",
@@ -116,10 +118,21 @@ def check_layer(arch: str, layer: str, nodes: Sequence[str]) -> None:
     ------
     ValueError
         With the names there are, or the nearest of many.
+
+    WeightsNotFoundError
+        If the layer is fully connected, and the nodes are those of a VGG whose weights
+        hold convolutions only.
     """
     paper, names = vgg_nodes(arch), with_blocks(nodes)
-    if layer in paper or layer in names:
+    if paper.get(layer, layer) in names:
         return
+    is_connected = layer in paper or layer.startswith(("classifier", "flatten"))
+    if paper and paper["fc7"] not in names and is_connected:
+        raise WeightsNotFoundError(
+            f"These weights hold the convolutions of {arch} only, and layer {layer!r} "
+            "needs the fully connected ones. Take a convolution, such as "
+            f"layer={default_layers(arch)[1]!r}, or pass weights of the whole network."
+        )
     if paper:
         known = f"it should be one of {', '.join(paper)}, or a node of the network"
     else:

@@ -35,8 +35,16 @@ class VGGFeatures(BackboneFeatures):
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, downloaded once to torch's
-        own cache (vgg_mini's ship with featad); a .pth, .pt or .safetensors file; None
-        for random weights, a stand-in for tests.
+        own cache (vgg_mini's ship with featad); torchvision's name of a published set,
+        such as ``"IMAGENET1K_V1"``; a .pth, .pt or .safetensors file; None for random
+        weights, a stand-in for tests. A file may hold the convolutions of a VGG only:
+        it serves convolutions, and the fully connected layers take no memory then.
+
+    preprocessing : {"imagenet", "caffe"} or None, default=None
+        How pixels are prepared, where a file of weights was not trained as torchvision
+        trains: "caffe" is BGR from 0 to 255 minus the mean, as the weights of Caffe and
+        Keras take it; "imagenet" is RGB with ImageNet's mean and deviation. None takes
+        the way of the published weights.
 
     image_size : int, tuple of (height, width) or None, default=None
         Pixels that enter the network; None takes the preset's 224. At least 32 for the
@@ -91,7 +99,8 @@ class VGGFeatures(BackboneFeatures):
         Name and number of columns of each block: each layer, or each statistic of it.
 
     weights_fingerprint_ : str
-        Digest of the network's weights.
+        Digest of the network's weights, and of how pixels are prepared where that is
+        not the default of the network.
 
     References
     ----------
@@ -123,6 +132,7 @@ class VGGFeatures(BackboneFeatures):
         layer: str | tuple[str, ...] = "fc7",
         pooling: str | tuple[str, ...] = "mean",
         weights: str | os.PathLike | None = "default",
+        preprocessing: str | None = None,
         image_size: int | tuple[int, int] | None = None,
         crop: bool = False,
         device: str = "auto",
@@ -140,6 +150,7 @@ class VGGFeatures(BackboneFeatures):
             layer=layer,
             pooling=pooling,
             weights=weights,
+            preprocessing=preprocessing,
             image_size=image_size,
             crop=crop,
             device=device,
