@@ -69,8 +69,12 @@ def build(arch: str, published: str = DEFAULT) -> nn.Module:
 
 
 def build_on_paper(arch: str, published: str = DEFAULT) -> nn.Module:
-    """Return a network that has names and shapes but takes no memory."""
-    with torch.device("meta"):
+    """Return a network for its names and shapes, in no memory where that is possible.
+
+    RegNets compute their widths with tensors, which therefore have to be real.
+    """
+    device = "cpu" if arch.startswith("regnet") else "meta"
+    with torch.random.fork_rng(devices=[]), torch.device(device):
         return build(arch, published)
 
 
