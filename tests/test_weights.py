@@ -97,6 +97,11 @@ def test_published_weights_are_downloaded_once(server, torch_home, network):
     assert files_in(torch_home / "hub" / "checkpoints") == [Path(server[0]).name]
 
 
+def test_a_published_set_is_found_by_torchvisions_name(server):
+    assert find_weights(ARCH, "IMAGENET1K_V1") == find_weights(ARCH)
+    assert len(server) == 1
+
+
 def test_the_status_knows_a_downloaded_file(server):
     path = find_weights(ARCH).path
     status = weights_status(ARCH)

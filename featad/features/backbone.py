@@ -374,8 +374,8 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
             raise WeightsChangedError(
                 f"{type(self).__name__} was fitted with {self.arch} weights of "
                 f"fingerprint {expected[:12]}, but weights={str(self.weights)!r} has "
-                f"{extractor.fingerprint[:12]} here. Pass the file and the preprocessing "
-                "it was fitted with, or fit again."
+                f"{extractor.fingerprint[:12]} here. Pass the file and the "
+                "preprocessing it was fitted with, or fit again."
             )
         return extractor
 
