@@ -38,7 +38,8 @@ class PerceptualAutoencoder(LatentDetector):
         of another.
 
     weights : str, path-like or None, default="default"
-        ``"default"`` for vgg_mini's own or torchvision's published weights, a .pth or
+        ``"default"`` for vgg_mini's own or torchvision's published weights,
+        torchvision's name of a published set, such as ``"IMAGENET1K_V1"``, a .pth or
         .safetensors file, or None for random weights, a stand-in for tests.
 
     score_by : {"mean", "top1%", "max"}, default="mean"
