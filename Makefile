@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint tables bench clean
 
 demo: $(VENV)/demo.installed
 	$(BIN)/featad demo --output featad-demo
@@ -15,6 +15,11 @@ test: $(VENV)/dev.installed
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+tables: $(VENV)/dev.installed
+	$(BIN)/python -m docs.tables
+	$(BIN)/python -m docs.stubs
 
 bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.speed

@@ -1,6 +1,7 @@
 """Image anomaly detection that is scikit-learn.
 
-The public names are imported on first use, so that ``import featad`` is quick.
+The public names are imported on first use, so that ``import featad`` is quick. Their
+list is ``__init__.pyi``, which type checkers and editors read as well.
 
 Examples
 --------
@@ -9,67 +10,17 @@ Examples
 KMeansDistance(n_clusters=2)
 """
 
+import re
 from importlib import import_module
+from pathlib import Path
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "base": ["BaseDetector", "anomaly_scores", "anomaly_threshold"],
-    "calibration": ["CalibratedDetector", "calibrate"],
-    "comparison": ["compare"],
-    "datasets": [
-        "ImageDataset",
-        "aggregate_scores",
-        "load_digits_images",
-        "load_folder",
-        "load_idx",
-        "make_spots_and_lines",
-        "one_vs_rest",
-        "save_split",
-        "slice_windows",
-    ],
-    "detectors": [
-        "ALAD",
-        "ASCNet",
-        "AnoGAN",
-        "Autoencoder",
-        "ContrastTranslation",
-        "DiscriminatorGAN",
-        "DualDiscriminatorGAN",
-        "FAnoGAN",
-        "BiGAN",
-        "FenceGAN",
-        "GANomaly",
-        "CenteredAutoencoder",
-        "Inpainting",
-        "KMeansDistance",
-        "MADGAN",
-        "Mahalanobis",
-        "TrimmedGAN",
-        "NearestNeighbors",
-        "PCAReconstruction",
-        "PerceptualAutoencoder",
-        "ProgressiveGANSimilarity",
-        "ReconstructionGAN",
-        "SymmetricGAN",
-        "UNetAutoencoder",
-        "VAE",
-        "VAERestoration",
-    ],
-    "features": ["BackboneFeatures", "FilterBankFeatures", "VGGFeatures"],
-    "images": ["ImageReader", "list_images", "read_image"],
-    "model_selection": [
-        "OneClassKFold",
-        "anomaly_average_precision",
-        "anomaly_roc_auc",
-        "anomaly_tpr_at_fpr",
-    ],
-    "persistence": ["load", "save"],
-    "registry": ["build"],
-    "scoring": ["score_images", "score_to_file"],
-    "trimming": ["TrimmedDetector"],
+_STUB = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+_HOME_OF = {
+    name: home
+    for home, name in re.findall(r"^from (\S+) import \w+ as (\w+)$", _STUB, re.M)
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]
 
@@ -77,7 +28,7 @@ __all__ = ["__version__", *sorted(_HOME_OF)]
 def __getattr__(name: str) -> object:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'featad' has no attribute {name!r}")
-    value = getattr(import_module(f"featad.{_HOME_OF[name]}"), name)
+    value = getattr(import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""Devices and precision: what the user names, turned into what torch takes."""
+"""Devices and precision: from the user's names to torch's objects."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -19,12 +19,12 @@ def resolve_device(device: str) -> torch.device:
     Returns
     -------
     device : torch.device
-        For CUDA always with its number.
+        A CUDA device always has its number.
 
     Raises
     ------
     ValueError
-        If there is no such device here, or the name means nothing.
+        If this machine has no such device, or the name is unknown.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     device : torch.device
 
     precision : {"float32", "float16", "bfloat16"}
-        ``"float32"`` means it: on CUDA, convolutions are kept from rounding to TF32.
+        With ``"float32"``, convolutions on CUDA do not round to TF32.
 
     Returns
     -------

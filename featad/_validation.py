@@ -1,4 +1,4 @@
-"""One door for tables and image batches, and one for labels."""
+"""Checks of samples (tables and image batches alike) and of labels."""
 
 from typing import Any
 
@@ -12,30 +12,31 @@ CONVERT = "If 1 means anomalous, pass np.where(y == 1, -1, 1)."
 
 
 def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarray:
-    """Return ``X`` as floats, held to the sample shape learned in ``fit``.
+    """Return ``X`` as floats, with the sample shape learned in ``fit``.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        Whose ``sample_shape_``, ``n_features_in_`` and ``feature_names_in_`` are set
-        or compared with.
+        Its ``sample_shape_``, ``n_features_in_`` and ``feature_names_in_`` are set or
+        compared.
 
     X : array-like of shape (n_samples, ...)
         A table (n_samples, n_features), gray images (n_samples, height, width) or
         images (n_samples, height, width, channels).
 
     reset : bool
-        True in ``fit``: the shape of the samples is learned; False: it is compared.
+        True in ``fit``, where the shape of the samples is learned; False elsewhere,
+        where it is compared.
 
     Returns
     -------
     X : ndarray of the same shape
-        float32 is kept as it is, everything else becomes float64.
+        float32 stays as it is; everything else becomes float64.
 
     Raises
     ------
     ValueError
-        If ``X`` is empty, holds NaN or infinity, or has samples of another shape.
+        If ``X`` is empty, contains NaN or infinity, or has samples of another shape.
     """
     array = check_array(
         X,
@@ -74,13 +75,13 @@ def check_labels(
         The labels.
 
     n_samples : int or None, default=None
-        How many labels there must be; None: any number.
+        Required number of labels. None accepts any.
 
     needs_both : bool, default=False
         Whether at least one label of each kind must be present.
 
     allow_unlabeled : bool, default=False
-        Whether 0, unlabeled, may stand beside 1 and -1.
+        Whether 0, unlabeled, is allowed besides 1 and -1.
 
     Returns
     -------
@@ -90,8 +91,8 @@ def check_labels(
     Raises
     ------
     ValueError
-        If there are other values (0/1 labels, NaN, strings), too few or too many
-        labels, or one kind is missing.
+        If there are other values (0/1 labels, NaN, strings), the number of labels is
+        wrong, or one kind is missing.
     """
     y = np.asarray(y)
     if y.ndim != 1:

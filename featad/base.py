@@ -1,23 +1,19 @@
 """The contract of every detector: scores, high = normal, and one threshold."""
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, check_random_state, get_tags
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Interval,
-    RealNotInt,
-    StrOptions,
-)
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from featad._sklearn import HasMethods, Interval, RealNotInt, StrOptions
 from featad._validation import check_samples
+from featad.systems import last_step
 
 __all__ = [  # the constraints are here for detectors to import from one place
     "BaseDetector",
@@ -29,7 +25,6 @@ __all__ = [  # the constraints are here for detectors to import from one place
     "anomaly_scores",
     "anomaly_threshold",
     "as_anomaly_score",
-    "last_step",
 ]
 
 
@@ -39,16 +34,16 @@ def anomaly_scores(system: Any, X: Any) -> np.ndarray:
     Parameters
     ----------
     system : estimator
-        Has ``score_samples``, or, failing that, ``decision_function``; both
-        high = normal as in scikit-learn.
+        Has ``score_samples`` or else ``decision_function``, both high = normal as in
+        scikit-learn.
 
     X : array-like or sequence of length n_samples
-        What ``system`` scores: a table, images, or paths.
+        What ``system`` takes: a table, images, or paths.
 
     Returns
     -------
     anomaly_scores : ndarray of shape (n_samples,), float64
-        In the detector's own unit.
+        In the detector's own units.
 
     Raises
     ------
@@ -111,28 +106,14 @@ def anomaly_threshold(system: Any) -> float:
     return float(as_anomaly_score(detector.offset_).item())
 
 
-def last_step(system: Any) -> Any:
-    """Return the detector in which a pipeline, or a fitted grid search, ends.
-
-    Parameters
-    ----------
-    system : estimator
-        A detector, a Pipeline, or a search with a ``best_estimator_``.
-
-    Returns
-    -------
-    detector : estimator
-        ``system`` itself if it is neither.
-    """
-    system = getattr(system, "best_estimator_", system)
-    return last_step(system[-1]) if isinstance(system, Pipeline) else system
-
-
 class _Threshold:
     """What follows from ``score_samples`` and ``offset_``."""
 
+    score_samples: Callable[[Any], np.ndarray]
+    offset_: float
+
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the scores moved so that the threshold lies at zero.
+        """Return the scores, shifted so that the threshold is at zero.
 
         Parameters
         ----------
@@ -164,7 +145,7 @@ class _Threshold:
 
 
 class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
-    """Base of all detectors, on tables and on image batches alike.
+    """Base of all detectors, for tables and image batches.
 
     A subclass writes two hooks: ``_fit(X)``, which learns, and ``_strangeness(X)``,
     which returns one number per sample, high = anomalous. Both receive a validated
@@ -179,7 +160,7 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         Product of ``sample_shape_``.
 
     feature_names_in_ : ndarray of str
-        Column names, where ``fit`` saw a data frame.
+        Column names, if ``fit`` was given a data frame.
 
     offset_ : float
         The threshold on the scale of ``score_samples``: the ``contamination``
@@ -210,7 +191,7 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is out of its range, or ``X`` is empty or not finite.
+            If a parameter is out of range, or ``X`` is empty or not finite.
         """
         self._validate_params()
         X = check_samples(self, X, reset=True)
@@ -234,7 +215,7 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the samples have another shape, hold NaN, or are too large to score.
+            If the samples have another shape, contain NaN, or are too large to score.
         NotFittedError
             If ``fit`` was not called.
         """
@@ -260,8 +241,8 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
 class BaseMetaDetector(_Threshold, MetaEstimatorMixin, OutlierMixin, BaseEstimator):
     """Base of detectors that fit another system, ``estimator``, as ``estimator_``.
 
-    ``X`` is handed on as it is: a table, images, or a sequence of paths. A subclass
-    writes ``fit``, which sets ``estimator_`` and ``offset_``, and has the parameter
+    ``X`` is passed on as it is: a table, images, or a sequence of paths. A subclass
+    writes ``fit``, which sets ``estimator_`` and ``offset_``, and has a parameter
     ``random_state``.
     """
 
@@ -282,7 +263,7 @@ class BaseMetaDetector(_Threshold, MetaEstimatorMixin, OutlierMixin, BaseEstimat
         Returns
         -------
         scores : ndarray of shape (n_samples,), float64
-            In the unit of ``estimator_``.
+            In the units of ``estimator_``.
 
         Raises
         ------
@@ -294,16 +275,16 @@ class BaseMetaDetector(_Threshold, MetaEstimatorMixin, OutlierMixin, BaseEstimat
 
     @property
     def n_features_in_(self) -> int:
-        """Number of features that ``estimator_`` was fitted on, where it knows."""
+        """Number of features that ``estimator_`` was fitted on, if it knows."""
         return self._fitted_attribute("n_features_in_")
 
     @property
     def feature_names_in_(self) -> np.ndarray:
-        """Column names that ``estimator_`` was fitted on, where it saw a frame."""
+        """Column names that ``estimator_`` was fitted on, if it saw a data frame."""
         return self._fitted_attribute("feature_names_in_")
 
     def _new_estimator(self) -> Any:
-        """Return an unfitted copy of ``estimator``; None among its seeds is filled."""
+        """Return an unfitted copy of ``estimator`` whose unset seeds are filled in."""
         estimator = clone(self.estimator)
         if self.random_state is None:
             return estimator

@@ -11,33 +11,36 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.svm import OneClassSVM
-from sklearn.utils import _safe_indexing, get_tags, indexable
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils import indexable
+from sklearn.utils.validation import check_is_fitted
 
+from featad._sklearn import num_samples, safe_indexing
 from featad._validation import CONVERT, check_labels, shorten
-from featad.base import BaseMetaDetector, HasMethods, Interval, last_step
+from featad.base import BaseMetaDetector, HasMethods, Interval
+from featad.systems import last_step, split_stateless
 
 
 class CalibratedDetector(BaseMetaDetector):
     """Give a system p-values, and a threshold with a chosen false alarm rate.
 
-    The system is fitted on all samples. Its threshold comes from scores of normal
-    samples that a copy of it has not seen in ``fit``, so it holds for new images, which
-    a quantile of the training scores does not. Anomalies are never looked at.
+    The system is fitted on all samples. Its threshold comes from scores of held-out
+    normal samples, which copies of the system did not see in ``fit``. It therefore
+    holds for new images, unlike a quantile of the training scores. Anomalies are not
+    used for it.
 
     Parameters
     ----------
     estimator : estimator
         A detector or a pipeline that ends in one; has ``fit`` and ``score_samples``.
-        It is cloned, never fitted itself.
+        It is cloned; the object itself is never fitted.
 
     target_fpr : float in (0, 1), default=0.01
-        Share of normal samples that may be called anomalous.
+        Accepted share of normal samples that are called anomalous.
 
     cv : int or splitter, default=5
         Number of folds of the normal samples, at most one per sample; or an object
-        whose ``split(X, y)`` yields training and test indices. Every normal sample
-        may be held out once.
+        whose ``split(X, y)`` yields training and test indices. It may hold out each
+        normal sample at most once.
 
     random_state : int, RandomState instance or None, default=None
         Shuffles the normal samples before they are folded, and seeds every
@@ -55,37 +58,36 @@ class CalibratedDetector(BaseMetaDetector):
         The threshold on the scale of ``score_samples``.
 
     n_features_in_ : int
-        Number of features, where ``estimator_`` knows.
+        Number of features, if ``estimator_`` knows it.
 
     feature_names_in_ : ndarray of str
-        Column names, where ``estimator_`` saw a data frame.
+        Column names, if ``estimator_`` was given a data frame.
 
     Warns
     -----
     UserWarning
         If there are too few normal samples for ``target_fpr``; the message says how
-        many are needed and which rate is held instead. If ``y`` cannot be used.
+        many are needed and which rate holds instead. Also if ``y`` cannot be used.
 
     Notes
     -----
-    With n calibration scores, the p-value of a sample is (1 + the number of them that
-    are not above its score) / (n + 1), and a sample is called anomalous exactly when
-    its p-value is at most ``target_fpr``. For new samples like the normal ones that
-    happens with a probability of ``target_fpr`` at most, on average over calibration
-    sets.
+    With n calibration scores, the p-value of a sample is (1 + the number of calibration
+    scores that are not above its score) / (n + 1). A sample is called anomalous exactly
+    when its p-value is at most ``target_fpr``. For new normal samples, the probability
+    of that is at most ``target_fpr``, on average over calibration sets.
 
-    ``X`` is handed on as it is: a table, images, a data frame, a Series or a list of
+    ``X`` is passed on as it is: a table, images, a data frame, a Series or a list of
     paths. Put feature extraction that learns nothing in front of this detector, not
-    inside, and it is done once instead of ``cv + 1`` times: see `calibrate`.
+    inside it, so that it runs once instead of ``cv + 1`` times: see `calibrate`.
 
     Differs from the paper: the p-values of [1]_ and [2]_ come from one held-out set
     and are exactly valid. Here, as in [3]_, every fold is held out in turn, and new
-    samples are scored by a system fitted on all samples, which is approximately valid:
-    it uses every sample, and errs to the safe side as far as fitting on more samples
-    moves scores up. It takes scores of fits on most and on all samples to be
-    comparable. Those of One-class SVM grow with the number of samples and are brought
-    to the unit of the last fit; PCA that keeps a share of the variance keeps in every
-    fold as many components as in the last fit.
+    samples are scored by a system fitted on all samples. This uses every sample and is
+    approximately valid; it errs on the safe side if fitting on more samples raises
+    scores. It assumes that scores of fits on most and on all samples are comparable.
+    Scores of a one-class SVM grow with the number of samples and are rescaled to those
+    of the fit on all samples. PCA that keeps a share of the variance keeps the same
+    number of components in every fold.
 
     References
     ----------
@@ -131,10 +133,10 @@ class CalibratedDetector(BaseMetaDetector):
             What the estimator takes: a table, images, or paths.
 
         y : array-like of shape (n_samples,), default=None
-            1 normal, -1 anomalous, 0 unlabeled; None: all are normal. All samples and
-            labels go to the estimator's ``fit``; only normal ones calibrate. Where no
-            -1 is among them, nothing is known to be anomalous and, as in scikit-learn's
-            detectors, ``y`` is not used; a warning says so unless all are 1.
+            1 normal, -1 anomalous, 0 unlabeled. None means that all are normal. All
+            samples and labels go to the estimator's ``fit``; only normal samples
+            calibrate. If ``y`` contains no -1, it is not used for calibration, as in
+            scikit-learn's detectors; a warning says so unless all labels are 1.
 
         Returns
         -------
@@ -144,20 +146,20 @@ class CalibratedDetector(BaseMetaDetector):
         Raises
         ------
         ValueError
-            If -1 stands beside others than 1 and 0, there are fewer than 2 normal
-            samples, ``cv`` holds none or one of them out more than once, or a score
-            is not a number.
+            If ``y`` contains -1 and other values than 1 and 0, there are fewer than 2
+            normal samples, ``cv`` holds out no normal sample or the same one twice, or
+            a score is not a number.
         """
         self._validate_params()
         estimator = self._new_estimator().fit(X, y)  # bad input fails here, as a whole
         X, y = indexable(X, y)
-        labels = _calibration_labels(y, _num_samples(X))
+        labels = _calibration_labels(y, num_samples(X))
         scores = []
         for train, test in self._folds(X, y, labels):
             fold = _sized_like(estimator, self._new_estimator(), len(train))
-            fold.fit(_safe_indexing(X, train), _rows(y, train))
+            fold.fit(safe_indexing(X, train), _rows(y, train))
             unit = _unit(estimator) / _unit(fold)
-            scores.append(unit * fold.score_samples(_safe_indexing(X, test)))
+            scores.append(unit * fold.score_samples(safe_indexing(X, test)))
         self._calibrate(np.concatenate(scores).astype(np.float64))
         self.estimator_ = estimator
         return self
@@ -188,11 +190,13 @@ class CalibratedDetector(BaseMetaDetector):
         Returns
         -------
         p_values : ndarray of shape (n_samples,), float64
-            Between 1 / (n_calibration + 1) and 1; low = anomalous.
+            Between 1 / (n_calibration + 1) and 1; low = anomalous. NaN where the score
+            is NaN.
         """
         check_is_fitted(self)
         not_above = np.searchsorted(self.calibration_scores_, scores, side="right")
-        return (1 + not_above) / (1 + len(self.calibration_scores_))
+        p_values = (1 + not_above) / (1 + len(self.calibration_scores_))
+        return np.where(np.isnan(scores), np.nan, p_values)
 
     def _folds(self, X: Any, y: Any, labels: np.ndarray) -> list:
         """Return training indices and those of held-out normal samples, per fold."""
@@ -216,9 +220,9 @@ class CalibratedDetector(BaseMetaDetector):
         held_out = np.concatenate([normal[:0], *(test for _, test in folds)])
         if len(held_out) == 0 or len(np.unique(held_out)) < len(held_out):
             raise ValueError(
-                f"cv={self.cv} must hold out normal samples, each of them at most "
-                f"once, but of {len(normal)} it holds out {len(np.unique(held_out))} "
-                f"in {len(held_out)} places."
+                f"cv={self.cv} must hold out normal samples, each at most once, but it "
+                f"holds out {len(np.unique(held_out))} of {len(normal)}, "
+                f"{len(held_out)} times in all."
             )
         return folds
 
@@ -236,7 +240,7 @@ class CalibratedDetector(BaseMetaDetector):
             warnings.warn(
                 f"{n} held-out normal samples are too few for target_fpr="
                 f"{self.target_fpr}, which needs {ceil(1 / self.target_fpr) - 1}; the "
-                f"threshold holds a false alarm rate of {1 / (n + 1):.3g} instead.",
+                f"threshold has a false alarm rate of {1 / (n + 1):.3g} instead.",
                 UserWarning,
             )
         self.calibration_scores_ = np.sort(scores)
@@ -253,7 +257,7 @@ def calibrate(
     """Return an unfitted copy of a system whose last step is calibrated.
 
     Leading steps that learn nothing, such as feature extraction, stay in front and run
-    once per image; the rest is wrapped in a `CalibratedDetector`.
+    once per image. The rest is wrapped in a `CalibratedDetector`.
 
     Parameters
     ----------
@@ -261,7 +265,7 @@ def calibrate(
         A detector or a pipeline that ends in one.
 
     target_fpr : float in (0, 1), default=0.01
-        Share of normal samples that may be called anomalous.
+        Accepted share of normal samples that are called anomalous.
 
     cv : int or splitter, default=5
         Folds of the normal samples, see `CalibratedDetector`.
@@ -305,57 +309,16 @@ def calibrate(
     return Pipeline(steps, memory=system.memory, verbose=system.verbose)
 
 
-def split_stateless(system: Any) -> tuple[Pipeline | None, Any]:
-    """Split a system after its leading steps that learn nothing.
-
-    Parameters
-    ----------
-    system : estimator
-        A detector or a pipeline that ends in one, fitted or not.
-
-    Returns
-    -------
-    head : Pipeline or None
-        The leading steps whose tag ``requires_fit`` is False, with ``"passthrough"``
-        steps among them; None if there are none. The last step is never one of them.
-
-    tail : estimator
-        What remains: a Pipeline, or the last step alone if only that remains. Steps
-        are the same objects as in ``system``, not copies.
-
-    Examples
-    --------
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import Normalizer
-    >>> from featad.detectors import KMeansDistance
-    >>> split_stateless(make_pipeline(Normalizer(), KMeansDistance()))
-    (Pipeline(steps=[('normalizer', Normalizer())]), KMeansDistance())
-    """
-    if not isinstance(system, Pipeline):
-        return None, system
-    size = 0
-    for index, (_, step) in enumerate(system.steps[:-1], start=1):
-        if step is None or step == "passthrough":
-            continue
-        if not _learns_nothing(step):
-            break
-        size = index
-    if size == 0:
-        return None, system
-    tail = system[size:]
-    return system[:size], tail.steps[0][1] if len(tail) == 1 else tail
-
-
 def _calibration_labels(y: Any, n_samples: int) -> np.ndarray:
-    """Return labels, 1 = calibrate with it; warn where ``y`` cannot be used."""
+    """Return labels, 1 = used to calibrate; warn if ``y`` cannot be used."""
     found = [1] if y is None else list(dict.fromkeys(np.asarray(y).ravel().tolist()))
     if -1 in found:
         return check_labels(y, n_samples=n_samples, allow_unlabeled=True)
     if found != [1]:
         warnings.warn(
             f"y holds {shorten(found)} but no -1; labels are 1 (normal), -1 "
-            f"(anomalous) and 0 (unlabeled). y is not used: all {n_samples} samples "
-            f"count as normal. {CONVERT}",
+            f"(anomalous) and 0 (unlabeled). y is not used to calibrate: all "
+            f"{n_samples} samples count as normal. {CONVERT}",
             UserWarning,
         )
     return np.ones(n_samples, dtype=np.int64)
@@ -364,8 +327,8 @@ def _calibration_labels(y: Any, n_samples: int) -> np.ndarray:
 def _unit(system: Any) -> float:
     """Return what the scores of a fitted system are proportional to.
 
-    It is 1 but for One-class SVM, which weighs its kernels by coefficients whose sum,
-    nu * n_samples, grows with the training set.
+    It is 1, except for a one-class SVM, which weighs its kernels by coefficients whose
+    sum, nu * n_samples, grows with the training set.
     """
     detector = last_step(system)
     if hasattr(detector, "estimator_"):
@@ -378,8 +341,8 @@ def _unit(system: Any) -> float:
 def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
     """Give PCA in an unfitted system the number of components of a fitted copy.
 
-    Left to a share of the variance, each fold would choose another number, and scores
-    of different folds could not be compared.
+    With a share of the variance, each fold would choose another number, and scores of
+    different folds could not be compared.
     """
     if isinstance(system, Pipeline):
         for (_, mine), (_, theirs) in zip(system.steps, fitted.steps, strict=True):
@@ -390,9 +353,5 @@ def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
     return system
 
 
-def _learns_nothing(step: Any) -> bool:
-    return hasattr(step, "__sklearn_tags__") and not get_tags(step).requires_fit
-
-
 def _rows(y: Any, indices: np.ndarray) -> Any:
-    return None if y is None else _safe_indexing(y, indices)
+    return None if y is None else safe_indexing(y, indices)

@@ -1,35 +1,27 @@
-"""Systems side by side on the same folds."""
+"""Systems side by side on the same folds: scores of all folds to one table."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from numbers import Integral
-from pickle import PicklingError
-from time import perf_counter
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
-import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import clone
 
 from featad._validation import check_labels
-from featad.base import anomaly_scores
-from featad.calibration import split_stateless
-from featad.errors import FeatadError
+from featad.folds import Fold, drop_unused, make_folds, run_folds
 from featad.metrics import (
     auroc,
     average_precision,
     bootstrap_counts,
-    check_scores,
     check_share,
     delong_test,
     f1_max,
     of_draws,
     tpr_at_fpr,
 )
-from featad.model_selection import OneClassKFold
+
+Tested: TypeAlias = list[tuple[np.ndarray, np.ndarray]]
+"""Labels and anomaly scores of the test samples, fold by fold."""
 
 _FIGURES = {
     "auroc": auroc,
@@ -63,8 +55,8 @@ def compare(
 ) -> pd.DataFrame:
     """Fit and test systems on the same folds: one row a system, best first.
 
-    First steps that learn nothing (features of frozen networks) run once for all
-    systems that share them, over all images that occur in a fold.
+    First steps that learn nothing, such as features of frozen networks, run once for
+    all systems that share them, on all images that occur in a fold.
 
     Parameters
     ----------
@@ -73,24 +65,24 @@ def compare(
         and ``score_samples`` or ``decision_function``.
 
     X : sequence of n_samples samples
-        Paths or other sources, an image batch, a pandas Series, or a table, as the
-        systems take it.
+        What the systems take: paths or other sources, an image batch, a pandas Series,
+        or a table.
 
     y : array-like of shape (n_samples,)
         Labels: 1 normal, -1 anomalous. Passed to ``fit`` too, as ``GridSearchCV`` does.
 
     cv : int, splitter, iterable of (train, test) or None, default=None
-        A number is ``OneClassKFold(cv, random_state=random_state)``, None is 5. For a
-        given split pass ``[(train_indices, test_indices)]``.
+        A number stands for ``OneClassKFold(cv, random_state=random_state)``, None for
+        5. For a fixed split, pass ``[(train_indices, test_indices)]``.
 
     n_bootstrap : int, default=1000
-        Number of draws for the interval of the AUROC.
+        Number of draws for the confidence interval of the AUROC.
 
     confidence : float in (0, 1), default=0.95
         Coverage of the interval.
 
     random_state : int, RandomState instance or None, default=0
-        Seeds the default folds and the draws. Systems have their own.
+        Seeds the default folds and the draws. Systems have seeds of their own.
 
     on_progress : callable or None, default=None
         Called with ``(done, total, name)`` after each fold of each system.
@@ -103,7 +95,7 @@ def compare(
         at 1 % false alarms); ``auroc_low`` and ``auroc_high``; ``fit_seconds``, mean
         over folds, features of the training images included; ``images_per_second``
         when scoring, features included; ``p_delong``, p-value of "as good as the best
-        row" by DeLong's test: NaN for the best row, with several folds, and where a
+        row" by DeLong's test. It is NaN for the best row, with several folds, and if a
         label is tested only once.
 
     Raises
@@ -111,18 +103,19 @@ def compare(
     ValueError
         If a label is not 1 or -1, or there is no system or no fold.
     ImageReadError, WeightsNotFoundError
-        If an image cannot be read, or weights are not to be had.
+        If an image cannot be read, or weights cannot be found.
     FeatadError
-        If a system fails otherwise; the message names it, the cause is chained.
+        If a system fails for another reason. The message names the system, and the
+        cause is chained.
 
     Notes
     -----
-    The interval is a percentile bootstrap over test samples, normal and anomalous ones
-    drawn apart. A sample that is tested in several folds, as anomalies are by
-    :class:`OneClassKFold`, is drawn for all of them together. Differences between
-    training sets are not in the interval.
+    The interval is a percentile bootstrap over test samples; normal and anomalous ones
+    are drawn separately. A sample that is tested in several folds, as anomalies are by
+    :class:`OneClassKFold`, is drawn for all of them together. The interval does not
+    include differences between training sets.
 
-    With a feature cache the times are those of reading it.
+    With a feature cache, the times are those of reading it.
 
     Examples
     --------
@@ -145,182 +138,61 @@ def compare(
         )
     check_share(confidence, "confidence")
     y = check_labels(y, n_samples=len(X), needs_both=True)
-    X, y, folds = _folds(cv, X, y, random_state)
-    run = _Run(y, folds, len(systems) * len(folds), on_progress)
-    run.test_all({name: clone(system) for name, system in systems.items()}, X)
-    draws = run.draws(n_bootstrap, random_state)
+    X, y, folds = drop_unused(X, y, make_folds(cv, y, random_state))
+    found = run_folds(systems, X, y, folds, on_progress)
+    tested = {name: _tested(y, folds, found[name].scores) for name in systems}
+    draws = _draws(y, folds, tested, n_bootstrap, random_state)
     ends = [50 * (1 - confidence), 50 * (1 + confidence)]
-    for name in systems:
-        low, high = np.nanpercentile(draws[name], ends)
-        run.rows[name] |= {"auroc_low": low, "auroc_high": high}
-    table = pd.DataFrame([run.rows[name] for name in systems], index=list(systems))
+    rows = [_row(tested[name], draws[name], ends) for name in systems]
+    table = pd.DataFrame(rows, index=list(systems))
+    for column in ("fit_seconds", "images_per_second"):
+        table[column] = [getattr(found[name], column) for name in systems]
     table = table.sort_values("auroc", ascending=False, kind="stable")
-    table["p_delong"] = run.p_values(table.index)
+    table["p_delong"] = _p_values([tested[name] for name in table.index])
     return table[_COLUMNS].rename_axis("system")
 
 
-@dataclass
-class _Run:
-    """Folds to test on, and what was found so far."""
-
-    y: np.ndarray
-    folds: list[tuple[np.ndarray, np.ndarray]]
-    n_steps: int
-    on_progress: Callable[[int, int, str], None] | None
-    rows: dict[str, dict[str, float]] = field(default_factory=dict)
-    scores: dict[str, list[np.ndarray]] = field(default_factory=dict)
-
-    def test_all(self, systems: dict[str, Any], X: Any, seconds: float = 0.0) -> None:
-        """Run equal first steps that learn nothing once, test what follows them.
-
-        ``seconds`` an image were spent on the steps before.
-        """
-        groups: dict[Any, tuple[Any, dict[str, Any]]] = {}
-        for name, system in systems.items():
-            step, rest = _split_first(system)
-            groups.setdefault(_key(step), (step, {}))[1][name] = rest
-        for step, members in groups.values():
-            if step is None:
-                for name, system in members.items():
-                    self.test(name, system, X, seconds)
-                continue
-            with _naming(next(iter(members)), type(step).__name__):
-                features, more = _transform(step, X)
-            self.test_all(members, features, seconds + more)
-            del features  # before the next group makes its own
-
-    def test(self, name: str, system: Any, X: Any, seconds: float) -> None:
-        """Fit and test a system on each fold."""
-        self.scores[name], times = [], []
-        for number, (train, test) in enumerate(self.folds, start=1):
-            with _naming(name, f"fold {number} of {len(self.folds)}"):
-                start = perf_counter()
-                fitted = clone(system).fit(_take(X, train), self.y[train])
-                middle = perf_counter()
-                scored = anomaly_scores(fitted, _take(X, test))
-                times.append((middle - start, perf_counter() - middle))
-                self.scores[name].append(check_scores(self.y[test], scored)[1])
-            if self.on_progress is not None:
-                done = sum(map(len, self.scores.values()))
-                self.on_progress(done, self.n_steps, name)
-        n_train, n_test = np.array([list(map(len, fold)) for fold in self.folds]).T
-        fit_times, test_times = np.array(times).T
-        self.rows[name] = {
-            figure: float(np.mean([metric(*tested) for tested in self._tested(name)]))
-            for figure, metric in _FIGURES.items()
-        }
-        self.rows[name] |= {
-            "fit_seconds": (fit_times + seconds * n_train).mean(),
-            "images_per_second": 1 / (test_times.sum() / n_test.sum() + seconds),
-        }
-
-    def draws(
-        self, n_bootstrap: int, random_state: int | np.random.RandomState | None
-    ) -> dict[str, np.ndarray]:
-        """Return each system's mean AUROC over the folds for each bootstrap draw."""
-        tested = np.unique(np.concatenate([test for _, test in self.folds]))
-        places = [np.searchsorted(tested, test) for _, test in self.folds]
-        draws: dict[str, list[np.ndarray]] = {name: [] for name in self.scores}
-        for counts in bootstrap_counts(self.y[tested], n_bootstrap, random_state):
-            for name in self.scores:
-                aurocs = [
-                    of_draws(auroc, *scored, counts[:, place])
-                    for scored, place in zip(self._tested(name), places, strict=True)
-                ]  # NaN where a draw left a small fold without one of the labels
-                mean = np.ma.masked_invalid(aurocs).mean(axis=0)
-                draws[name].append(np.ma.filled(mean, np.nan))
-        return {name: np.concatenate(parts) for name, parts in draws.items()}
-
-    def p_values(self, names: Iterable[str]) -> list[float]:
-        """Return DeLong's p-value of each system against the first."""
-        best, *others = names
-        y, score = self._tested(best)[0]
-        if len(self.folds) > 1 or min((y == 1).sum(), (y == -1).sum()) < 2:
-            return [np.nan] * (1 + len(others))
-        rivals = (self.scores[name][0] for name in others)
-        return [np.nan, *(delong_test(y, score, rival).p_value for rival in rivals)]
-
-    def _tested(self, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return labels and anomaly scores of each fold."""
-        tests = (test for _, test in self.folds)
-        return [(self.y[t], s) for t, s in zip(tests, self.scores[name], strict=True)]
+def _tested(y: np.ndarray, folds: list[Fold], scores: list[np.ndarray]) -> Tested:
+    """Return labels and anomaly scores of the test samples of each fold."""
+    return [(y[test], s) for (_, test), s in zip(folds, scores, strict=True)]
 
 
-def _folds(
-    cv: Any, X: Any, y: np.ndarray, random_state: int | np.random.RandomState | None
-) -> tuple[Any, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    """Return the samples that occur in a fold, their labels, and the folds."""
-    if cv is None or isinstance(cv, Integral):
-        cv = OneClassKFold(5 if cv is None else cv, random_state=random_state)
-    samples = np.arange(len(y))
-    pairs = cv.split(samples, y) if hasattr(cv, "split") else cv
-    folds = [tuple(samples[np.asarray(index)] for index in pair) for pair in pairs]
-    if not folds:
-        raise ValueError(
-            "compare: cv holds no fold. Pass a splitter or [(train, test)]."
-        )
-    for number, (train, test) in enumerate(folds, start=1):
-        counts = [int((y[test] == label).sum()) for label in (1, -1)]
-        if not len(train) or not all(counts):
-            raise ValueError(
-                f"compare: fold {number} trains on {len(train)} samples and tests "
-                f"{counts[0]} normal and {counts[1]} anomalous ones; it needs some of "
-                "each. Use OneClassKFold or another split."
-            )
-    used = np.unique(np.concatenate([index for fold in folds for index in fold]))
-    if len(used) < len(y):
-        X, y = _take(X, used), y[used]
-        folds = [tuple(np.searchsorted(used, index) for index in f) for f in folds]
-    return X, y, folds
+def _row(tested: Tested, draws: np.ndarray, ends: list[float]) -> dict[str, float]:
+    """Return a system's figures: means over the folds, and the ends of the interval."""
+    row = {
+        name: float(np.mean([figure(*fold) for fold in tested]))
+        for name, figure in _FIGURES.items()
+    }
+    low, high = np.nanpercentile(draws, ends)
+    return row | {"auroc_low": low, "auroc_high": high}
 
 
-def _split_first(system: Any) -> tuple[Any, Any]:
-    """Split off the first step if it learns nothing; (None, system) if it does."""
-    head, _ = split_stateless(system)
-    if head is None:
-        return None, system
-    step, rest = system.steps[0][1], system[1:]
-    rest = rest.steps[0][1] if len(rest.steps) == 1 else rest
-    return _split_first(rest) if step in (None, "passthrough") else (step, rest)
+def _draws(
+    y: np.ndarray,
+    folds: list[Fold],
+    tested: dict[str, Tested],
+    n_bootstrap: int,
+    random_state: int | np.random.RandomState | None,
+) -> dict[str, np.ndarray]:
+    """Return each system's mean AUROC over the folds for each bootstrap draw."""
+    samples = np.unique(np.concatenate([test for _, test in folds]))
+    places = [np.searchsorted(samples, test) for _, test in folds]
+    draws: dict[str, list[np.ndarray]] = {name: [] for name in tested}
+    for counts in bootstrap_counts(y[samples], n_bootstrap, random_state):
+        for name in tested:
+            aurocs = [
+                of_draws(auroc, *fold, counts[:, place])
+                for fold, place in zip(tested[name], places, strict=True)
+            ]  # NaN where a draw left a small fold without one of the labels
+            mean = np.ma.masked_invalid(aurocs).mean(axis=0)
+            draws[name].append(np.ma.filled(mean, np.nan))
+    return {name: np.concatenate(parts) for name, parts in draws.items()}
 
 
-def _key(step: Any) -> str | int | None:
-    """Return what is equal for equal steps."""
-    try:
-        return None if step is None else joblib.hash(step)
-    except (PicklingError, AttributeError, TypeError):
-        return id(step)  # it holds a lambda, say: never equal to another
-
-
-def _transform(step: Any, X: Any) -> tuple[Any, float]:
-    """Return the step's features and the seconds they took an image."""
-    step.fit_transform(_take(X, [0]))  # loads the network outside the clock
-    start = perf_counter()
-    features = step.fit_transform(X)
-    seconds = perf_counter() - start
-    if len(features) != len(X):
-        raise ValueError(
-            f"{len(X)} samples became {len(features)} rows. Leave unreadable images "
-            'out of X, or learn their names with on_error="raise"'
-        )
-    return features, seconds / len(X)
-
-
-def _take(X: Any, index: Any) -> Any:
-    if hasattr(X, "iloc"):
-        return X.iloc[index]
-    if hasattr(X, "shape"):
-        return X[index]
-    return [X[i] for i in index]
-
-
-@contextmanager
-def _naming(name: str, where: str) -> Iterator[None]:
-    try:
-        yield
-    except FeatadError:  # about an image or the weights, and says which
-        raise
-    except Exception as error:
-        raise FeatadError(
-            f"System {name!r} failed in {where}: {type(error).__name__}: {error}"
-        ) from error
+def _p_values(tested: list[Tested]) -> list[float]:
+    """Return DeLong's p-value of each system against the first."""
+    first, *others = tested
+    y, best = first[0]
+    if len(first) > 1 or min((y == 1).sum(), (y == -1).sum()) < 2:
+        return [np.nan] * len(tested)
+    return [np.nan, *(delong_test(y, best, other[0][1]).p_value for other in others)]

@@ -2,9 +2,9 @@
 
 
 class FeatadError(Exception):
-    """Base of featad's own errors: something outside the program is not as it should.
+    """Base of featad's own errors: something outside the program is not as expected.
 
-    The command line prints its message as one sentence and exits with code 1.
+    The command line prints the message as one sentence and exits with code 1.
     """
 
 
@@ -14,10 +14,10 @@ class ImageReadError(FeatadError, ValueError):
     Parameters
     ----------
     source : object
-        What was to be read: a path, or a short description of a source in memory.
+        The source: a path, or a short description of an image in memory.
 
     reason : str
-        Why it could not be read, as a clause without a full stop.
+        Why it could not be read, as a clause without a period.
 
     Attributes
     ----------
@@ -35,19 +35,19 @@ class ImageReadError(FeatadError, ValueError):
 
 
 class DatasetError(FeatadError, ValueError):
-    """A folder or a manifest does not hold the data set it should."""
+    """A folder or a manifest does not contain the expected data set."""
 
 
 class WeightsNotFoundError(FeatadError, RuntimeError):
-    """Pretrained weights are neither cached, nor to be downloaded, nor in a file."""
+    """Pretrained weights are not cached, not in a file, and cannot be downloaded."""
 
 
 class WeightsChangedError(FeatadError, RuntimeError):
-    """The weights found are not the ones the system was fitted with."""
+    """The weights found are not those that the system was fitted with."""
 
 
 class ModelFileError(FeatadError, RuntimeError):
-    """A model file is damaged, from another version, or no featad model at all."""
+    """A file is damaged, from another version, or not a featad model."""
 
 
 class MissingExtraError(FeatadError, ImportError):
@@ -55,4 +55,4 @@ class MissingExtraError(FeatadError, ImportError):
 
 
 class ImageReadWarning(UserWarning):
-    """Images were left out because they could not be read; the message names them."""
+    """Images were skipped because they could not be read; the message names them."""

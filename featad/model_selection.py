@@ -1,4 +1,4 @@
-"""Splitting and scoring for one-class systems, as scikit-learn's tools take them."""
+"""Splitters and scorers for one-class systems, in the form scikit-learn expects."""
 
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
@@ -18,12 +18,12 @@ class OneClassKFold(BaseCrossValidator):
     """Train on normal samples only, test on held-out normal samples and on anomalies.
 
     The normal samples are shuffled and cut into ``n_splits`` parts; each fold tests one
-    part and trains on the others. Anomalies are tested in every fold, but for those
+    part and trains on the others. Anomalies are tested in every fold, except those
     that ``contamination`` puts into the training set of that fold.
 
-    With ``groups``, as of slices to scans or images to patients, groups take the place
-    of samples: all samples of a group are on the same side of a split. A group with an
-    anomaly in it counts as anomalous, its normal samples included.
+    With ``groups``, such as scans or patients, groups take the place of samples: all
+    samples of a group are on the same side of a split. A group that contains an anomaly
+    counts as anomalous, including its normal samples.
 
     Parameters
     ----------
@@ -31,18 +31,18 @@ class OneClassKFold(BaseCrossValidator):
         Number of folds, at least 2.
 
     contamination : float in [0, 0.5), default=0.0
-        Share of each training set that is anomalous, as near as whole groups come to
-        it, or whole samples without groups; the anomalies are drawn anew for each fold.
+        Share of each training set that is anomalous, to the nearest whole group, or
+        sample without groups. The anomalies are drawn anew for each fold.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds the shuffling. With None each call of :meth:`split` shuffles differently.
+        Seeds the shuffling. With None, each call of :meth:`split` shuffles differently.
 
     Notes
     -----
     Works as ``cv`` of ``GridSearchCV``, ``cross_val_score`` and
-    :func:`featad.compare`. As the same anomalies are tested in several folds, scores of
-    the folds are not independent. Parts hold equal numbers of groups, whatever the
-    number of samples in them.
+    :func:`featad.compare`. Because the same anomalies are tested in several folds, the
+    scores of the folds are not independent. Parts have equal numbers of groups,
+    whatever the number of samples in each group.
 
     Examples
     --------
@@ -71,12 +71,12 @@ class OneClassKFold(BaseCrossValidator):
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         # Checked here, as scikit-learn's splitters do: they are never cloned
-        if not isinstance(n_splits, Integral) or n_splits < 2:
+        if not isinstance(n_splits, int | Integral) or n_splits < 2:
             raise ValueError(
                 f"OneClassKFold: n_splits should be an integer of at least 2, "
                 f"got {n_splits!r}."
             )
-        if not isinstance(contamination, Real) or not 0 <= contamination < 0.5:
+        if not isinstance(contamination, float | Real) or not 0 <= contamination < 0.5:
             raise ValueError(
                 f"OneClassKFold: contamination should be in [0, 0.5), "
                 f"got {contamination!r}."
@@ -117,13 +117,13 @@ class OneClassKFold(BaseCrossValidator):
         Yields
         ------
         train, test : int ndarrays
-            Sorted indices; together they hold every sample once.
+            Sorted indices; together they contain every sample once.
 
         Raises
         ------
         ValueError
-            If ``y`` is missing or holds other labels, ``groups`` has another length, or
-            there are too few normal samples, or groups, or too few anomalous ones.
+            If ``y`` is missing or contains other labels, ``groups`` has another length,
+            or there are too few normal or anomalous samples or groups.
         """
         if y is None:
             raise ValueError(
@@ -132,10 +132,10 @@ class OneClassKFold(BaseCrossValidator):
             )
         y = check_labels(y, n_samples=len(X), needs_both=True)
         group, unit = _group_numbers(groups, len(y))
-        n_odd = np.bincount(group, weights=y == -1)  # anomalies in each group
+        n_anomalies = np.bincount(group, weights=y == -1)  # anomalies in each group
         rng = check_random_state(self.random_state)
-        normal = rng.permutation(np.flatnonzero(n_odd == 0))
-        anomalous = np.flatnonzero(n_odd)
+        normal = rng.permutation(np.flatnonzero(n_anomalies == 0))
+        anomalous = np.flatnonzero(n_anomalies)
         if len(normal) < self.n_splits:
             raise ValueError(
                 f"OneClassKFold: n_splits={self.n_splits} needs as many normal "
@@ -146,9 +146,7 @@ class OneClassKFold(BaseCrossValidator):
             n_normal = np.isin(group, np.setdiff1d(normal, held_out)).sum()
             wanted = self.contamination / (1 - self.contamination) * n_normal
             drawn = rng.permutation(anomalous)
-            totals = np.cumsum(n_odd[drawn])
-            # the last of the nearest totals: halves are rounded up
-            n_mixed_in = len(totals) - np.abs(wanted - np.r_[0, totals])[::-1].argmin()
+            n_mixed_in = _nearest_count(np.cumsum(n_anomalies[drawn]), wanted)
             if n_mixed_in == len(anomalous):
                 raise ValueError(
                     f"OneClassKFold: contamination={self.contamination} puts "
@@ -176,17 +174,39 @@ def _group_numbers(groups, n_samples):
     return np.unique(groups, return_inverse=True)[1], "group"
 
 
-def anomaly_roc_auc(estimator: Any, X: Any, y: ArrayLike) -> float:
-    """Score a fitted system by the area under the ROC curve.
+def _nearest_count(totals, wanted):
+    """Return how many groups come nearest to a total; of equally near, the most.
 
-    Pass it as ``scoring=`` to ``GridSearchCV`` or ``cross_val_score``. Unlike
-    ``scoring="roc_auc"`` it refuses 0/1 labels, with which scikit-learn's scorer is
-    silently inverted: ``decision_function`` is high for *normal* samples.
+    ``totals[k]`` is the total of the first k + 1 groups.
+    """
+    distances = np.abs(wanted - np.r_[0, totals])
+    return len(totals) - int(distances[::-1].argmin())
+
+
+def _scorer(name: str, metric: Callable, figure: str) -> Callable:
+    """Return a scorer of scikit-learn's form; the name must be that of its variable."""
+
+    def scorer(estimator: Any, X: Any, y: ArrayLike) -> float:
+        y = check_labels(y, needs_both=True)  # before the costly part
+        return metric(y, anomaly_scores(estimator, X))
+
+    scorer.__name__ = scorer.__qualname__ = name  # by which it is pickled
+    scorer.__doc__ = _SCORER_DOC.format(
+        name=name, figure=figure, metric=metric.__name__
+    )
+    return scorer
+
+
+_SCORER_DOC = """Score a fitted system by {figure}.
+
+    Pass it as ``scoring=`` to ``GridSearchCV`` or ``cross_val_score``. It refuses 0/1
+    labels, with which scikit-learn's own ``scoring="roc_auc"`` is silently inverted:
+    ``decision_function`` is high for *normal* samples.
 
     Parameters
     ----------
     estimator : fitted system
-        Anything with ``score_samples`` or ``decision_function``, high = normal.
+        Has ``score_samples`` or ``decision_function``, high = normal.
 
     X : sequence of samples
         What the system takes.
@@ -196,54 +216,28 @@ def anomaly_roc_auc(estimator: Any, X: Any, y: ArrayLike) -> float:
 
     Returns
     -------
-    auroc : float
-        As :func:`featad.metrics.auroc`.
+    figure : float
+        As :func:`featad.metrics.{metric}` returns it.
 
     Examples
     --------
     >>> from sklearn.model_selection import cross_val_score
     >>> from featad.detectors import Mahalanobis
-    >>> from featad.model_selection import OneClassKFold, anomaly_roc_auc
+    >>> from featad.model_selection import OneClassKFold, {name}
     >>> X, y = [[0.0], [0.1], [0.2], [0.3], [5.0]], [1, 1, 1, 1, -1]
     >>> cv = OneClassKFold(2, random_state=0)
-    >>> cross_val_score(Mahalanobis(), X, y, cv=cv, scoring=anomaly_roc_auc)
+    >>> cross_val_score(Mahalanobis(), X, y, cv=cv, scoring={name})
     array([1., 1.])
     """
-    return _score(auroc, estimator, X, y)
 
-
-def anomaly_average_precision(estimator: Any, X: Any, y: ArrayLike) -> float:
-    """Score a fitted system by the average precision, anomalies being the positives.
-
-    Parameters
-    ----------
-    estimator, X, y
-        As in :func:`anomaly_roc_auc`.
-
-    Returns
-    -------
-    average_precision : float
-        As :func:`featad.metrics.average_precision`.
-    """
-    return _score(average_precision, estimator, X, y)
-
-
-def anomaly_tpr_at_fpr(estimator: Any, X: Any, y: ArrayLike) -> float:
-    """Score a fitted system by the share of anomalies found at 1 % false alarms.
-
-    Parameters
-    ----------
-    estimator, X, y
-        As in :func:`anomaly_roc_auc`.
-
-    Returns
-    -------
-    tpr : float
-        As :func:`featad.metrics.tpr_at_fpr` with ``fpr=0.01``.
-    """
-    return _score(tpr_at_fpr, estimator, X, y)
-
-
-def _score(metric: Callable, estimator: Any, X: Any, y: ArrayLike) -> float:
-    y = check_labels(y, needs_both=True)  # before the costly part
-    return metric(y, anomaly_scores(estimator, X))
+anomaly_roc_auc = _scorer("anomaly_roc_auc", auroc, "the area under the ROC curve")
+anomaly_average_precision = _scorer(
+    "anomaly_average_precision",
+    average_precision,
+    "the average precision, with anomalies as the positives",
+)
+anomaly_tpr_at_fpr = _scorer(
+    "anomaly_tpr_at_fpr",
+    tpr_at_fpr,
+    "the share of anomalies found at 1 % false alarms",
+)

@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import warnings
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -19,16 +18,22 @@ import featad
 from featad.base import anomaly_threshold
 from featad.calibration import CalibratedDetector
 from featad.detectors import all_detectors
-from featad.errors import MissingExtraError, ModelFileError, WeightsNotFoundError
+from featad.errors import (
+    FeatadError,
+    MissingExtraError,
+    ModelFileError,
+    WeightsNotFoundError,
+)
 from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
 from featad.images import ImageReader, content_hash
+from featad.systems import iter_parts
 from featad.trimming import TrimmedDetector
 
-FORMAT = 1
-"""Raised when a file written by one featad cannot be read by another."""
+FORMAT = 2
+"""Goes up whenever older files can no longer be read."""
 
 _PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "joblib")
-_REPEATED = ("steps", "memory", "transform_input", "verbose")  # say nothing more
+_REPEATED = ("steps", "memory", "transform_input", "verbose")  # add nothing
 _SAFE = ".skops"
 
 
@@ -46,7 +51,7 @@ def save(system: BaseEstimator, path: str | os.PathLike, *, X: Any = None) -> di
         A fitted detector or pipeline.
 
     path : path-like
-        Where to write; the folder is made if need be.
+        Where to write; missing folders are created.
 
     X : sequence of sources, default=None
         The training images, for their digest in the manifest.
@@ -54,7 +59,7 @@ def save(system: BaseEstimator, path: str | os.PathLike, *, X: Any = None) -> di
     Returns
     -------
     manifest : dict
-        What was written beside the model.
+        The contents of the manifest.
 
     Raises
     ------
@@ -102,25 +107,26 @@ def load(
 ) -> Any:
     """Read a system written by `save`, and make sure that it is the same system.
 
-    Checked before anything is unpickled: the file against its manifest's sha256, and
-    the versions of featad and scikit-learn. Checked after: the pretrained weights
-    against the fingerprint they had at ``fit``.
+    Before anything is unpickled, the file is checked against its manifest's sha256,
+    its format, and the versions of featad and scikit-learn. Afterwards, the pretrained
+    weights are checked against the fingerprint they had at ``fit``.
 
-    A joblib file can run code when it is loaded: load only files you trust, or use the
+    A joblib file can run code when it is loaded. Load only files you trust, or use the
     ``.skops`` form.
 
     Parameters
     ----------
     path : path-like
-        A file written by `save`, or a plain ``joblib.dump`` (which has no manifest: a
-        warning says that it was not checked).
+        A file written by `save`, or a plain ``joblib.dump``. The latter has no
+        manifest, and a warning says that it was not checked.
 
     weights : path-like, default=None
-        Where the pretrained weights lie on this machine, if not where they lay at
+        The file of pretrained weights on this machine, if it is not where it was at
         ``fit``.
 
     allow_other_versions : bool, default=False
-        Load a file of another version of scikit-learn or featad all the same.
+        Whether to load a file that was fitted with another version of scikit-learn or
+        featad. A file of another format is refused in any case.
 
     Returns
     -------
@@ -130,10 +136,11 @@ def load(
     Raises
     ------
     ModelFileError
-        If the file is missing, cut short, changed, no model, or of another version.
+        If the file is missing, truncated, changed, not a model, or was written by
+        another version.
 
     WeightsNotFoundError, WeightsChangedError
-        If the pretrained weights are not to be had, or are others.
+        If the pretrained weights cannot be found, or are not the same.
     """
     path = Path(path)
     if not path.is_file():
@@ -147,7 +154,7 @@ def load(
     else:
         _check_manifest(path, manifest, allow_other_versions)
     system = _read_model(path, allow_other_versions)
-    for part in _parts(system):
+    for part in iter_parts(system):
         if hasattr(part, "check_weights"):
             if weights is not None:
                 part.set_params(weights=os.fspath(weights))
@@ -156,8 +163,8 @@ def load(
             except WeightsNotFoundError as error:
                 raise WeightsNotFoundError(
                     f"{str(path)!r} was fitted with pretrained weights that are not "
-                    f"where they were: {error} Name their file here: "
-                    "load(path, weights=FILE), --weights FILE."
+                    f"where they were: {error} Pass their file: load(path, "
+                    "weights=FILE), or --weights FILE."
                 ) from error
     return system
 
@@ -201,7 +208,7 @@ def _manifest(system, file):
         "threshold": anomaly_threshold(system),
         "weights_fingerprints": [
             part.weights_fingerprint_
-            for part in _parts(system)
+            for part in iter_parts(system)
             if hasattr(part, "weights_fingerprint_")
         ],
         "sha256": _sha256(file),
@@ -216,18 +223,6 @@ def _plain(value):
         return [_plain(item) for item in value]
     text = str(value) if isinstance(value, os.PathLike) else repr(value)
     return " ".join(text.split())
-
-
-def _parts(estimator) -> Iterator[Any]:
-    """Yield an estimator and those inside it, steps and fitted copies alike."""
-    yield estimator
-    inner = [step for _, step in getattr(estimator, "steps", [])]
-    for name in ("estimator_", "best_estimator_"):
-        if hasattr(estimator, name):
-            inner.append(getattr(estimator, name))
-    for part in inner:
-        if isinstance(part, BaseEstimator):
-            yield from _parts(part)
 
 
 def _sha256(path):
@@ -257,15 +252,15 @@ def _check_manifest(path, manifest, allow_other_versions):
     if _sha256(path) != manifest["sha256"]:
         raise ModelFileError(
             f"{str(path)!r} is damaged or was replaced: its sha256 is not the one in "
-            f"{manifest_path(path).name}. Copy both files again, or fit anew."
+            f"{manifest_path(path).name}. Copy both files again, or fit a new model."
+        )
+    if manifest["format"] != FORMAT:
+        raise ModelFileError(
+            f"{str(path)!r} has file format {manifest['format']}, but featad "
+            f"{featad.__version__} reads format {FORMAT}. Fit the model again."
         )
     if allow_other_versions:
         return
-    if manifest["format"] != FORMAT:
-        raise ModelFileError(
-            f"{str(path)!r} has file format {manifest['format']}, but this featad "
-            f"{featad.__version__} reads format {FORMAT}. Fit the model again."
-        )
     for package, theirs, ours in (
         ("featad", manifest["featad"], featad.__version__),
         (
@@ -292,11 +287,13 @@ def _read_model(path, allow_other_versions):
         warnings.simplefilter("always", InconsistentVersionWarning)
         try:
             system = _read_safe(path) if path.suffix == _SAFE else joblib.load(path)
-        except (MissingExtraError, ModelFileError):
+        except FeatadError:  # it says what is wrong, such as weights that are missing
             raise
-        except Exception as error:  # unpickling damaged bytes raises anything at all
+        except Exception as error:  # unpickling damaged bytes can raise anything
+            if _lacks_own_name(error):
+                raise _of_another_version(path, error) from error
             raise ModelFileError(
-                f"{str(path)!r} is no model file, or is damaged "
+                f"{str(path)!r} is not a model file, or is damaged "
                 f"({type(error).__name__}: {error})."
             ) from error
     for warning in caught:
@@ -309,9 +306,23 @@ def _read_model(path, allow_other_versions):
     if not hasattr(system, "score_samples"):
         raise ModelFileError(
             f"{str(path)!r} holds a {type(system).__name__}, which has no "
-            "score_samples: it is no detector, nor a pipeline that ends in one."
+            "score_samples. Expected a detector, or a pipeline that ends in one."
         )
     return system
+
+
+def _lacks_own_name(error):
+    """Whether unpickling failed on a module or a class that featad does not have."""
+    if isinstance(error, ModuleNotFoundError):
+        return (error.name or "").split(".")[0] == "featad"
+    return isinstance(error, AttributeError) and "module 'featad" in str(error)
+
+
+def _of_another_version(path, reason):
+    return ModelFileError(
+        f"{str(path)!r} was written by another version of featad than "
+        f"{featad.__version__} ({reason}). Fit the model again."
+    )
 
 
 def _read_safe(path):
@@ -319,6 +330,8 @@ def _read_safe(path):
     unknown = skops.get_untrusted_types(file=path)
     safe = _safe_types()
     foreign = [name for name in unknown if name not in safe]
+    if foreign and all(name.startswith("featad.") for name in foreign):
+        raise _of_another_version(path, f"there is no {foreign[0]} here")
     if foreign:
         raise ModelFileError(
             f"{str(path)!r} holds types that are neither featad's nor known to be "

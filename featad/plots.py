@@ -20,7 +20,7 @@ _NORMAL, _ANOMALOUS, _INK = "#3b75af", "#c8553d", "#333333"
 def plot_histogram(
     y: ArrayLike, anomaly_score: ArrayLike, threshold: float, path: str | os.PathLike
 ) -> Path:
-    """Draw how anomaly scores of normal and anomalous images lie about the threshold.
+    """Draw a histogram of the anomaly scores of normal and anomalous images.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def plot_histogram(
         High = anomalous.
 
     threshold : float
-        On the scale of ``anomaly_score``.
+        On the scale of ``anomaly_score``; drawn as a vertical line.
 
     path : path-like
         The PNG file to write.
@@ -67,12 +67,12 @@ def plot_histogram(
 def plot_roc(
     curves: dict[str, tuple[ArrayLike, ArrayLike]], path: str | os.PathLike
 ) -> Path:
-    """Draw the ROC curve of one or more systems.
+    """Draw the ROC curves of one or more systems.
 
     Parameters
     ----------
     curves : dict of str to (y, anomaly_score)
-        By name of the system.
+        Keys are names of systems.
 
     path : path-like
         The PNG file to write.
@@ -102,7 +102,7 @@ def plot_most_anomalous(
     threshold: float | None = None,
     n_images: int = 12,
 ) -> Path:
-    """Draw the images with the highest anomaly scores, the strangest first.
+    """Draw the images with the highest anomaly scores, highest first.
 
     Parameters
     ----------
@@ -110,16 +110,16 @@ def plot_most_anomalous(
         Paths, bytes, PIL images or arrays.
 
     anomaly_score : array-like of shape (n_samples,)
-        High = anomalous; NaN (an image that could not be read) is left out.
+        High = anomalous. Images whose score is NaN are left out.
 
     path : path-like
         The PNG file to write.
 
     threshold : float, default=None
-        Scores above it are drawn in the color of anomalies.
+        Scores above it are printed in the color of anomalies.
 
     n_images : int, default=12
-        How many.
+        Maximum number of images.
 
     Returns
     -------

@@ -412,7 +412,7 @@ def _features(features, *, stats):
         return ImageReader(size=64)
     arch = _NETWORKS[features]
     last, middle = default_layers(arch)
-    network = VGGFeatures if arch.startswith("vgg") else BackboneFeatures
+    network: Any = VGGFeatures if arch.startswith("vgg") else BackboneFeatures
     if stats:
         return network(arch, layer=middle, pooling=("mean", "std", "max"))
     return network(arch, layer=last)

@@ -1,4 +1,4 @@
-"""Scoring many images: a row for every input, and nothing scored is ever lost."""
+"""Scoring many images: one row per input, and no score is lost to a later fault."""
 
 import copy
 import os
@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from featad.base import anomaly_threshold, as_anomaly_score, last_step
+from featad.base import anomaly_threshold, as_anomaly_score
 from featad.errors import MissingExtraError
 from featad.images import check_sources, describe_source
+from featad.systems import iter_parts_and_templates, last_step, set_everywhere
 
 COLUMNS = (
     "path",
@@ -28,7 +29,9 @@ COLUMNS = (
 """The columns of a score table, one row per image."""
 
 FORMATS = (".csv", ".parquet", ".jsonl")
-"""The endings a score file may have."""
+"""The endings that a score file may have."""
+
+_FINE = (None, "raise")  # values of on_error under which no row vanishes
 
 
 def score_images(
@@ -40,8 +43,8 @@ def score_images(
 ) -> Iterator[pd.DataFrame]:
     """Score images a batch at a time, in input order.
 
-    Memory does not grow with the number of images: each batch is read, scored, handed
-    over and forgotten.
+    Memory does not grow with the number of images: each batch is read, scored, yielded
+    and discarded.
 
     Parameters
     ----------
@@ -56,17 +59,17 @@ def score_images(
         Images scored at a time.
 
     on_error : {"skip", "raise"}, default="skip"
-        What to do with an image that cannot be scored: say why in its row and go on, or
-        hand over what was scored before it and raise.
+        What to do with an image that cannot be scored: give the reason in its row and
+        go on, or yield what was scored before it and raise.
 
     Yields
     ------
     rows : DataFrame
-        One row per image with the columns ``path`` (or a description of what was in
-        memory), ``anomaly_score`` (float, high = anomalous), ``threshold`` (float, of
-        the same scale), ``is_anomaly`` (bool), ``p_value`` (float in (0, 1], of
-        calibrated systems, else missing) and ``error`` (str or None). Where there is an
-        error the four in the middle are missing.
+        One row per image with the columns ``path`` (or a description of an image in
+        memory), ``anomaly_score`` (float, high = anomalous), ``threshold`` (float, on
+        the same scale), ``is_anomaly`` (bool), ``p_value`` (float in (0, 1]; missing
+        if the system is not calibrated) and ``error`` (str or None). If there is an
+        error, the four columns in the middle are missing.
 
     Raises
     ------
@@ -88,26 +91,102 @@ def score_images(
         raise ValueError(f"on_error must be 'skip' or 'raise', but is {on_error!r}.")
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, but is {batch_size}.")
-    threshold = anomaly_threshold(system)  # first: an unfitted system fails here
-    system = _raising(system)
+    scorer = Scorer(system)  # first: an unfitted system fails here
     if len(sources):
         sources = check_sources(sources, estimator_name="score_images")
     for start in range(0, len(sources), batch_size):
         stop = min(start + batch_size, len(sources))
         batch = [sources[i] for i in range(start, stop)]
         names = [describe_source(source, start + i) for i, source in enumerate(batch)]
-        scores, errors = _score(system, batch)
+        scores, p_values, errors = _score_or_halve(scorer, batch)
         failed = next((i for i, error in enumerate(errors) if error), None)
         if failed is not None and on_error == "raise":
-            kept = slice(failed)
-            yield _rows(system, threshold, names[kept], scores[kept], errors[kept])
+            kept = [part[:failed] for part in (names, scores, p_values, errors)]
+            yield _rows(scorer.threshold, *kept)
             raise errors[failed]
-        yield _rows(system, threshold, names, scores, errors)
+        yield _rows(scorer.threshold, names, scores, p_values, errors)
+
+
+class Scorer:
+    """Score batches with a fitted system; an image that fails makes its batch fail.
+
+    Parameters
+    ----------
+    system : estimator
+        A fitted system with a threshold. Steps in it that leave out what they cannot
+        read are copied and set to raise, so that no row vanishes.
+
+    Attributes
+    ----------
+    threshold : float
+        Anomaly scores above it are anomalous.
+
+    Raises
+    ------
+    NotFittedError
+        If the system is not fitted.
+
+    TypeError
+        If its detector has no threshold.
+
+    Examples
+    --------
+    >>> from featad import KMeansDistance
+    >>> scorer = Scorer(KMeansDistance(1).fit([[0.0], [2.0]]))
+    >>> scorer.score([[1.0], [4.0]])
+    (array([-0., -3.]), array([nan, nan]))
+    """
+
+    def __init__(self, system: BaseEstimator) -> None:
+        self.threshold = anomaly_threshold(system)
+        self._p_values_of = getattr(last_step(system), "p_values_from_scores", None)
+        self._system = _raising(system)
+
+    def score(self, batch: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores and p-values of a batch.
+
+        Parameters
+        ----------
+        batch : sequence of sources
+            What the system scores.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), float64
+            As ``score_samples`` returns them, high = normal.
+
+        p_values : ndarray of shape (n_samples,), float64
+            NaN where the system is not calibrated.
+
+        Raises
+        ------
+        ValueError
+            If the system returns more or fewer scores than there are samples.
+        """
+        scores = np.asarray(self._system.score_samples(batch), dtype=np.float64)
+        if len(scores) != len(batch):
+            raise ValueError(
+                f"{type(self._system).__name__} returned {len(scores)} scores for "
+                f"{len(batch)} images. Every step must keep one row per image."
+            )
+        if self._p_values_of is None:
+            return scores, np.full(len(scores), np.nan)
+        return scores, self._p_values_of(scores)
+
+
+def _raising(system: BaseEstimator) -> BaseEstimator:
+    """Return the system with readers that raise: a row must not vanish or be NaN."""
+    parts = iter_parts_and_templates(system)
+    if all(part.get_params(deep=False).get("on_error") in _FINE for part in parts):
+        return system
+    system = copy.deepcopy(system)
+    set_everywhere(system, "on_error", "raise")
+    return system
 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What a scoring run came to: images ``scored``, ``anomalous`` and ``failed``.
+    """The result of a scoring run: images ``scored``, ``anomalous`` and ``failed``.
 
     ``first_error`` is the first failure's message, or None.
     """
@@ -130,7 +209,7 @@ def score_to_file(
 ) -> ScoreSummary:
     """Score images into a ``.csv``, ``.parquet`` or ``.jsonl`` file as they come.
 
-    Rows are written batch by batch, so a fault halfway loses nothing scored before it.
+    Rows are written batch by batch, so that a fault does not lose earlier scores.
 
     Parameters
     ----------
@@ -141,8 +220,8 @@ def score_to_file(
         Paths, bytes, PIL images or arrays.
 
     path : path-like or None
-        Where to write; the ending chooses the format (Parquet: extra ``parquet``). None
-        writes CSV to ``stream``.
+        Where to write. The ending selects the format; Parquet needs the extra
+        ``parquet``. None writes CSV to ``stream``.
 
     batch_size : int, default=64
         Images scored, and rows written, at a time.
@@ -163,7 +242,7 @@ def score_to_file(
     Raises
     ------
     ValueError
-        If the ending is none of the three.
+        If the file has another ending.
 
     OSError
         If the file cannot be written.
@@ -174,7 +253,7 @@ def score_to_file(
     _check_format(path)
     first = next(frames, None)  # what fails at once leaves an older file as it was
     if first is None:
-        first = _rows(system, np.nan, [], np.empty(0), [])
+        first = _rows(np.nan, [], np.empty(0), np.empty(0), [])
     with _writer(path, stream) as write:
         for rows in chain([first], frames):
             write(rows)
@@ -188,33 +267,33 @@ def score_to_file(
     return ScoreSummary(scored, anomalous, failed, first_error)
 
 
-def _score(system, batch):
-    """Return scores (NaN where it failed) and errors (None where it did not).
+def _score_or_halve(scorer, batch):
+    """Return scores, p-values (NaN where it failed) and errors (None elsewhere).
 
     A batch that fails is halved until the images at fault stand alone.
     """
     try:
-        return system.score_samples(batch), [None] * len(batch)
+        return *scorer.score(batch), [None] * len(batch)
     except (ValueError, OSError) as error:
         if len(batch) == 1:
-            return np.array([np.nan]), [error]
+            return np.array([np.nan]), np.array([np.nan]), [error]
     middle = len(batch) // 2
-    left, right = _score(system, batch[:middle]), _score(system, batch[middle:])
-    return np.concatenate([left[0], right[0]]), left[1] + right[1]
+    left = _score_or_halve(scorer, batch[:middle])
+    right = _score_or_halve(scorer, batch[middle:])
+    scores, p_values = (
+        np.concatenate(pair) for pair in zip(left[:2], right[:2], strict=True)
+    )
+    return scores, p_values, left[2] + right[2]
 
 
-def _rows(system, threshold, names, scores, errors):
+def _rows(threshold, names, scores, p_values, errors):
     fine = np.array([error is None for error in errors], dtype=bool)
     anomaly_score = as_anomaly_score(scores)
-    p_value = np.full(len(names), np.nan)
-    calibrated = last_step(system)
-    if hasattr(calibrated, "p_values_from_scores") and fine.any():
-        p_value[fine] = calibrated.p_values_from_scores(scores[fine])
     is_anomaly = pd.array(anomaly_score > threshold, dtype="boolean")
     is_anomaly[~fine] = pd.NA
     reasons = [None if error is None else str(error) for error in errors]
     thresholds = np.where(fine, threshold, np.nan)
-    columns = (names, anomaly_score, thresholds, is_anomaly, p_value, reasons)
+    columns = (names, anomaly_score, thresholds, is_anomaly, p_values, reasons)
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
 
@@ -241,18 +320,6 @@ def _check_format(path):
             f"Scores are written to {', '.join(FORMATS)}, but the file is called "
             f"{Path(path).name!r}."
         )
-
-
-def _raising(system):
-    """Return the system with readers that raise: a row must not vanish or be NaN."""
-    reads = [
-        name
-        for name, value in system.get_params().items()
-        if name.rpartition("__")[2] == "on_error" and value != "raise"
-    ]
-    if not reads:
-        return system
-    return copy.deepcopy(system).set_params(**dict.fromkeys(reads, "raise"))
 
 
 def _csv_writer(file):

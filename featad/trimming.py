@@ -1,34 +1,34 @@
-"""Training sets with anomalies among them: fit, leave out the strangest, fit again."""
+"""Contaminated training sets: fit, leave out the strangest samples, fit again."""
 
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import _safe_indexing, indexable
-from sklearn.utils.validation import _num_samples
+from sklearn.utils import indexable
 
+from featad._sklearn import num_samples, safe_indexing
 from featad.base import BaseMetaDetector, Interval
 
 
 class TrimmedDetector(BaseMetaDetector):
     """Fit a system without the strangest share of its training samples.
 
-    Each round fits a copy of the system on the kept samples, scores all of them, and
+    Each round fits a copy of the system on the kept samples, scores all samples, and
     keeps all but the share ``contamination`` with the lowest scores. A sample that was
-    left out can come back.
+    left out can return in a later round.
 
     Parameters
     ----------
     estimator : estimator
         A detector or a pipeline that ends in one; has ``fit`` and ``score_samples``.
-        It is cloned, never fitted itself.
+        It is cloned; the object itself is never fitted.
 
     contamination : float in (0, 0.5], default=0.05
-        Share of the training samples that are taken to be anomalies: left out of the
-        last fit, and placed beyond the threshold.
+        Share of the training samples that are assumed to be anomalies. They are left
+        out of the last fit and lie beyond the threshold.
 
     n_rounds : int, default=3
-        Number of rounds at most; they end earlier when the kept samples stay the same.
+        Maximum number of rounds. They end early if the kept samples stay the same.
 
     random_state : int, RandomState instance or None, default=None
         Seeds every ``random_state`` inside ``estimator`` that is None.
@@ -46,20 +46,20 @@ class TrimmedDetector(BaseMetaDetector):
         quantile of the scores of all training samples.
 
     n_features_in_ : int
-        Number of features, where ``estimator_`` knows.
+        Number of features, if ``estimator_`` knows it.
 
     feature_names_in_ : ndarray of str
-        Column names, where ``estimator_`` saw a data frame.
+        Column names, if ``estimator_`` was given a data frame.
 
     Notes
     -----
-    ``X`` is handed on as it is: a table, images, a data frame, a Series or a list of
-    paths. A system that can rebuild its training samples one by one, such as
-    `PCAReconstruction` with many components, hides the anomalies among them: trim with
-    few components or a neighbor distance.
+    ``X`` is passed on as it is: a table, images, a data frame, a Series or a list of
+    paths. A system that can reproduce each training sample, such as
+    `PCAReconstruction` with many components, hides the anomalies among them. Trim with
+    few components or a neighbor distance instead.
 
     Differs from the paper: the rounds are the concentration steps of [1]_, with any
-    detector's score in place of the Mahalanobis distance, and started once, from all
+    detector's score in place of the Mahalanobis distance. They start once, from all
     samples, instead of from many small subsets.
 
     References
@@ -98,7 +98,7 @@ class TrimmedDetector(BaseMetaDetector):
             What the estimator takes: a table, images, or paths.
 
         y : array-like of shape (n_samples,), default=None
-            Handed to the estimator's ``fit``, without the samples left out.
+            Passed to the estimator's ``fit``, without the samples left out.
 
         Returns
         -------
@@ -108,13 +108,13 @@ class TrimmedDetector(BaseMetaDetector):
         Raises
         ------
         ValueError
-            If a parameter is out of its range, or the estimator refuses ``X``.
+            If a parameter is out of range, or the estimator rejects ``X``.
         """
         self._validate_params()
         estimator = self._new_estimator().fit(X, y)  # bad input fails here, as a whole
         scores = np.asarray(estimator.score_samples(X), dtype=np.float64)
         X, y = indexable(X, y)
-        n_samples = _num_samples(X)
+        n_samples = num_samples(X)
         n_dropped = round(self.contamination * n_samples)
         kept = np.ones(n_samples, dtype=bool)
         for _ in range(self.n_rounds):
@@ -125,7 +125,7 @@ class TrimmedDetector(BaseMetaDetector):
                 break
             rows = np.flatnonzero(kept)
             estimator = self._new_estimator().fit(
-                _safe_indexing(X, rows), None if y is None else _safe_indexing(y, rows)
+                safe_indexing(X, rows), None if y is None else safe_indexing(y, rows)
             )
             scores = np.asarray(estimator.score_samples(X), dtype=np.float64)
         self.estimator_ = estimator

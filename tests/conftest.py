@@ -97,6 +97,21 @@ def stripes() -> tuple[np.ndarray, np.ndarray]:
     return X.clip(0, 1).astype(np.float32), np.repeat([1, -1], [30, 10])
 
 
+@pytest.fixture(scope="session")
+def part_folder(tmp_path_factory) -> Path:
+    """Return a folder in the MVTec layout: 24 good parts to train on, 16 to test."""
+    from featad.datasets import make_spots_and_lines
+
+    folder = tmp_path_factory.mktemp("parts")
+    dataset = make_spots_and_lines(24, 16, size=32, random_state=0)
+    rows = zip(dataset.images, dataset.parts, dataset.kinds, strict=True)
+    for index, (image, part, kind) in enumerate(rows):
+        path = folder / part / kind / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return folder
+
+
 @pytest.fixture
 def image_folder(tmp_path, images) -> Path:
     """Return a folder of six 8 x 8 PNG files, 0.png to 5.png."""

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
-from featad.calibration import CalibratedDetector, calibrate, split_stateless
+from featad.calibration import CalibratedDetector, calibrate
 from featad.detectors import KMeansDistance, Mahalanobis
 
 
@@ -104,41 +104,3 @@ def test_a_calibrated_system_can_be_cloned_and_searched():
     system = calibrate(make_pipeline(Normalizer(), KMeansDistance()), target_fpr=0.1)
     changed = clone(system).set_params(detector__estimator__n_clusters=3)
     assert changed.fit(normals(30))[-1].estimator_.n_clusters == 3
-
-
-def test_a_system_splits_after_its_last_leading_stateless_step():
-    system = make_pipeline(
-        "passthrough",
-        Normalizer(),
-        "passthrough",
-        Normalizer(),
-        PCA(),
-        Normalizer(),
-        KMeansDistance(),
-    )
-    head, tail = split_stateless(system)
-    assert [step for _, step in head.steps] == [step for _, step in system.steps[:4]]
-    assert [step for _, step in tail.steps] == [step for _, step in system.steps[4:]]
-
-
-def test_a_tail_of_one_step_is_the_step_itself():
-    detector = KMeansDistance()
-    head, tail = split_stateless(make_pipeline(Normalizer(), detector))
-    assert isinstance(head, Pipeline)
-    assert tail is detector
-
-
-@pytest.mark.parametrize(
-    "system",
-    [
-        KMeansDistance(),
-        make_pipeline(KMeansDistance()),
-        make_pipeline(PCA(), Normalizer(), KMeansDistance()),
-        make_pipeline("passthrough", PCA(), KMeansDistance()),
-        make_pipeline("passthrough", KMeansDistance()),
-    ],
-)
-def test_a_system_without_leading_stateless_steps_stays_whole(system):
-    head, tail = split_stateless(system)
-    assert head is None
-    assert tail is system

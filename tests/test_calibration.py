@@ -133,6 +133,12 @@ def test_p_values_count_the_scores_that_are_not_above():
     np.testing.assert_allclose(p_values, [1 / 5, 2 / 5, 4 / 5, 1])
 
 
+def test_the_p_value_of_a_score_that_is_not_a_number_is_none():
+    detector = CalibratedDetector(KMeansDistance(), target_fpr=0.2).fit(normals(20))
+    p_values = detector.p_values_from_scores([np.nan, 0.0])
+    np.testing.assert_array_equal(np.isnan(p_values), [True, False])
+
+
 def test_too_few_normals_for_the_target_are_warned_of():
     detector = CalibratedDetector(Mahalanobis(), target_fpr=0.01)
     message = r"20 held-out .* target_fpr=0.01, which needs 99; .* rate of 0.0476"
@@ -206,7 +212,9 @@ def test_labels_and_all_samples_reach_the_fits(recorder):
 
 @pytest.mark.parametrize("y", [[0, 1], [2, 3], ["good", "bad"]])
 def test_labels_without_an_anomaly_are_not_used_and_that_is_said(y):
-    message = r"no -1; .* y is not used: all 20 .* np\.where\(y == 1, -1, 1\)"
+    message = (
+        r"no -1; .* y is not used to calibrate: all 20 .* np\.where\(y == 1, -1, 1\)"
+    )
     detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1)
     with pytest.warns(UserWarning, match=message):
         detector.fit(normals(20), y * 10)
@@ -246,12 +254,15 @@ class FirstRows:
 
 @pytest.mark.parametrize(
     ("cv", "held_out"),
-    [(RepeatedKFold(n_splits=2, n_repeats=2), "5 in 10 places"), (FirstRows(), "0 in")],
+    [
+        (RepeatedKFold(n_splits=2, n_repeats=2), "5 of 5, 10 times"),
+        (FirstRows(), "0 of 5, 0 times"),
+    ],
 )
 def test_a_splitter_that_repeats_or_forgets_normals_is_refused(cv, held_out):
     y = np.where(np.arange(20) < 15, -1, 1)
     detector = CalibratedDetector(Mahalanobis(), cv=cv)
-    with pytest.raises(ValueError, match=f"of 5 it holds out {held_out}"):
+    with pytest.raises(ValueError, match=f"it holds out {held_out}"):
         detector.fit(normals(20), y)
 
 

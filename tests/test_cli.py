@@ -11,24 +11,16 @@ import pytest
 from PIL import Image
 
 from featad.cli import main
-from featad.datasets import make_spots_and_lines
-from featad.persistence import load
+from featad.cli.demo import _claim
 from featad.registry import list_systems
 
 FIT = ["--system", "pixels-kmeans"]
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory):
+def parts(part_folder):
     """Return a folder in the MVTec layout: 24 good parts to train on, 16 to test."""
-    folder = tmp_path_factory.mktemp("parts")
-    dataset = make_spots_and_lines(24, 16, size=32, random_state=0)
-    rows = zip(dataset.images, dataset.parts, dataset.kinds, strict=True)
-    for index, (image, part, kind) in enumerate(rows):
-        path = folder / part / kind / f"{index}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
-    return folder
+    return part_folder
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +179,7 @@ def test_doctor_tells_versions_devices_and_weights(capsys):
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
     assert "scikit-learn" in printed
-    assert "auto takes" in printed
+    assert "auto selects" in printed
     assert "vgg16-397923af.pth" in printed
 
 
@@ -290,7 +282,7 @@ def test_a_model_cut_short_is_refused(model, parts, tmp_path, capsys):
     short = tmp_path / "short.joblib"
     short.write_bytes(model.read_bytes()[:500])
     assert main(["score", str(short), str(parts)]) == 1
-    assert "is no model file, or is damaged" in _error(capsys)
+    assert "is not a model file, or is damaged" in _error(capsys)
 
 
 def test_weights_that_are_not_there_are_one_sentence(parts, tmp_path, capsys):
@@ -327,6 +319,7 @@ def test_demo_does_the_whole_job(tmp_path, capsys):
     assert "mini-stats-mahalanobis" in printed
     assert len(pd.read_csv(output / "scores.csv")) == 60
     assert (output / "model.joblib.json").exists()
+    assert (output / ".featad-demo").exists()
     for picture in ("scores.png", "roc.png", "strangest.png"):
         assert np.ptp(np.asarray(Image.open(output / picture).convert("L"))) > 100
 
@@ -338,9 +331,6 @@ def test_an_older_score_file_survives_a_model_that_cannot_score(
     output.write_text("old")
     arguments = ["score", str(tmp_path / "none.joblib"), str(parts), "-o", str(output)]
     assert main(arguments) == 1
-    cached = [*arguments[:1], str(model), *arguments[2:], "--cache", str(tmp_path)]
-    assert main(cached) == 1
-    assert "have no cache" in _error(capsys)
     assert output.read_text() == "old"
 
 
@@ -358,7 +348,7 @@ def test_a_folder_with_tests_below_is_not_all_normal(parts, tmp_path, capsys):
     shutil.copytree(parts, tmp_path / "outer" / "parts")
     data = str(tmp_path / "outer")
     assert main(["fit", *FIT, "--data", data, "-o", str(tmp_path / "m.joblib")]) == 1
-    assert "no folder of normal images alone" in _error(capsys)
+    assert "does not contain normal images only" in _error(capsys)
 
 
 def test_weights_of_an_architecture_that_is_not_there_are_refused(
@@ -367,18 +357,6 @@ def test_weights_of_an_architecture_that_is_not_there_are_refused(
     arguments = ["fit", *FIT, "--data", str(parts), "-o", str(tmp_path / "m.joblib")]
     assert main([*arguments, "--weights", "squeezenet=w.pth"]) == 1
     assert "names the architecture 'squeezenet'" in _error(capsys)
-
-
-def test_options_that_hold_for_the_machine_alone_leave_the_model(
-    parts, tmp_path, capsys
-):
-    model = tmp_path / "m.joblib"
-    arguments = ["fit", "--system", "squeezenet1_1-knn", "--data", str(parts)]
-    arguments += ["--weights", "random", "--set", "image_size=32"]
-    arguments += ["--cache", str(tmp_path / "cache"), "--device", "cpu"]
-    assert main([*arguments, "-o", str(model), "--target-fpr", "0.1"]) == 0
-    features = load(model)["features"]
-    assert (features.cache, features.device) == (None, "auto")
 
 
 def test_a_closed_pipe_ends_quietly(model, parts):
@@ -398,3 +376,19 @@ def test_an_unexpected_error_is_one_sentence(parts, tmp_path, capsys, monkeypatc
     monkeypatch.setenv("FEATAD_DEBUG", "1")
     with pytest.raises(AttributeError):
         main([*arguments, "--set", "reduce=abc"])
+
+
+def test_the_demo_leaves_folders_that_are_not_its_own(tmp_path, capsys):
+    mine = tmp_path / "parts" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    assert main(["demo", "-o", str(tmp_path)]) == 1
+    assert "was not written by the demo" in _error(capsys)
+    assert mine.read_text() == "mine"
+    assert not (tmp_path / ".featad-demo").exists()
+
+
+def test_the_demo_replaces_its_own_folders(tmp_path):
+    _claim(tmp_path)
+    (tmp_path / "parts").mkdir()
+    _claim(tmp_path)

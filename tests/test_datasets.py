@@ -58,7 +58,7 @@ def test_kinds_are_the_classes(digits):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"normal": 77}, "normal=77 is none of the labels"),
+        ({"normal": 77}, "normal=77 is not among the labels"),
         ({"contamination": 0.6}, r"contamination must be in \[0, 0.5\]"),
         ({"test_size": 1}, "test_size must be in"),
     ],
@@ -120,7 +120,7 @@ def test_the_distance_to_the_mean_image_finds_nothing(plates):
     [
         ({"size": 8}, "16 pixels or more"),
         ({"anomaly_share": 2}, "anomaly_share must be"),
-        ({"n_train": 0, "n_test": 0}, "No plates asked for"),
+        ({"n_train": 0, "n_test": 0}, "at least one plate"),
     ],
 )
 def test_impossible_plates_are_refused(options, said):

@@ -138,7 +138,7 @@ def test_a_wrong_folder_is_refused_in_one_sentence(kind, tmp_path):
 
 def test_a_test_image_outside_any_kind_is_refused(mvtec):
     _image(mvtec / "test" / "stray.png")
-    with pytest.raises(DatasetError, match=r"stray.png.*should lie in test/good"):
+    with pytest.raises(DatasetError, match=r"stray.png.*Move it to test/good"):
         load_folder(mvtec)
 
 
@@ -212,5 +212,5 @@ def test_a_manifest_that_splits_some_rows_only_is_refused(tmp_path):
 @pytest.mark.parametrize("outer", ["", "test"])
 def test_a_folder_that_holds_tests_is_not_called_normal(outer, mvtec):
     folder = mvtec / outer if outer else mvtec.parent
-    with pytest.raises(DatasetError, match="no folder of normal images alone"):
+    with pytest.raises(DatasetError, match="does not contain normal images only"):
         load_folder(folder)

@@ -52,12 +52,12 @@ def test_both_parts_are_found_by_their_official_names(part, folder):
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "no IDX file"),
-        (b"hello world", "no IDX file"),
-        (_idx(IMAGES)[:-1], "promises an array of shape"),
-        (_idx(IMAGES) + b"x", "promises an array of shape"),
-        (b"\0\0\x08\x03\0\0", "no IDX file"),
-        (b"\0\0\x08\x03" + b"\xff" * 12, "promises an array of shape"),
+        (b"", "is not an IDX file"),
+        (b"hello world", "is not an IDX file"),
+        (_idx(IMAGES)[:-1], "declares an array of shape"),
+        (_idx(IMAGES) + b"x", "declares an array of shape"),
+        (b"\0\0\x08\x03\0\0", "is not an IDX file"),
+        (b"\0\0\x08\x03" + b"\xff" * 12, "declares an array of shape"),
         (gzip.compress(_idx(IMAGES), mtime=0)[:-9], "Cannot read"),
     ],
 )
@@ -80,7 +80,7 @@ def test_a_missing_folder_is_refused(tmp_path):
 def test_several_subsets_are_refused_rather_than_guessed(tmp_path):
     for name in ("train5k", "train6k"):
         (tmp_path / f"{name}-images-idx3-ubyte").write_bytes(_idx(IMAGES))
-    with pytest.raises(DatasetError, match="2 that might be meant"):
+    with pytest.raises(DatasetError, match="2 files have a similar name"):
         load_idx(tmp_path)
 
 

@@ -72,6 +72,14 @@ def test_there_are_few_floors():
     assert sorted(set(FLOORS.values())) == list(range(6))
 
 
+def test_the_files_that_the_architecture_names_are_there():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[a-z_]+/)?[a-z_]+\.py)`", text))
+    places = (ROOT, PACKAGE)
+    assert len(named) > 20
+    assert [n for n in named if not any((p / n).is_file() for p in places)] == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_do_not_go_up(path):
     higher = [t for t in _imports(path) if FLOORS[_wing(t)] > FLOORS[_wing(path)]]
@@ -95,6 +103,25 @@ def test_recipes_import_public_names_only():
                 private = [a.name for a in node.names if a.name.startswith("_")]
                 assert not private
                 assert "._" not in node.module
+
+
+def _imported_names(path):
+    """Yield the full names that a file imports, at any depth of the code."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_private_names_of_scikit_learn_are_imported_in_one_file():
+    private = {
+        path.name
+        for path in FILES
+        for name in _imported_names(path)
+        if name.startswith("sklearn.") and "._" in name
+    }
+    assert private == {"_sklearn.py"}
 
 
 def test_no_file_is_longer_than_460_lines():

@@ -61,9 +61,52 @@ def test_the_overlap_equals_its_definition():
                 shares.append((one[regions == region] >= threshold).mean())
         fpr.append((maps[~masks] >= threshold).mean())
         pro.append(np.mean(shares))
-    grid = np.linspace(0, 0.3, 20_001)
-    expected = np.interp(grid, fpr, pro).mean()
-    assert aupro(masks, maps) == pytest.approx(expected, abs=1e-3)
+    for max_fpr in (0.01, 0.3, 0.999, 1.0):
+        expected = _area_up_to(max_fpr, fpr, pro) / max_fpr
+        assert aupro(masks, maps, max_fpr=max_fpr) == pytest.approx(expected)
+
+
+def _area_up_to(limit, x, y):
+    """Return the area under a line of points, trapezoid by trapezoid."""
+    area = 0.0
+    for left, right, low, high in zip(x, x[1:], y, y[1:], strict=False):
+        if left >= limit:
+            break
+        if right > limit:
+            share = (limit - left) / (right - left)
+            right, high = limit, low + share * (high - low)
+        area += (right - left) * (low + high) / 2
+    return area
+
+
+@pytest.mark.parametrize(
+    ("scores", "max_fpr", "expected"),
+    [
+        # one anomalous pixel and two normal ones: 0, 1 or 2 false ones before it
+        ([0.9, 0.5, 0.1], 1, 1.0),
+        ([0.5, 0.9, 0.1], 1, 0.5),
+        ([0.1, 0.9, 0.5], 1, 0.0),
+        ([0.5, 0.9, 0.1], 0.75, 1 / 3),  # it goes up at 0.5, so a third is found
+        ([0.5, 0.9, 0.1], 0.5, 0.0),
+        ([0.5, 0.5, 0.1], 1, 0.75),  # a tie: one line from (0, 0) to (0.5, 1)
+        ([0.5, 0.5, 0.1], 0.25, 0.25),
+    ],
+)
+def test_the_overlap_of_a_step_curve_equals_the_area_by_hand(scores, max_fpr, expected):
+    mask = np.array([[True, False, False]])
+    score = aupro([mask], [np.array([scores])], max_fpr=max_fpr)
+    assert score == pytest.approx(expected)
+
+
+def test_a_false_pixel_before_the_only_true_one_scores_zero():
+    mask = np.array([[True, False]])
+    assert aupro([mask], [np.array([[0.1, 0.9]])], max_fpr=1) == 0
+
+
+@pytest.mark.parametrize("max_fpr", [0, 1.1])
+def test_an_impossible_limit_is_refused(max_fpr):
+    with pytest.raises(ValueError, match=r"max_fpr should be in \(0, 1\]"):
+        aupro(_masks(), np.zeros((3, 16, 16)), max_fpr=max_fpr)
 
 
 @pytest.mark.parametrize("metric", [pixel_auroc, aupro])
@@ -72,3 +115,5 @@ def test_what_does_not_fit_is_refused(metric):
         metric(_masks(), np.zeros((3, 8, 8)))
     with pytest.raises(ValueError, match="Some pixels must be anomalous"):
         metric(np.zeros((2, 4, 4)), np.zeros((2, 4, 4)))
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        metric(_masks(), np.full((3, 16, 16), np.nan))

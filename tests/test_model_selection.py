@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
+import featad
 from featad.comparison import compare
 from featad.datasets import make_spots_and_lines
 from featad.detectors import KMeansDistance
@@ -19,6 +20,7 @@ from featad.images import ImageReader
 from featad.metrics import auroc, average_precision, tpr_at_fpr
 from featad.model_selection import (
     OneClassKFold,
+    _nearest_count,
     anomaly_average_precision,
     anomaly_roc_auc,
     anomaly_tpr_at_fpr,
@@ -240,6 +242,20 @@ def test_scorers_refuse_labels_that_invert_scikit_learns_own(scorer, X, y):
     assert cross_val_score(system, X, y, cv=cv, scoring=scorer).mean() > 0.5
     with pytest.raises(ValueError, match=r"np\.where\(y == 1, -1, 1\)"):
         cross_val_score(system, X, zero_one, cv=cv, scoring=scorer, error_score="raise")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"), [(0, 0), (0.4, 0), (0.5, 1), (2, 1), (2.9, 2), (99, 3)]
+)
+def test_the_nearest_count_is_the_larger_of_two_as_near(wanted, count):
+    assert _nearest_count(np.array([1, 4, 6]), wanted) == count
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_scorers_have_a_name_and_a_docstring_of_their_own(scorer):
+    assert getattr(featad, scorer.__name__) is scorer
+    assert f"featad.metrics.{SCORERS[scorer].__name__}`" in scorer.__doc__
+    assert f"scoring={scorer.__name__})" in scorer.__doc__
 
 
 @pytest.mark.parametrize("scorer", SCORERS)

@@ -1,7 +1,9 @@
 """Models survive the trip to a file; damaged and foreign files are refused."""
 
+import io
 import json
 import shutil
+import zipfile
 
 import joblib
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from featad.calibration import calibrate
 from featad.detectors import KMeansDistance
-from featad.errors import ModelFileError, WeightsChangedError
+from featad.errors import ModelFileError, WeightsChangedError, WeightsNotFoundError
 from featad.persistence import data_digest, load, manifest_path, save
 from featad.registry import build
 
@@ -113,7 +115,7 @@ def test_a_file_cut_short_is_refused_without_its_manifest(model):
     model.write_bytes(model.read_bytes()[:200])
     with (
         pytest.warns(UserWarning, match="is missing"),
-        pytest.raises(ModelFileError, match="is no model file, or is damaged"),
+        pytest.raises(ModelFileError, match="is not a model file, or is damaged"),
     ):
         load(model)
 
@@ -141,6 +143,12 @@ def test_another_file_format_is_refused(model):
         load(model)
 
 
+def test_another_file_format_is_refused_whatever_versions_are_allowed(model):
+    _change_manifest(model, format=1)
+    with pytest.raises(ModelFileError, match=r"format 1, but .* Fit the model again"):
+        load(model, allow_other_versions=True)
+
+
 def test_a_broken_manifest_is_refused(model):
     manifest_path(model).write_text("{")
     with pytest.raises(ModelFileError, match="is not a featad manifest"):
@@ -151,7 +159,7 @@ def test_a_broken_manifest_is_refused(model):
 def test_what_is_no_model_is_refused(content, tmp_path):
     path = tmp_path / "m.joblib"
     path.write_bytes(content)
-    with unchecked(), pytest.raises(ModelFileError, match="no model file"):
+    with unchecked(), pytest.raises(ModelFileError, match="not a model file"):
         load(path)
 
 
@@ -198,3 +206,57 @@ def test_a_model_moves_with_its_manifest(model, tmp_path, images):
     shutil.copy(model, elsewhere)
     shutil.copy(manifest_path(model), manifest_path(elsewhere))
     assert load(elsewhere).predict(images).shape == (24,)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("featad.torch_detector", "TorchDetector"), ("featad.detectors", "AutoEncoder")],
+)
+def test_a_dump_of_an_older_featad_says_so(module, name, tmp_path):
+    path = tmp_path / "old.joblib"
+    path.write_bytes(f"c{module}\n{name}\n.".encode())  # a pickle of that class
+    with unchecked(), pytest.raises(ModelFileError, match="written by another version"):
+        load(path)
+
+
+def test_a_dump_that_needs_another_package_does_not_blame_featad(tmp_path):
+    path = tmp_path / "m.joblib"
+    path.write_bytes(b"cnot_installed_anywhere\nThing\n.")
+    with unchecked(), pytest.raises(ModelFileError, match="is not a model file"):
+        load(path)
+
+
+def test_a_skops_file_of_an_older_featad_says_so(tmp_path):
+    skops = pytest.importorskip("skops.io")
+    detector = KMeansDistance(1).fit(np.eye(3))
+    path = tmp_path / "old.skops"
+    path.write_bytes(_renamed(skops.dumps(detector)))
+    with unchecked(), pytest.raises(ModelFileError, match="written by another version"):
+        load(path)
+
+
+def _renamed(dumped):
+    """Return a skops file in which the detector's module has another name."""
+    old, new = io.BytesIO(dumped), io.BytesIO()
+    with zipfile.ZipFile(old) as source, zipfile.ZipFile(new, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            target.writestr(name, data.replace(b"featad.detectors", b"featad.detect"))
+    return new.getvalue()
+
+
+class NeedsWeights:
+    """Stand for a detector that looks for its weights as soon as it is unpickled."""
+
+    def __reduce__(self):
+        return _missing, ()
+
+
+def _missing():
+    raise WeightsNotFoundError("There is no weights file 'w.pth'.")
+
+
+def test_weights_missing_while_unpickling_are_told_as_such(tmp_path):
+    joblib.dump(NeedsWeights(), tmp_path / "m.joblib")
+    with unchecked(), pytest.raises(WeightsNotFoundError, match="no weights file 'w"):
+        load(tmp_path / "m.joblib")

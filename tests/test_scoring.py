@@ -8,12 +8,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
-from featad.calibration import calibrate
+from featad.base import BaseDetector
+from featad.calibration import CalibratedDetector, calibrate
+from featad.detectors import KMeansDistance
 from featad.errors import ImageReadError
-from featad.images import list_images
+from featad.images import ImageReader, list_images
 from featad.registry import build
-from featad.scoring import COLUMNS, score_images, score_to_file
+from featad.scoring import COLUMNS, Scorer, score_images, score_to_file
 
 
 @pytest.fixture
@@ -98,11 +102,6 @@ def test_an_unfitted_system_is_refused_as_such(images):
 
 
 def test_images_of_one_foreign_size_are_errors_of_their_own(images):
-    from sklearn.pipeline import make_pipeline
-
-    from featad.detectors import KMeansDistance
-    from featad.images import ImageReader
-
     system = make_pipeline(ImageReader(flatten=True), KMeansDistance(2)).fit(images)
     table = _table(system, [*images[:3], np.zeros((9, 9, 3), np.uint8), images[3]])
     assert table["error"].notna().tolist() == [False, False, False, True, False]
@@ -194,3 +193,65 @@ def test_a_fault_at_the_start_leaves_an_older_file_as_it_was(images, tmp_path):
 def test_no_images_give_a_file_without_rows(system, tmp_path):
     score_to_file(system, [], tmp_path / "scores.csv")
     assert (tmp_path / "scores.csv").read_text().startswith("path,anomaly_score")
+
+
+def _reader(on_error):
+    return make_pipeline(
+        ImageReader(8, flatten=True, on_error=on_error), KMeansDistance(2)
+    )
+
+
+def _calibrated(on_error):
+    return CalibratedDetector(_reader(on_error), target_fpr=0.2)
+
+
+def _searched(on_error):
+    grid = {"kmeansdistance__n_clusters": [1]}
+    return GridSearchCV(_reader(on_error), grid, scoring=lambda *_: 0.0, cv=2)
+
+
+@pytest.mark.parametrize("on_error", ["skip", "nan"])
+@pytest.mark.parametrize("make", [_calibrated, _searched])
+def test_a_reader_that_skips_inside_a_system_still_gives_every_row(
+    make, on_error, images, paths
+):
+    system = make(on_error).fit(images)
+    assert _table(system, paths)["error"].notna().tolist() == [i == 2 for i in range(6)]
+
+
+def test_scoring_leaves_the_system_as_it_was(images, paths):
+    system = _calibrated("skip").fit(images)
+    _table(system, paths)
+    assert system.estimator_[0].on_error == system.estimator[0].on_error == "skip"
+
+
+class Forgetful(BaseDetector):
+    """Give no score for images that are dark."""
+
+    def __init__(self, contamination=0.1):
+        self.contamination = contamination
+
+    def _fit(self, X):
+        pass
+
+    def _strangeness(self, X):
+        means = X.reshape(len(X), -1).mean(axis=1)
+        return means[means > 0.1]
+
+
+def test_a_short_answer_is_a_failed_batch(images):
+    system = Forgetful().fit(images)
+    sources = [*images[:3], np.zeros((8, 8, 3)), *images[3:5]]
+    table = _table(make_pipeline(ImageReader(), system), sources)
+    assert table["error"].notna().tolist() == [i == 3 for i in range(6)]
+    assert "returned 0 scores for 1 images" in table["error"][3]
+    expected = 0 - system.score_samples(images[:5])
+    np.testing.assert_allclose(table["anomaly_score"].dropna(), expected, rtol=1e-6)
+
+
+def test_a_scorer_returns_scores_and_p_values(system, images):
+    scorer = Scorer(system)
+    scores, p_values = scorer.score(list(images))
+    np.testing.assert_array_equal(scores, system.score_samples(images))
+    np.testing.assert_array_equal(p_values, system[-1].p_values_from_scores(scores))
+    assert scorer.threshold == 0 - system[-1].offset_

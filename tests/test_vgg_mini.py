@@ -142,3 +142,28 @@ def test_random_weights_are_other_weights(pixels):
         for weights in ("default", None)
     )
     assert ours.weights_fingerprint_ != random.weights_fingerprint_
+
+
+def _golden_picture():
+    """Return a smooth picture with a spot, from integer arithmetic alone."""
+    row, column = np.mgrid[:48, :64]
+    red, green = 3 * row + column, 255 - 2 * column
+    blue = 60 + 90 * ((row - 20) ** 2 + (column - 40) ** 2 < 50)
+    return np.stack([red, green, blue], axis=-1).astype(np.uint8)
+
+
+def test_the_features_of_a_fixed_picture_are_what_they_were():
+    # Where this fails, the same parameters give other features: raise `_FORMAT` in
+    # extractor.py, or caches will mix old rows with new ones. Then pin the new values.
+    features = VGGFeatures("vgg_mini", layer=("conv2_1", "fc7"), image_size=64)
+    features.set_params(pooling=("mean", "std", "max"))
+    row = features.transform([_golden_picture()])[0]
+    blocks = np.split(row, [128, 256, 384])
+    pinned = [  # the first three values, the mean and the deviation of each block
+        [0.302394, 0.544199, 0.450041, 0.340264, 0.196946],
+        [0.170606, 0.296012, 0.230774, 0.212168, 0.0567951],
+        [0.935901, 1.74072, 2.05768, 1.34421, 0.389013],
+        [0.00394278, 0.00262971, 0.0206826, -0.000117471, 0.0156246],
+    ]
+    found = [[*block[:3], block.mean(), block.std()] for block in blocks]
+    np.testing.assert_allclose(found, pinned, rtol=1e-3, atol=1e-6)

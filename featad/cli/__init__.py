@@ -19,12 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, default=None
-        Arguments without the program's name; None takes the process's own.
+        Arguments without the program's name. None takes those of the process.
 
     Returns
     -------
     code : int
-        0 when all went well, 1 when the job failed, 2 for wrong use.
+        0 for success, 1 if the job failed, 2 for wrong use.
     """
     parser = _parser()
     try:
@@ -51,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser():
     parser = argparse.ArgumentParser(
         prog="featad",
-        description="Find the odd image: anomaly detection that is scikit-learn.",
-        epilog="Exit codes: 0 done, 1 the job failed, 2 wrong use. FEATAD_DEBUG=1 "
-        "tells where an unexpected error came from.",
+        description="Find anomalous images with scikit-learn.",
+        epilog="Exit codes: 0 success, 1 the job failed, 2 wrong use. Set "
+        "FEATAD_DEBUG=1 to see the traceback of an unexpected error.",
     )
     parser.add_argument("--version", action="version", version=f"featad {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -64,15 +64,15 @@ def _parser():
 
 def _sentence(error):
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "Out of memory: lower --batch-size, or fit on fewer images."
+        return "Out of memory. Lower --batch-size, or fit on fewer images."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}"
     text = " ".join(str(error).split())
     if isinstance(error, (FeatadError, ValueError, OSError)):
         return text
     return (
-        f"{type(error).__name__}: {text} (unexpected; FEATAD_DEBUG=1 shows where it "
-        "came from)"
+        f"{type(error).__name__}: {text} (unexpected; set FEATAD_DEBUG=1 to see the "
+        "traceback)"
     )
 
 

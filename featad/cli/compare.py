@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from featad.cli import options
+from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
 
@@ -17,8 +18,8 @@ def add_parser(commands: Any) -> None:
         description="Fit systems on the normal training images and compare their "
         "scores of the test images: AUROC with a bootstrap interval, average "
         "precision, best F1, true positives at 1 % false positives, seconds to fit and "
-        "images scored a second. Data without a test part of its own is "
-        "cross-validated: trained on normal images, tested on both.",
+        "images scored per second. Data without a test part of its own is "
+        "cross-validated: systems train on normal images and are tested on both kinds.",
     )
     parser.set_defaults(run=run)
     options.add_data(parser)
@@ -34,14 +35,14 @@ def add_parser(commands: Any) -> None:
         "--cv",
         type=options.fold_count,
         default=5,
-        help="folds where there is no test part (5)",
+        help="number of folds if there is no test part (default: %(default)s)",
     )
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
-        help="write the table to a .csv file as well, and the list "
-        "of images to FILE.split.csv",
+        help="also write the table to this .csv file, and the list of images to "
+        "FILE.split.csv",
     )
 
 
@@ -53,7 +54,7 @@ def run(args: Namespace) -> int:
     dataset = options.load_data(args)
     if args.output:
         if not args.output.lower().endswith(".csv"):
-            raise ValueError(f"The table is written as .csv, not {args.output!r}.")
+            raise ValueError(f"-o takes a .csv file, but is {args.output!r}.")
         options.check_writable(args.output)
     table, dataset = options.without_unreadable(
         dataset, args.on_error, lambda readable: _compare(readable, args)
@@ -62,7 +63,7 @@ def run(args: Namespace) -> int:
     if args.output:
         table.to_csv(args.output)
         split = save_split(dataset, f"{args.output}.split.csv")
-        options.say(f"wrote {args.output} and {split}")
+        options.log(f"wrote {args.output} and {split}")
     return 0
 
 
@@ -90,7 +91,7 @@ def _compare(dataset, args):
 
     if (dataset.labels == -1).sum() == 0:
         raise DatasetError(
-            f"{dataset.name} has no anomalous images to compare systems by: give a "
+            f"{dataset.name} has no anomalous images to compare systems by. Pass a "
             "data set with a test part, two folders, or a CSV file with labels."
         )
     if dataset.has_split:
@@ -101,6 +102,7 @@ def _compare(dataset, args):
     else:
         cv = OneClassKFold(args.cv, random_state=args.seed)
     systems = {name: options.build_system(name, args) for name in args.systems}
+    set_machine_options(systems.values(), device=args.device, cache=args.cache)
     n_folds = len(cv) if dataset.has_split else args.cv
     total = len(systems) * n_folds
     with options.progress_bar(total, "comparing", "fold") as bar:
@@ -120,7 +122,7 @@ def _warn_of_overlap(dataset, train, test):
     seen = {content_hash(dataset.images[i]) for i in train}
     twice = [i for i in test if content_hash(dataset.images[i]) in seen]
     if twice:
-        options.say(
+        options.log(
             f"warning: {len(twice)} test images are also training images; first: "
             f"{dataset.images[twice[0]]}"
         )
@@ -130,5 +132,5 @@ def _system_names(text):
     names = [options.system_name(name.strip()) for name in text.split(",")]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise ArgumentTypeError(f"{twice} is named twice")
+        raise ArgumentTypeError(f"{twice} is listed twice")
     return names

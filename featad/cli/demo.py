@@ -1,4 +1,4 @@
-"""``featad demo``: the main job on generated parts, from nothing to scored images."""
+"""``featad demo``: the whole job on generated parts, up to scored images."""
 
 import shutil
 from argparse import Namespace
@@ -10,10 +10,12 @@ import pandas as pd
 
 from featad.cli import options
 from featad.cli.compare import format_table
-from featad.errors import MissingExtraError
+from featad.errors import FeatadError, MissingExtraError
 
 _SCORERS = ("stats-mahalanobis", "stats-knn", "ocsvm", "kmeans", "iforest")
 _BASELINES = ("filters-mahalanobis", "pixels-pca")
+_FOLDERS = ("parts", "incoming")
+_MARK = ".featad-demo"  # says that the folders beside it may be replaced
 
 
 def add_parser(commands: Any) -> None:
@@ -24,15 +26,30 @@ def add_parser(commands: Any) -> None:
         description="Generate images of textured parts, some with dark spots and "
         "lines; compare several systems on them; fit the best one, calibrated; save "
         "it; score a folder of new parts; draw the scores. Everything goes to one "
-        "folder. Nothing is downloaded: vgg_mini's weights ship with featad, and "
-        "VGG16's are used where they are already in torch's cache.",
+        "folder, in which only folders that an earlier demo wrote are replaced. "
+        "Nothing is downloaded: vgg_mini's weights ship with featad, and VGG16's are "
+        "used if they are already in torch's cache.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
-        "-o", "--output", default="featad-demo", metavar="DIR", help="(featad-demo)"
+        "-o",
+        "--output",
+        default="featad-demo",
+        metavar="DIR",
+        help="the folder to write to (default: %(default)s)",
     )
-    parser.add_argument("--n-train", type=int, default=150, help="(default: 150)")
-    parser.add_argument("--n-test", type=int, default=100, help="(default: 100)")
+    parser.add_argument(
+        "--n-train",
+        type=options.positive_int,
+        default=150,
+        help="number of parts to train on (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--n-test",
+        type=options.positive_int,
+        default=100,
+        help="number of parts to compare systems on (default: %(default)s)",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -45,6 +62,7 @@ def run(args: Namespace) -> int:
 
     folder = Path(args.output)
     options.check_writable(folder / "model.joblib")
+    _claim(folder)
     _write_parts(
         make_spots_and_lines(args.n_train, args.n_test, random_state=0),
         folder / "parts",
@@ -84,19 +102,31 @@ def run(args: Namespace) -> int:
 
 
 def _networks():
-    """Return the networks whose weights are here, and say which."""
+    """Return the networks whose weights are on this machine, and print which."""
     from featad.features.weights import weights_status
 
     print("Using vgg_mini, pretrained on generated images only; it ships with featad.")
     if weights_status("vgg16").is_cached:
-        print("Using VGG16 as well: its published weights are here.")
+        print("Using VGG16 as well, because its weights are on this machine.")
         return ("mini", "vgg16")
-    print("Published VGG16 weights are not here (see `featad doctor`): left out.")
+    print("Leaving out VGG16: its weights are not on this machine (`featad doctor`).")
     return ("mini",)
 
 
+def _claim(folder):
+    """Refuse to replace folders that the demo did not write."""
+    mark = folder / _MARK
+    taken = [name for name in _FOLDERS if (folder / name).exists()]
+    if taken and not mark.exists():
+        raise FeatadError(
+            f"{str(folder / taken[0])!r} exists and was not written by the demo. Name "
+            "another folder: -o DIR."
+        )
+    mark.touch()
+
+
 def _write_parts(dataset, folder):
-    """Write a generated data set in the MVTec layout, in place of an older one."""
+    """Write a generated data set in the MVTec layout and replace an older one."""
     from PIL import Image
 
     shutil.rmtree(folder, ignore_errors=True)

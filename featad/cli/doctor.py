@@ -1,4 +1,4 @@
-"""``featad doctor``: what this machine has, what is missing, and how to get it."""
+"""``featad doctor``: what is installed, what is missing, and how to get it."""
 
 import importlib.metadata
 import importlib.util
@@ -30,20 +30,22 @@ def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "doctor",
-        help="say what this machine has, what is missing, and how to get it",
-        description="Print versions, devices, which pretrained weights are at hand and "
-        "which optional packages are missing. With --weights: say what a file of "
-        "weights is, which network it fits and which layers it serves; exit code 1 if "
-        "it fits none.",
+        help="show what is installed, what is missing, and how to get it",
+        description="Print versions, devices, which pretrained weights are on this "
+        "machine, and which optional packages are missing. With --weights: print what "
+        "a file of weights is, which network it fits and which layers it serves; the "
+        "exit code is 1 if it fits none.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
         "--network",
         action="store_true",
-        help="also try whether the published weights can be downloaded from here",
+        help="also check whether the published weights can be downloaded",
     )
     parser.add_argument(
-        "--weights", metavar="FILE", help="test this file of weights, and nothing else"
+        "--weights",
+        metavar="FILE",
+        help="describe this file of weights, and print nothing else",
     )
     parser.add_argument(
         "--arch",
@@ -54,7 +56,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Print the findings; 1 if featad cannot work here."""
+    """Print the findings; return 1 if featad cannot work on this machine."""
     from featad import __version__
 
     if args.weights is not None:
@@ -149,7 +151,7 @@ def _say_torch_pair():
     except Exception as error:  # a mismatched pair raises RuntimeError, or worse
         print(
             f"  torchvision does not work with this torch: {error}\n"
-            "  install a matching pair, such as the one in constraints.txt"
+            "  Install a matching pair, such as the one in constraints.txt."
         )
         return False
     return True
@@ -164,7 +166,7 @@ def _say_devices():
     print(f"  cpu           {torch.get_num_threads()} threads")
     for index in range(torch.cuda.device_count()):
         print(f"  cuda:{index}        {torch.cuda.get_device_name(index)}")
-    print(f"  auto takes    {resolve_device('auto')}")
+    print(f"  auto selects  {resolve_device('auto')}")
 
 
 def _say_weights(try_network):
@@ -176,24 +178,27 @@ def _say_weights(try_network):
     statuses = [status for status in statuses if status.url is not None]
     print("\nweights that ship with featad")
     for status in shipped:
-        print(f"  {status.arch:<20}here ({status.size / 2**20:.0f} MB)")
+        print(f"  {status.arch:<20}present{_megabytes(status.size)}")
     print(f"\npublished weights, in {statuses[0].path.parent}")
     for status in statuses:
-        size = "" if status.size is None else f" ({status.size / 2**20:.0f} MB)"
-        place = "here" if status.is_cached else f"not here: {status.url}"
-        print(f"  {status.arch:<20}{place}{size}")
+        place = "present" if status.is_cached else f"missing: {status.url}"
+        print(f"  {status.arch:<20}{place}{_megabytes(status.size)}")
     if try_network:
         print(f"  {_reachable(statuses[0].url)}")
     print(
-        "  What is not here is downloaded when it is asked for. Without a network, put "
-        "the file\n  into that folder, or name it: --weights FILE."
+        "  Missing weights are downloaded when they are first needed. Without a "
+        "network, put the\n  file into that folder, or pass it: --weights FILE."
     )
+
+
+def _megabytes(size):
+    return "" if size is None else f" ({size / 2**20:.0f} MB)"
 
 
 def _reachable(url):
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=5):
-            return "They can be downloaded from here."
+            return "They can be downloaded."
     except OSError as error:
-        return f"They cannot be downloaded from here ({error})."
+        return f"They cannot be downloaded ({error})."

@@ -1,4 +1,4 @@
-"""``featad fit``: a folder of normal images to a calibrated model file."""
+"""``featad fit``: from a folder of normal images to a calibrated model file."""
 
 import sys
 import time
@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 
 from featad.cli import options
+from featad.cli.machine import (
+    reset_machine_params,
+    set_machine_options,
+    set_machine_params,
+)
 from featad.errors import DatasetError
 
 
@@ -18,7 +23,7 @@ def add_parser(commands: Any) -> None:
         help="fit a system on normal images and write a calibrated model",
         description="Fit a system on the normal training images of a data set, set its "
         "threshold from out-of-fold scores, and write the model, a readable manifest "
-        "(MODEL.json) and the list of images it saw (MODEL.split.csv).",
+        "(MODEL.json) and the list of training images (MODEL.split.csv).",
     )
     parser.set_defaults(run=run)
     options.add_data(parser)
@@ -27,22 +32,28 @@ def add_parser(commands: Any) -> None:
         "--system",
         type=options.system_name,
         metavar="NAME",
-        help="see `featad list` (default: the recommended one)",
+        help="a name from `featad list` (default: the recommended system)",
     )
     parser.add_argument(
-        "-o", "--output", required=True, metavar="MODEL", help=".joblib or .skops file"
+        "-o",
+        "--output",
+        required=True,
+        metavar="MODEL",
+        help="a .joblib or .skops file",
     )
     parser.add_argument(
         "--target-fpr",
         type=options.rate,
         default=0.01,
-        help="share of normal images that may be called anomalous (default: 0.01)",
+        metavar="SHARE",
+        help="accepted share of normal images that are called anomalous (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--cv",
         type=options.fold_count,
         default=5,
-        help="folds of the calibration (default: 5)",
+        help="number of folds to calibrate on (default: %(default)s)",
     )
 
 
@@ -56,8 +67,11 @@ def run(args: Namespace) -> int:
     name = args.system or RECOMMENDED
     options.check_weights_names(args, [name])
     dataset = _training_images(options.load_data(args))
+    system = options.build_system(name, args)
+    set_machine_options([system], device=args.device, cache=args.cache)
+    set_machine_params(system, verbose=sys.stderr.isatty())
     system = calibrate(
-        options.build_system(name, args, verbose=sys.stderr.isatty()),
+        system,
         target_fpr=args.target_fpr,
         cv=args.cv,
         random_state=args.seed,
@@ -69,7 +83,7 @@ def run(args: Namespace) -> int:
         dataset, args.on_error, lambda readable: system.fit(readable.images)
     )
     seconds = time.perf_counter() - start
-    options.forget_machine(system)
+    reset_machine_params(system)
     manifest = save(system, args.output, X=dataset.images)
     split = f"{args.output}.split.csv"
     save_split(dataset, split)
@@ -89,6 +103,6 @@ def _training_images(dataset):
     if len(normal) < 4:
         raise DatasetError(
             f"{dataset.name} has {len(normal)} normal images to train on, but fitting "
-            "with a calibrated threshold takes 4 or more (99 for a target of 0.01)."
+            "with a calibrated threshold takes 4 or more (99 for --target-fpr 0.01)."
         )
     return normal

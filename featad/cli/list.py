@@ -9,11 +9,10 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "list",
         help="list the named systems",
-        description="List what can stand before and after the first hyphen of a "
-        "system's name, or every name.",
+        description="List the two parts that make up a system's name, or all names.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--names", action="store_true", help="every system, one a line")
+    parser.add_argument("--names", action="store_true", help="every name, one per line")
 
 
 def run(args: Namespace) -> int:
@@ -40,12 +39,12 @@ def run(args: Namespace) -> int:
     print("FEATURES")
     for name, summary in features.items():
         print(f"  {name:<{width}}  {summary}")
-    print("\nSCORER: strange is what lies ...")
+    print("\nSCORER: an image is anomalous if it is ...")
     for name, scorer in (SCORERS | LEARNED).items():
         print(f"  {name:<{width}}  {scorer.summary} ({scorer.source})")
     print(
-        f"\nstats- goes with {' and '.join(STATS_SCORERS)}: mean, std and max of a "
-        "middle layer of a network\ninstead of its last fully connected layer. images- "
-        f"goes with {', '.join(LEARNED)}."
+        f"\nstats- goes with {' and '.join(STATS_SCORERS)}. It uses the mean, standard "
+        "deviation and maximum of a\nmiddle layer of a network instead of its last "
+        f"layer. images- goes with {', '.join(LEARNED)}."
     )
     return 0

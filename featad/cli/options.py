@@ -1,10 +1,11 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import errno
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -38,13 +39,13 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--on-error",
         choices=("skip", "raise"),
         default="skip",
-        help="images that cannot be read: leave them out and name them, or stop "
-        "(default: %(default)s)",
+        help="what to do with images that cannot be read: leave them out and name "
+        "them, or stop (default: %(default)s)",
     )
 
 
 def add_system(parser: argparse.ArgumentParser) -> None:
-    """Add what changes a named system."""
+    """Add the options that change a named system."""
     group = parser.add_argument_group("system")
     group.add_argument(
         "--weights",
@@ -53,8 +54,8 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         metavar="[ARCH=]FILE",
         help="pretrained weights: a file (for one architecture or all), 'default' for "
         "the published ones, downloaded once, torchvision's name of a published set, "
-        "such as IMAGENET1K_V1, or 'random' to see what the pretraining is worth; may "
-        "be given several times (default: default)",
+        "such as IMAGENET1K_V1, or 'random' for an untrained network; may be given "
+        "several times (default: default)",
     )
     group.add_argument(
         "--set",
@@ -62,19 +63,22 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_assignment,
         metavar="STEP__PARAM=VALUE",
-        help="a parameter of the system, such as detector__nu=0.1 or image_size=448",
+        help="a parameter of the system, such as detector__nu=0.1 or image_size=448; "
+        "may be given several times",
     )
     group.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)"
+        "--device", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
     )
     group.add_argument(
-        "--cache", metavar="DIR", help="keep features here, for the next run"
+        "--cache", metavar="DIR", help="keep features in this folder for the next run"
     )
-    group.add_argument("--seed", type=seed, default=0, help="(default: %(default)s)")
+    group.add_argument(
+        "--seed", type=seed, default=0, help="seed of all randomness (default: 0)"
+    )
 
 
 def system_name(text: str) -> str:
-    """Return a system's name, or tell argparse which there are."""
+    """Return a system's name, for argparse."""
     from featad.registry import build
 
     try:
@@ -84,21 +88,21 @@ def system_name(text: str) -> str:
     return text
 
 
-def build_system(
-    name: str, args: argparse.Namespace, *, verbose: bool = False
-) -> Pipeline:
-    """Return the named system with the options of `add_system` applied."""
+def build_system(name: str, args: argparse.Namespace) -> Pipeline:
+    """Return the named system with its weights, parameters and seed.
+
+    What holds for this machine alone, ``--device`` and ``--cache``, is for
+    ``machine.set_machine_options``.
+    """
     from featad.registry import build
 
     takes = build(name).get_params()
-    options = {"device": args.device, "cache": args.cache, "verbose": verbose}
-    overrides = {}
-    for step in ("features", "detector"):  # pixels need no weights, tables no device
-        arch = takes.get(f"{step}__arch")
-        chosen = options | {"weights": _weights_of(arch, args.weights)}
-        overrides |= {f"{step}__{key}": value for key, value in chosen.items()}
-    overrides = {key: value for key, value in overrides.items() if key in takes}
-    return build(name, random_state=args.seed, **(overrides | dict(args.set)))
+    weights = {  # not every step has them: pixels need none
+        f"{step}__weights": _weights_of(takes.get(f"{step}__arch"), args.weights)
+        for step in ("features", "detector")
+        if f"{step}__weights" in takes
+    }
+    return build(name, random_state=args.seed, **(weights | dict(args.set)))
 
 
 def check_weights_names(args: argparse.Namespace, names: list[str]) -> None:
@@ -112,16 +116,8 @@ def check_weights_names(args: argparse.Namespace, names: list[str]) -> None:
         if arch and arch not in archs:
             raise ValueError(
                 f"--weights {choice} names the architecture {arch!r}, but the systems "
-                f"stand on {', '.join(sorted(archs)) or 'none'}."
+                f"use {', '.join(sorted(archs)) or 'none'}."
             )
-
-
-def forget_machine(system: Pipeline) -> None:
-    """Undo what holds for the fit on this machine alone: bar, cache and device."""
-    usual = {"verbose": False, "cache": None, "device": "auto"}
-    features = system["features"]
-    takes = features.get_params()
-    features.set_params(**{k: v for k, v in usual.items() if k in takes})
 
 
 def load_data(args: argparse.Namespace) -> ImageDataset:
@@ -132,9 +128,9 @@ def load_data(args: argparse.Namespace) -> ImageDataset:
 
 
 def readable(dataset: ImageDataset) -> tuple[ImageDataset, list[ImageReadError]]:
-    """Return the data set without the images that cannot be read, and their errors.
+    """Return the data set without unreadable images, and their errors.
 
-    Reads every image once; meant for after a failure, to leave out what caused it.
+    It reads every image once, and is called only after a job failed on an image.
     """
     import numpy as np
 
@@ -156,19 +152,19 @@ def readable(dataset: ImageDataset) -> tuple[ImageDataset, list[ImageReadError]]
 def without_unreadable(
     dataset: ImageDataset, on_error: str, job: Callable[[ImageDataset], Any]
 ) -> tuple[Any, ImageDataset]:
-    """Return ``(job(dataset), dataset)``, once more without what cannot be read."""
+    """Return ``(job(dataset), dataset)``; retry without unreadable images."""
     try:
         return job(dataset), dataset
     except ImageReadError:
         if on_error == "raise":
             raise
         dataset, errors = readable(dataset)
-        say(f"left out {len(errors)} images that cannot be read; first: {errors[0]}")
+        log(f"left out {len(errors)} images that cannot be read; first: {errors[0]}")
         return job(dataset), dataset
 
 
-def check_writable(path: str) -> None:
-    """Raise OSError now, rather than after the work, if a file cannot be written."""
+def check_writable(path: str | os.PathLike) -> None:
+    """Raise OSError before the work, not after it, if a file cannot be written."""
     folder = Path(path).resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
     if Path(path).is_dir():
@@ -181,13 +177,13 @@ def check_writable(path: str) -> None:
 
 
 def positive_int(text: str) -> int:
-    """Return a number from 1, for argparse."""
-    return _number(int, text, lambda value: value >= 1, "a whole number from 1")
+    """Return a whole number of at least 1, for argparse."""
+    return _number(int, text, lambda value: value >= 1, "a whole number of at least 1")
 
 
 def fold_count(text: str) -> int:
     """Return a number of folds, for argparse."""
-    return _number(int, text, lambda value: value >= 2, "a whole number from 2")
+    return _number(int, text, lambda value: value >= 2, "a whole number of at least 2")
 
 
 def seed(text: str) -> int:
@@ -198,7 +194,7 @@ def seed(text: str) -> int:
 
 def rate(text: str) -> float:
     """Return a share between 0 and 1, for argparse."""
-    return _number(float, text, lambda value: 0 < value < 1, "between 0 and 1")
+    return _number(float, text, lambda v: 0 < v < 1, "a number between 0 and 1")
 
 
 def _number(kind, text, fits, expected):
@@ -212,11 +208,11 @@ def _number(kind, text, fits, expected):
 
 
 def progress_bar(total: int, what: str, unit: str = "image") -> tqdm:
-    """Return a progress bar on stderr, silent where stderr is no terminal."""
+    """Return a progress bar on stderr, silent if stderr is not a terminal."""
     return tqdm(total=total, desc=what, unit=unit, file=sys.stderr, disable=None)
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Print a line about the job to stderr."""
     print(text, file=sys.stderr)
 
@@ -229,7 +225,7 @@ def _assignment(text):
     key, equals, value = text.partition("=")
     if key.rpartition("__")[2] in ("random_state", "on_error", "verbose"):
         raise argparse.ArgumentTypeError(
-            f"{key} has an option of its own (--seed, --on-error), or none"
+            f"{key} cannot be set here; see --seed and --on-error"
         )
     if not (key and equals):
         raise argparse.ArgumentTypeError(
@@ -243,13 +239,13 @@ def _assignment(text):
 
 def _weights_of(arch, choices):
     """Return the ``weights`` parameter of an architecture; the last choice wins."""
+    from featad.features.presets import is_set_name
+
     chosen = "default"
     for choice in choices:
         name = _arch_of(choice)
         if name in (None, arch):
             chosen = choice if name is None else choice.partition("=")[2]
-    from featad.features.presets import is_set_name
-
     if chosen == "random":
         return None
     if is_set_name(chosen):

@@ -1,4 +1,4 @@
-"""``featad score``: images to a table of anomaly scores."""
+"""``featad score``: from images to a table of anomaly scores."""
 
 import sys
 from argparse import Namespace
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featad.cli import options
+from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
 
@@ -14,12 +15,12 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "score",
         help="score images with a fitted model",
-        description="Score images and folders of images: one row for every input, in "
-        "input order, with path, anomaly_score (high = anomalous), threshold, "
-        "is_anomaly, p_value and error. Rows are written as they come.",
-        epilog="Exit codes: 0 done, even where images were skipped (their rows say "
-        "why); 1 the job failed, none of the images could be scored, or one could not "
-        "with --on-error raise; 2 wrong use.",
+        description="Score images and folders of images. There is one row per image, "
+        "in input order, with path, anomaly_score (high = anomalous), threshold, "
+        "is_anomaly, p_value and error. Rows are written batch by batch.",
+        epilog="Exit codes: 0 success, even if images were skipped (their rows say "
+        "why); 1 the job failed, no image could be scored, or one could not with "
+        "--on-error raise; 2 wrong use.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("model", help="a file written by `featad fit`")
@@ -28,40 +29,39 @@ def add_parser(commands: Any) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help=".csv, .parquet or .jsonl file (default: CSV on standard output)",
+        help="a .csv, .parquet or .jsonl file (default: CSV on standard output)",
     )
     parser.add_argument(
         "--on-error",
         choices=("skip", "raise"),
         default="skip",
-        help="images that cannot be read: say so in their row and go on, or stop "
-        "(default: %(default)s)",
+        help="what to do with images that cannot be read: say so in their row and go "
+        "on, or stop (default: %(default)s)",
     )
     parser.add_argument(
-        "--batch-size", type=options.positive_int, default=64, help="(default: 64)"
+        "--batch-size",
+        type=options.positive_int,
+        default=64,
+        metavar="N",
+        help="images scored at a time (default: %(default)s)",
     )
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 (default: auto)")
     parser.add_argument(
-        "--cache", metavar="DIR", help="keep features here, for the next run"
+        "--device", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
     )
     parser.add_argument(
-        "--weights", metavar="FILE", help="where the pretrained weights lie here"
+        "--cache", metavar="DIR", help="keep features in this folder for the next run"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="the pretrained weights, if they are not where they were at fit",
     )
     parser.add_argument(
         "--allow-other-versions",
         action="store_true",
-        help="load a model of another version of scikit-learn or featad all the same",
+        help="load the model even if another version of scikit-learn or featad wrote "
+        "it; the format of the file must be the same",
     )
-
-
-def _on_this_machine(system, **choices):
-    """Return the system with the features step's parameters that were chosen."""
-    names = system.get_params()
-    given = {f"features__{k}": v for k, v in choices.items() if v is not None}
-    unknown = [name for name in given if name not in names]
-    if unknown:
-        raise ValueError(f"This model's features have no {unknown[0].split('__')[1]}.")
-    return system.set_params(**given)
 
 
 def run(args: Namespace) -> int:
@@ -75,14 +75,13 @@ def run(args: Namespace) -> int:
         weights=args.weights,
         allow_other_versions=args.allow_other_versions,
     )
-    if args.device or args.cache:
-        system = _on_this_machine(system, device=args.device, cache=args.cache)
+    set_machine_options([system], device=args.device, cache=args.cache)
     paths = []
     for given in map(Path, args.images):
         try:
             paths += list_images(given) if given.is_dir() else [given]
         except DatasetError as error:  # its row will say that it cannot be read
-            options.say(f"warning: {error}")
+            options.log(f"warning: {error}")
             paths.append(given)
     with options.progress_bar(len(paths), "scoring") as bar:
         summary = score_to_file(
@@ -94,12 +93,12 @@ def run(args: Namespace) -> int:
             stream=sys.stdout,
             progress=bar.update,
         )
-    options.say(
+    options.log(
         f"scored {summary.scored} images, {summary.anomalous} of them anomalous"
         + (f"; wrote {args.output}" if args.output else "")
     )
     if summary.failed:
-        options.say(
+        options.log(
             f"could not score {summary.failed} images; first: {summary.first_error}"
         )
     return 0 if summary.scored else 1

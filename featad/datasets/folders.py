@@ -1,4 +1,4 @@
-"""Data sets from folders and CSV files, and the record of what a run used."""
+"""Data sets from folders and CSV files, and records of the images a run used."""
 
 import csv
 import dataclasses
@@ -33,28 +33,28 @@ _LABELS |= {name: -1 for pair in _PAIRS for name in pair[1:] if name != "yes"}
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """Images with what is known about them; one entry each in every field.
+    """Images and what is known about them, with one entry per image in every field.
 
     Attributes
     ----------
     name : str
-        For people.
+        A name to show to people.
 
     images : list of Path, or ndarray of shape (n_samples, height, width[, 3])
-        The images, as every system takes them.
+        The images, in a form that every system takes.
 
     labels : int64 ndarray of shape (n_samples,)
         1 normal, -1 anomalous.
 
     parts : ndarray of str, shape (n_samples,)
-        ``"train"`` or ``"test"``; ``""`` where the data set has no split of its own.
+        ``"train"`` or ``"test"``, or ``""`` if the data set has no split of its own.
 
     kinds : ndarray of str, shape (n_samples,)
-        Such as ``"good"``, ``"crack"``.
+        What is in the image, such as ``"good"`` or ``"crack"``.
 
     masks : list, or None
-        For each image the path of its mask, a bool ndarray of shape (height, width),
-        or None; None if the data set has no masks.
+        For each image, the path of its mask, a bool ndarray of shape (height, width),
+        or None. None if the data set has no masks.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class ImageDataset:
 
     @property
     def has_split(self) -> bool:
-        """Whether the data set says which images train and which test."""
+        """Whether the data set has training and test parts of its own."""
         return bool((self.parts != "").any())
 
     def part(self, name: str) -> "ImageDataset":
@@ -88,7 +88,7 @@ class ImageDataset:
         return self.select(chosen)
 
     def select(self, which: ArrayLike) -> "ImageDataset":
-        """Return some of the images, chosen by indices or by a bool mask."""
+        """Return a subset of the images, given by indices or by a bool mask."""
         which = np.arange(len(self))[np.asarray(which)]
         images = self.images
         return dataclasses.replace(
@@ -105,7 +105,7 @@ class ImageDataset:
     def to_frame(self) -> pd.DataFrame:
         """Return a table with the columns path, sha256, label, part and kind.
 
-        Images in memory have a path such as ``image-00012``, their place.
+        The path of an image in memory is its position, such as ``image-00012``.
         """
         in_memory = isinstance(self.images, np.ndarray)
         return pd.DataFrame(
@@ -125,38 +125,38 @@ class ImageDataset:
 def load_folder(
     path: str | os.PathLike, *, normal: str | None = None, anomaly: str | None = None
 ) -> ImageDataset:
-    """Find the images of a data set, and what its folders say about them.
+    """Find the images of a data set, with labels and parts from its folders.
 
     Parameters
     ----------
     path : path-like
         One of
 
-        - a folder with ``train/good``, ``test/good``, ``test/<kind>`` and, maybe,
+        - a folder with ``train/good``, ``test/good``, ``test/<kind>`` and, optionally,
           ``ground_truth/<kind>`` (the layout of MVTec AD);
-        - a folder with two folders, of normal and of anomalous images;
-        - any other folder: all its images, also below, are normal;
+        - a folder with two folders, one of normal and one of anomalous images;
+        - any other folder: all images in it and below are normal;
         - a CSV file with the columns ``path`` (relative to the file) and ``label`` (1
-          or normal, -1 or anomalous), and, if wanted, ``split`` or ``part`` (train or
-          test), ``mask``, ``kind`` and ``sha256``, to which the files are held.
+          or normal, -1 or anomalous), and optionally ``split`` or ``part`` (train or
+          test), ``mask``, ``kind`` and ``sha256``, which the files must match.
 
     normal, anomaly : str, default=None
-        Names of the two folders. None knows the usual pairs: normal and anomaly, good
-        and bad, ok and nok, no and yes, and a few more.
+        Names of the two folders. None recognizes the usual pairs: normal and anomaly,
+        good and bad, ok and nok, no and yes, and a few more.
 
     Returns
     -------
     dataset : ImageDataset
-        ``images`` are paths; none is opened.
+        ``images`` are paths. None of them is opened.
 
     Raises
     ------
     DatasetError
-        If the folder or file is missing, holds no images, or is not of these forms.
+        If the folder or file is missing, contains no images, or has another layout.
 
     References
     ----------
-    .. [1] Bergmann et al., "MVTec AD", CVPR 2019: the first layout.
+    .. [1] Bergmann et al., "MVTec AD", CVPR 2019 (the first layout).
 
     Examples
     --------
@@ -189,11 +189,11 @@ def save_split(dataset: ImageDataset, path: str | os.PathLike) -> Path:
     Parameters
     ----------
     dataset : ImageDataset
-        What was used.
+        The images used.
 
     path : path-like
-        The CSV file to write: path, sha256, label, part. `load_folder` reads it, and
-        refuses it once an image has changed.
+        The CSV file to write, with the columns path, sha256, label and part.
+        `load_folder` reads it, and refuses it if an image has changed.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def save_split(dataset: ImageDataset, path: str | os.PathLike) -> Path:
 
 
 def _dataset(name, images, kind, part):
-    """Return images of one kind and one part, or of one each if they are lists."""
+    """Return a data set; ``kind`` and ``part`` hold for all images, or are lists."""
     kinds = np.array([kind] * len(images) if isinstance(kind, str) else kind)
     parts = np.array([part] * len(images) if isinstance(part, str) else part)
     labels = np.where(kinds == "good", 1, -1).astype(np.int64)
@@ -215,7 +215,7 @@ def _dataset(name, images, kind, part):
 
 
 def _refuse_mixture(path, images):
-    """Refuse to call all images normal where folders below say that they are not."""
+    """Refuse to take all images as normal if subfolders say that they are not."""
     below = [image.relative_to(path).parts[:-1] for image in images]
     names = {part.lower() for parts in below for part in parts}
     telling = sorted(names & {"test", "ground_truth", "bad", "defect", "anomaly"})
@@ -223,8 +223,8 @@ def _refuse_mixture(path, images):
         telling.append("good beside other folders")
     if telling:
         raise DatasetError(
-            f"{str(path)!r} is no folder of normal images alone: below it is "
-            f"{telling[0]}. Give the folder of normal images, the folder that holds "
+            f"{str(path)!r} does not contain normal images only: below it is "
+            f"{telling[0]}. Pass the folder of normal images, the folder that contains "
             "train and test, or the names of two folders (normal, anomaly)."
         )
 
@@ -250,8 +250,8 @@ def _load_mvtec(path):
         kind = image.relative_to(path / "test").parts[0]
         if image.parent == path / "test":
             raise DatasetError(
-                f"{str(image)!r} lies in test itself; it should lie in test/good or in "
-                "a folder named after its defect."
+                f"{str(image)!r} is directly in test. Move it to test/good, or to a "
+                "folder named after its defect."
             )
         images.append(image)
         kinds.append(kind)
@@ -281,7 +281,7 @@ def _load_manifest(path):
     if any(parts) and not all(parts):
         raise DatasetError(
             f"{parts.count('')} of the {len(rows)} rows of {str(path)!r} have no "
-            "split; fill all of them (train or test) or none."
+            "split. Fill in all of them (train or test) or none."
         )
     _check_files(path, images, [row.get("sha256", "") for row in rows])
     usual = ["good" if label == 1 else "anomaly" for label in labels]
@@ -311,7 +311,7 @@ def _read_rows(path) -> Sequence[dict[str, str]]:
     missing = [name for name in ("path", "label") if name not in columns]
     if missing:
         raise DatasetError(
-            f"{str(path)!r} has no column {missing[0]!r}; a manifest has the columns "
+            f"{str(path)!r} has no column {missing[0]!r}. A manifest has the columns "
             "path,label[,split][,mask]."
         )
     if not rows:
@@ -324,12 +324,12 @@ def _manifest_labels(path, texts):
     if set(names) <= {"0", "1", "0.0", "1.0"} and set(names) & {"0", "0.0"}:
         raise DatasetError(
             f"{str(path)!r} has labels 0 and 1. Labels are 1 (normal) and -1 "
-            "(anomalous): replace 1 by -1 and then 0 by 1 if 1 means anomalous."
+            "(anomalous). If 1 means anomalous, replace 1 by -1 and then 0 by 1."
         )
     unknown = [text for text in texts if text.lower() not in _LABELS]
     if unknown:
         raise DatasetError(
-            f"{str(path)!r} has the label {unknown[0]!r}; labels are 1 (or normal, "
+            f"{str(path)!r} has the label {unknown[0]!r}. Labels are 1 (or normal, "
             "good, ok) and -1 (or anomalous, anomaly, bad, defect, nok)."
         )
     return np.array([_LABELS[name] for name in names], dtype=np.int64)
@@ -339,7 +339,7 @@ def _part(path, row):
     part = (row.get("split") or row.get("part") or "").lower()
     if part not in ("train", "test", ""):
         raise DatasetError(
-            f"{str(path)!r} has the split {part!r}; it should be train, test or empty."
+            f"{str(path)!r} has the split {part!r}. Expected train, test or empty."
         )
     return part
 
@@ -348,14 +348,14 @@ def _check_files(path, images, hashes):
     missing = [image for image in images if not image.is_file()]
     if missing:
         raise DatasetError(
-            f"{len(missing)} of the {len(images)} images that {str(path)!r} lists are "
+            f"{len(missing)} of the {len(images)} images listed in {str(path)!r} are "
             f"missing; first: {str(missing[0])!r}."
         )
     for image, expected in zip(images, hashes, strict=True):
         if expected and _hash(image) != expected:
             raise DatasetError(
-                f"{str(image)!r} is not the image that {str(path)!r} recorded: its "
-                "sha256 is another."
+                f"{str(image)!r} is not the image recorded in {str(path)!r}: its "
+                "sha256 differs."
             )
 
 

@@ -18,18 +18,18 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     Parameters
     ----------
     path : path-like
-        The file; whether it is gzipped is seen from its first bytes.
+        The file. Its first bytes tell whether it is gzipped.
 
     Returns
     -------
     array : ndarray
-        Of the shape and type that the file's header states, in native byte order.
+        With the shape and type given in the file's header, in native byte order.
 
     Raises
     ------
     DatasetError
-        If the file is missing, is no IDX file, or is shorter or longer than its header
-        says.
+        If the file is missing, is not an IDX file, or does not have the length that
+        its header gives.
 
     References
     ----------
@@ -46,7 +46,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     n_axes = data[3] if len(data) >= 4 else 0
     if data[:2] != b"\0\0" or len(data) < 4 + 4 * n_axes or data[2] not in _TYPES:
         raise DatasetError(
-            f"{str(path)!r} is no IDX file: it begins with {data[:4]!r}."
+            f"{str(path)!r} is not an IDX file: it begins with {data[:4]!r}."
         )
     shape = tuple(np.frombuffer(data, ">u4", n_axes, offset=4).tolist())
     dtype = np.dtype(_TYPES[data[2]])
@@ -54,8 +54,8 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if found != expected:
         raise DatasetError(
-            f"{str(path)!r} is damaged: its header promises an array of shape {shape}, "
-            f"{expected} bytes, but {found} follow."
+            f"{str(path)!r} is damaged: its header declares an array of shape {shape}, "
+            f"{expected} bytes, but {found} bytes follow."
         )
     values = np.frombuffer(data, dtype, offset=4 + 4 * n_axes).reshape(shape)
     return values.astype(dtype.newbyteorder("="))
@@ -64,17 +64,17 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
 def load_idx(
     folder: str | os.PathLike, part: str = "train"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read images and labels of an MNIST-like data set.
+    """Read the images and labels of an MNIST-like data set.
 
     Parameters
     ----------
     folder : path-like
-        Holds ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and
-        ``t10k-...``, with or without ``.gz``. Of a part of the training set, a name
-        may begin with more: ``train5k-images-idx3-ubyte.gz``.
+        Contains ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and
+        ``t10k-...``, with or without ``.gz``. For a part of the training set, the first
+        word may be longer: ``train5k-images-idx3-ubyte.gz``.
 
     part : {"train", "test"}, default="train"
-        Which half.
+        Which part to read.
 
     Returns
     -------
@@ -85,8 +85,8 @@ def load_idx(
     Raises
     ------
     DatasetError
-        If a file is missing or damaged, there are several that fit, or images and
-        labels are not of one number.
+        If a file is missing or damaged, several files match, or the numbers of images
+        and labels differ.
     """
     prefixes = {"train": "train", "test": "t10k"}
     if part not in prefixes:
@@ -110,7 +110,7 @@ def _find(folder, prefix, kind):
             return folder / name
     near = [p for p in sorted(folder.glob(f"{prefix}*-{kind}*")) if p.is_file()]
     if len(near) != 1:
-        found = f"{len(near)} that might be meant" if near else "none like it"
+        found = f"{len(near)} files have a similar name" if near else "none is similar"
         raise DatasetError(
             f"There is no {prefix}-{kind}[.gz] in {str(folder)!r}, and {found}."
         )

@@ -1,4 +1,4 @@
-"""Generated pictures of textured parts, some with a dark spot or a dark line."""
+"""Generated images of textured parts, some with a dark spot or a dark line."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -11,19 +11,19 @@ def draw_part(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Draw one brushed plate on a dark table, as an inspection camera would see it.
 
-    Place, angle, proportions, texture, color and lighting vary from part to part by
-    far more than a spot or a line changes the picture.
+    Position, angle, proportions, texture, color and lighting change the picture far
+    more from part to part than a spot or a line does.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Where the chance comes from.
+        The source of randomness.
 
     size : int
         Height and width in pixels.
 
     kind : {"good", "spot", "line"}, default="good"
-        Clean, with a dark spot, or with a dark line.
+        A clean part, one with a dark spot, or one with a dark line.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def draw_part(
         The picture.
 
     mask : bool ndarray of shape (size, size), or None
-        Where the spot or line is; None for a clean part.
+        True on the spot or line. None for a clean part.
     """
     grid = (np.arange(size) + 0.5) / size - 0.5
     x, y = grid[None, :], grid[:, None]
@@ -68,12 +68,12 @@ def draw_part(
 
 
 def _step(distance: np.ndarray, width: float) -> np.ndarray:
-    """Return 0 outside, 1 inside, and a smooth edge of some pixels between."""
+    """Return 0 outside and 1 inside, with a smooth edge a few pixels wide."""
     return np.clip(0.5 + distance / (2 * width), 0, 1)
 
 
 def _brushed(rng: np.random.Generator, size: int, angle: float) -> np.ndarray:
-    """Noise of unit variance in a band of frequencies, drawn out in one direction."""
+    """Return band-limited noise of unit variance, stretched in one direction."""
     angle = angle + rng.normal(0, 0.1) + rng.choice([0, np.pi / 2])
     u, v = np.fft.rfftfreq(size)[None, :] * 96, np.fft.fftfreq(size)[:, None] * 96
     across, along = np.cos(angle) * u + np.sin(angle) * v, np.cos(angle) * v
@@ -87,7 +87,7 @@ def _brushed(rng: np.random.Generator, size: int, angle: float) -> np.ndarray:
 
 
 def _clouds(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Slow variations of unit size: stains, waves, uneven lamps."""
+    """Return slow variations of unit size: stains, waves, uneven light."""
     knots = rng.normal(size=(5, 5))
     place = np.linspace(0, 4, size)
     return map_coordinates(knots, np.meshgrid(place, place, indexing="ij"), order=2)

@@ -1,4 +1,4 @@
-"""Data sets without files: scikit-learn's digits, generated parts, one kind of many."""
+"""Data sets without files: digits, generated parts, one class of many."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from featad.datasets.parts import draw_part
 
 
 def load_digits_images() -> tuple[np.ndarray, np.ndarray]:
-    """Return scikit-learn's digits, which come with it, as images.
+    """Return the digits that ship with scikit-learn as images.
 
     Returns
     -------
     images : uint8 ndarray of shape (1797, 8, 8)
-        0 to 255 (scikit-learn's 0 to 16).
+        0 to 255, rescaled from scikit-learn's 0 to 16.
 
     labels : int64 ndarray of shape (1797,)
         0 to 9.
@@ -43,7 +43,7 @@ def one_vs_rest(
     test_size: float = 0.5,
     random_state: int | np.random.RandomState | None = None,
 ) -> ImageDataset:
-    """Call one class normal and the rest anomalous, and split them.
+    """Take one class as normal and the rest as anomalous, and split them.
 
     Parameters
     ----------
@@ -57,18 +57,18 @@ def one_vs_rest(
         The class that is normal.
 
     contamination : float in [0, 0.5], default=0.05
-        Share of the training set that is anomalous, to the nearest image.
+        Share of the training set that is anomalous, rounded to whole images.
 
     test_size : float in (0, 1), default=0.5
-        Share of the normal class that tests.
+        Share of the normal class in the test part.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the split.
+        Seeds the split.
 
     Returns
     -------
     dataset : ImageDataset
-        Training part: normal images and the contamination, labeled -1 as what it is
+        Training part: normal images and the contamination, which is labeled -1
         (detectors ignore labels unless they say otherwise). Test part: all others.
 
     Raises
@@ -97,15 +97,15 @@ def one_vs_rest(
     rng = check_random_state(random_state)
     is_normal = labels == normal
     if not is_normal.any():
-        raise ValueError(f"normal={normal!r} is none of the labels.")
+        raise ValueError(f"normal={normal!r} is not among the labels.")
     normals = rng.permutation(np.flatnonzero(is_normal))
     others = rng.permutation(np.flatnonzero(~is_normal))
     n_train = len(normals) - round(test_size * len(normals))
     n_mixed = round(n_train * contamination / (1 - contamination))
     if n_mixed >= max(1, len(others)):
         raise ValueError(
-            f"contamination={contamination} takes {n_mixed} anomalous images to train, "
-            f"but there are {len(others)}, and some must be left to test."
+            f"contamination={contamination} needs {n_mixed} anomalous training images, "
+            f"but there are only {len(others)}, and some must be left to test."
         )
     parts = np.full(len(labels), "test", dtype=object)
     parts[normals[:n_train]] = parts[others[:n_mixed]] = "train"
@@ -128,25 +128,25 @@ def make_spots_and_lines(
 ) -> ImageDataset:
     """Draw brushed plates, clean or with a dark spot or a dark line, with masks.
 
-    Place, angle, proportions, texture, color and light vary from plate to plate by far
-    more than a spot changes the picture: the distance to the mean image finds nothing.
+    Position, angle, proportions, texture, color and light change the picture far more
+    from plate to plate than a spot does: the distance to the mean image finds nothing.
 
     Parameters
     ----------
     n_train : int, default=120
-        Clean plates to train on.
+        Number of clean plates to train on.
 
     n_test : int, default=80
-        Plates to test on.
+        Number of plates to test on.
 
     size : int, default=96
         Height and width in pixels.
 
     anomaly_share : float in [0, 1], default=0.5
-        Share of the test plates with a spot or a line, the two by turns.
+        Share of the test plates with a spot or a line, which alternate.
 
     random_state : int, RandomState instance or None, default=0
-        Draws the plates; the first ones do not depend on how many there are.
+        Seeds the plates. A plate does not depend on how many follow it.
 
     Returns
     -------
@@ -164,20 +164,22 @@ def make_spots_and_lines(
     if not 0 <= anomaly_share <= 1:
         raise ValueError(f"anomaly_share must be in [0, 1], but is {anomaly_share!r}.")
     if n_train < 0 or n_test < 0 or n_train + n_test == 0:
-        raise ValueError(f"No plates asked for: n_train={n_train}, n_test={n_test}.")
-    n_odd = round(anomaly_share * n_test)
-    odd = [("spot", "line")[i % 2] for i in range(n_odd)]
-    kinds = ["good"] * (n_train + n_test - n_odd) + odd
+        raise ValueError(
+            f"There must be at least one plate, got n_train={n_train}, n_test={n_test}."
+        )
+    n_anomalous = round(anomaly_share * n_test)
+    anomalous = [("spot", "line")[i % 2] for i in range(n_anomalous)]
+    kinds = ["good"] * (n_train + n_test - n_anomalous) + anomalous
     seed = check_random_state(random_state).randint(2**31)
-    drawn = [
+    plates = [
         draw_part(np.random.default_rng([seed, i]), size, kind)
         for i, kind in enumerate(kinds)
     ]
     return ImageDataset(
         name="spots and lines",
-        images=np.stack([image for image, _ in drawn]),
+        images=np.stack([image for image, _ in plates]),
         labels=np.array([1 if kind == "good" else -1 for kind in kinds]),
         parts=np.array(["train"] * n_train + ["test"] * n_test),
         kinds=np.array(kinds),
-        masks=[mask for _, mask in drawn],
+        masks=[mask for _, mask in plates],
     )

@@ -1,7 +1,7 @@
-"""Scans, which are stacks of slices: windows of adjacent slices, and scores of scans.
+"""Scans (stacks of slices): windows of adjacent slices, and scores of whole scans.
 
 A detector sees a window of slices as one image, with the slices on its channel axis.
-As a scan gives several windows, or one, this stands before a pipeline and not in it.
+Because a scan yields several windows, this runs before a pipeline, not inside it.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,40 +26,40 @@ def slice_windows(
     n_slices: int = 6,
     step: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return every window of adjacent slices of each scan, and whose it is.
+    """Return every window of adjacent slices of each scan, and the scan it is from.
 
     Parameters
     ----------
     scans : sequence of arrays, or ndarray of shape (n_slices_in_all, height, width[, \
 channels])
-        Without ``groups``: the scans, each of shape (depth, height, width[, channels]);
-        the depth may differ. With ``groups``: all slices in one array.
+        Without ``groups``, the scans, each of shape (depth, height, width[, channels]).
+        Their depths may differ. With ``groups``, all slices in one array.
 
     groups : array-like of shape (n_slices_in_all,), default=None
-        Which scan each slice belongs to. The slices of a scan are taken in the order
-        in which they stand, whatever stands between them.
+        The scan of each slice. The slices of a scan keep their order; they need not be
+        adjacent in the array.
 
     n_slices : int, default=6
-        Slices in a window, at least 1.
+        Number of slices in a window, at least 1.
 
     step : int, default=1
-        Slices from the start of one window to that of the next.
+        Number of slices from the start of one window to the start of the next.
 
     Returns
     -------
     windows : ndarray of shape (n_windows, height, width, n_slices * channels)
-        Scan after scan, in the order of their first slices, and each from its first
-        slice on. The channels of a window's first slice come first.
+        Ordered by scan, as their first slices are ordered, and by slice within a scan.
+        The channels of a window's first slice come first.
 
     groups : ndarray of shape (n_windows,)
-        The scan of each window: its value in ``groups``, or its place in ``scans``. No
-        window holds slices of two scans.
+        The scan of each window: its value in ``groups``, or its position in ``scans``.
+        No window contains slices of two scans.
 
     Raises
     ------
     ValueError
-        If a scan has fewer slices than a window, or scans differ in the shape of a
-        slice, or there is none.
+        If there is no scan, a scan has fewer slices than a window, or slices differ in
+        shape.
 
     See Also
     --------
@@ -68,7 +68,7 @@ channels])
 
     Examples
     --------
-    Scans to windows, windows to scores, scores of windows to those of scans; and a
+    From scans to windows, to scores of windows, to scores of scans; then a
     cross-validation that splits between scans, not within them:
 
     >>> import numpy as np
@@ -102,7 +102,7 @@ channels])
         if len(volume) < n_slices:
             raise ValueError(
                 f"slice_windows: n_slices={n_slices}, but scan {name} has only "
-                f"{len(volume)} slices. Lower n_slices or leave it out."
+                f"{len(volume)} slices. Lower n_slices or leave out the scan."
             )
         starts = range(0, len(volume) - n_slices + 1, step)
         windows += [np.concatenate(volume[i : i + n_slices], axis=-1) for i in starts]
@@ -113,7 +113,7 @@ channels])
 def aggregate_scores(
     scores: ArrayLike, groups: ArrayLike, how: str = "mean"
 ) -> np.ndarray:
-    """Return one score for each scan from those of its windows.
+    """Combine the scores of each scan's windows into one score per scan.
 
     Parameters
     ----------
@@ -121,10 +121,11 @@ def aggregate_scores(
         Scores, high = normal, or anomaly scores, high = anomalous.
 
     groups : array-like of shape (n_windows,)
-        The scan of each window, from :func:`slice_windows`. In any order.
+        The scan of each window, from :func:`slice_windows`, in any order.
 
     how : {"mean", "median", "min", "max"}, default="mean"
-        ``"min"`` of scores, or ``"max"`` of anomaly scores: the strangest window.
+        The strangest window counts with ``"min"`` for scores and with ``"max"`` for
+        anomaly scores.
 
     Returns
     -------
@@ -134,7 +135,7 @@ def aggregate_scores(
     Raises
     ------
     ValueError
-        If the lengths differ or ``how`` is none of these.
+        If the lengths differ or ``how`` has another value.
 
     Examples
     --------

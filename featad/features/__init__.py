@@ -1,8 +1,8 @@
 """Frozen transformers from images to tables of features; nothing here is learned."""
 
-from featad.features.backbone import BackboneFeatures, layer_names
+from featad.features.backbone import BackboneFeatures
 from featad.features.filters import FilterBankFeatures
-from featad.features.layers import BACKBONES, default_layers
+from featad.features.layers import BACKBONES, default_layers, layer_names
 from featad.features.vgg import VGGFeatures
 
 __all__ = [

@@ -8,29 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from featad._options import inherit_options
+from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError, WeightsChangedError
+from featad.features.base import ImageFeatures, as_tuple
 from featad.features.cache import FeatureCache
-from featad.features.layers import vgg_nodes, with_blocks
+from featad.features.pooling import POOLING
 from featad.features.streaming import stream_features
-from featad.images import check_sources, settle_unread
+from featad.images import check_sources, warn_unreadable
 
 if TYPE_CHECKING:
     from featad.features.extractor import Extractor
 
-_POOLING = ("mean", "std", "max")
 
-
-class BackboneFeatures(TransformerMixin, BaseEstimator):
+class BackboneFeatures(ImageFeatures):
     """Describe each image by layers of a frozen network.
 
-    Nothing is learned: ``fit`` checks its input and finds the weights; ``transform``
-    works without it. Images are decoded in threads while the network runs, batch by
-    batch, so that memory does not grow with their number. The network is never pickled:
-    a fitted transformer knows its weights by their fingerprint and finds them again.
+    Nothing is learned: ``fit`` checks its input and finds the weights, and
+    ``transform`` works without it. Images are decoded in threads while the network
+    runs, batch by batch, so memory does not grow with the number of images. The network
+    is never pickled: a fitted transformer stores the fingerprint of its weights and
+    finds them again.
 
     Parameters
     ----------
@@ -38,71 +37,74 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         Name of a torchvision classification network, or ``"vgg_mini"``.
 
     layer : str, tuple of str or None, default=None
-        What to take: a name from :func:`layer_names`, such as ``"features.9"`` or
-        ``"layer3"``; several are concatenated. None takes what enters the classifying
-        layer: the last linear one, or the last convolution of a network that has none.
+        Layer whose output is used: a name from :func:`layer_names`, such as
+        ``"features.9"`` or ``"layer3"``. Several are concatenated. None uses the input
+        of the classification layer, which is the last linear layer, or the last
+        convolution of a network without linear layers.
 
     pooling : {"mean", "std", "max"} or tuple of these, default="mean"
-        Statistics of each channel over the map (over the tokens of a transformer), all
-        channels of one statistic together. "std" is the population's (divided by n), so
-        0 for a map of one position. Layers without a map are taken as they are.
+        Statistics of each channel over the map, or over the tokens of a transformer.
+        All channels of one statistic stand together. "std" divides by n, so it is 0
+        for a map of one position. Layers without a map are used as they are.
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, downloaded once to torch's
         own cache (vgg_mini's ship with featad); torchvision's name of a published set,
         such as ``"IMAGENET1K_V1"``; a .pth, .pt or .safetensors file; None for random
-        weights, a stand-in for tests. A file may hold the convolutions of a VGG only:
-        it serves convolutions, and the fully connected layers take no memory then.
+        weights, a stand-in for tests. A file may hold only the convolutions of a VGG.
+        Then only convolutions can be used as layers.
 
     preprocessing : {"imagenet", "caffe"} or None, default=None
-        How pixels are prepared, where a file of weights was not trained as torchvision
-        trains: "caffe" is BGR from 0 to 255 minus the mean, as the weights of Caffe and
-        Keras take it; "imagenet" is RGB with ImageNet's mean and deviation. None takes
-        the way of the published weights.
+        Scale and channel order of the pixels that enter the network. None uses those of
+        the published weights. "caffe" is BGR from 0 to 255 minus the mean, for files
+        of weights from Caffe or Keras. "imagenet" is RGB standardized by the mean and
+        deviation of ImageNet.
 
     image_size : int, tuple of (height, width) or None, default=None
-        Pixels that enter the network; None takes the size of the weights' preset,
-        mostly 224. The smallest that works depends on network and layer, 32 for a whole
-        VGG; vision transformers take their own size only.
+        Size in pixels to which images are resized. None uses the size of the weights'
+        preset, usually 224. The smallest size that works depends on network and layer:
+        it is 32 for a whole VGG. Vision transformers accept their own size only.
 
     crop : bool, default=False
-        False resizes the whole image, so that nothing is cut off. True is the weights'
-        preset to the letter: the shorter side resized to a little more than the size,
-        then the center. ``image_size`` scales both, by its larger side.
+        False resizes the whole image, so nothing is cut off. True follows the weights'
+        preset exactly: it resizes the shorter side to slightly more than the size and
+        crops the center. ``image_size`` scales both steps by its larger side.
 
     device : str, default="auto"
-        ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
-        ``"mps"``; looked up when it is used.
+        ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+        ``"mps"``. It is looked up when it is used.
 
     precision : {"float32", "float16", "bfloat16"}, default="float32"
-        In which the network runs; "float16" on GPUs only. Features are float32 anyway.
+        Floating-point type in which the network runs; "float16" needs a GPU. Features
+        are always returned as float32.
 
     batch_size : int or None, default=None
-        Images that run through the network together. None: 8 on a CPU, whose cache
-        larger batches leave, and 32 on a GPU.
+        Number of images that run through the network together. None means 8 on a CPU,
+        where larger batches do not fit into the processor's cache, and 32 on a GPU.
 
     n_jobs : int or None, default=None
-        Threads that read and decode. None takes as many as there are processors, up to
-        eight.
+        Number of threads that read and decode images. None means one per processor, up
+        to eight.
 
     cache : path-like or None, default=None
-        Folder in which features are kept, found again by the contents of the image and
-        the :meth:`extractor_fingerprint`. Several processes may share it; no image is
-        extracted twice.
+        Folder in which features are kept. They are found again by the contents of the
+        image and the :meth:`extractor_fingerprint`. Several processes may share it; no
+        image is extracted twice.
 
     on_error : {"raise", "skip", "nan"}, default="raise"
-        What becomes of an image that cannot be read: an error, no row, or a row of NaN.
-        Left-out images are counted and named in one :class:`ImageReadWarning`.
+        What to do about images that cannot be read: raise :class:`ImageReadError`,
+        leave out their rows, or fill their rows with NaN. One
+        :class:`ImageReadWarning` counts and names them.
 
     max_value : float or None, default=None
-        Pixel value that becomes 1.0; None takes it from the type of the pixels.
+        Pixel value that becomes 1.0. None derives it from the type of the pixels.
 
     random_state : int or None, default=None
-        Seeds random weights (``weights=None``). None stands for 0, since the network
-        has to be found again.
+        Seed of random weights (``weights=None``). None means 0, so that the same
+        network can be built again.
 
     verbose : bool, default=False
-        Show a progress bar on stderr.
+        Whether to show a progress bar on stderr.
 
     Attributes
     ----------
@@ -113,16 +115,15 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         Name and number of columns of each block: each layer, or each statistic of it.
 
     weights_fingerprint_ : str
-        Digest of the network's weights, and of how pixels are prepared where that is
-        not the default of the network.
+        Digest of the network's weights. It covers the preparation of pixels as well
+        if that is not the network's default.
 
     Notes
     -----
-    Channels are standardized by the mean and deviation of the published weights that
-    are used. A file is compared with the published ones; where it is none of them, the
-    preset of the network's default weights holds, or what ``preprocessing`` says. On
-    CUDA, float32 convolutions are kept from rounding to TF32, so that features agree
-    with the CPU's.
+    A file of weights is compared with the published sets. If it is one of them, its
+    preset is used: size, interpolation, mean and deviation. If not, the preset of the
+    network's default set is used. On CUDA, float32 convolutions are kept from rounding
+    to TF32, so that features agree with the CPU's.
 
     Examples
     --------
@@ -141,7 +142,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "arch": [str],
         "layer": [str, tuple, list, None],
-        "pooling": [StrOptions(set(_POOLING)), tuple, list],
+        "pooling": [StrOptions(set(POOLING)), tuple, list],
         "weights": [str, os.PathLike, None],
         "preprocessing": [StrOptions({"imagenet", "caffe"}), None],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
@@ -194,13 +195,17 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        inherit_options(cls)
+
     def fit(self, X: Any, y: ArrayLike | None = None) -> "BackboneFeatures":
         """Check the input and find the weights; nothing is learned.
 
         Parameters
         ----------
         X : sequence of sources, or array of shape (n_samples, height, width[, 3])
-            Paths, bytes, PIL images or arrays. They are not read.
+            Paths, bytes, PIL images or arrays. They are not read here.
 
         y : ignored
 
@@ -211,7 +216,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         WeightsNotFoundError
-            If the weights are neither there nor to be downloaded.
+            If the weights are not on this machine and cannot be downloaded.
 
         ValueError
             If a parameter does not fit the network or this machine.
@@ -240,11 +245,12 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageReadError
-            If an image cannot be read and ``on_error="raise"``, or none can and it is
-            "skip". What was extracted before is in the cache, if there is one.
+            If an image cannot be read and ``on_error="raise"``, or if no image can be
+            read and ``on_error="skip"``. Features extracted before are in the cache, if
+            there is one.
 
         WeightsChangedError
-            If the weights found are not those of ``fit``.
+            If the weights are not the ones found in ``fit``.
 
         WeightsNotFoundError, ValueError
             As for :meth:`fit`.
@@ -276,7 +282,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
                 unread[rows] = values
             else:
                 features[rows] = values
-        settle_unread(list(unread.values()), len(sources), self.on_error)
+        warn_unreadable(list(unread.values()), len(sources), self.on_error)
         if self.on_error == "skip":
             features = np.delete(features, list(unread), axis=0)
         return features
@@ -301,15 +307,15 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         return np.array(names, dtype=object)
 
     def check_weights(self) -> None:
-        """Find the weights now, and hold them to the fingerprint they had at ``fit``.
+        """Find the weights and compare their fingerprint with the one of ``fit``.
 
         Raises
         ------
         WeightsNotFoundError
-            If they are neither there nor to be downloaded.
+            If they are not on this machine and cannot be downloaded.
 
         WeightsChangedError
-            If they are others.
+            If their fingerprint is another.
         """
         self._check_parameters()
         self._checked_extractor()
@@ -318,8 +324,8 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         """Return a digest of everything that decides the features of an image.
 
         Weights, preprocessing, layers, pooling, image size, crop, precision,
-        ``max_value`` and the version of the computation: not the device, the batch or
-        the threads.
+        ``max_value`` and the version of the computation; not the device, the batch size
+        or the threads.
 
         Returns
         -------
@@ -333,27 +339,17 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         self, extractor: "Extractor", pixels: np.ndarray
     ) -> Callable[[], np.ndarray]:
         """Start the network on float32 (n, height, width, 3): every image passes."""
-        return extractor.launch(pixels, _as_tuple(self.pooling), self.precision)
+        return extractor.launch(pixels, as_tuple(self.pooling), self.precision)
 
-    def _reading(self):
+    def _reading(self) -> dict[str, Any]:
         """Return how images are read, as arguments of `read_image`."""
         from featad.features.weights import preset  # torch: slow to import
 
         usual = preset(self.arch, self.weights)
-        size = tuple(int(n) for n in self._size(usual.crop_size))
-        reading = {"size": size, "interpolation": usual.interpolation}
-        if self.crop:
-            reading["crop_from"] = usual.resize_size * max(size) // usual.crop_size
-        if self.max_value is not None:
-            reading["max_value"] = float(self.max_value)
-        return reading
-
-    def _size(self, usual):
-        size = usual if self.image_size is None else self.image_size
-        return (size, size) if isinstance(size, Integral) else tuple(size)
+        return usual.reading(self.image_size, self.crop, self.max_value)
 
     def _columns(self, extractor):
-        return extractor.columns(self._reading()["size"], _as_tuple(self.pooling))
+        return extractor.columns(self._reading()["size"], as_tuple(self.pooling))
 
     def _find_extractor(self) -> "Extractor":
         from featad._device import autocast, resolve_device  # torch: slow to import
@@ -365,7 +361,7 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
         found = find_weights(
             self.arch, self.weights, self.random_state, self.preprocessing
         )
-        return load_extractor(found, _as_tuple(self.layer), device)
+        return load_extractor(found, as_tuple(self.layer), device)
 
     def _checked_extractor(self) -> "Extractor":
         extractor = self._find_extractor()
@@ -374,13 +370,13 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
             raise WeightsChangedError(
                 f"{type(self).__name__} was fitted with {self.arch} weights of "
                 f"fingerprint {expected[:12]}, but weights={str(self.weights)!r} has "
-                f"{extractor.fingerprint[:12]} here. Pass the file and the "
+                f"{extractor.fingerprint[:12]} here. Pass the weights and the "
                 "preprocessing it was fitted with, or fit again."
             )
         return extractor
 
     def _fingerprint(self, extractor):
-        pooling = _as_tuple(self.pooling)
+        pooling = as_tuple(self.pooling)
         return extractor.identify(self._reading(), pooling, self.precision)
 
     def _check_parameters(self):
@@ -388,59 +384,12 @@ class BackboneFeatures(TransformerMixin, BaseEstimator):
 
         self._validate_params()
         check_arch(self.arch)
-        layers, statistics = _as_tuple(self.layer), _as_tuple(self.pooling)
-        size = self._size(1)
+        layers = as_tuple(self.layer)
+        size = self.image_size
         if not layers or len(set(layers)) < len(layers):
             self._refuse("layer", "one name or several different ones")
-        if not statistics or not set(statistics) <= set(_POOLING):
-            self._refuse("pooling", f"one or several of {_POOLING}")
-        if len(size) != 2 or not all(isinstance(n, Integral) and n > 0 for n in size):
+        self._check_pooling()
+        if isinstance(size, tuple | list) and not (
+            len(size) == 2 and all(isinstance(n, Integral) and n > 0 for n in size)
+        ):
             self._refuse("image_size", "a number of pixels or (height, width)")
-
-    def _refuse(self, parameter, expected):
-        raise ValueError(
-            f"{type(self).__name__}: {parameter} should be {expected}, got "
-            f"{getattr(self, parameter)!r}."
-        )
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
-        tags.requires_fit = False
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
-
-def layer_names(arch: str) -> tuple[str, ...]:
-    """Return the names that `BackboneFeatures` takes as ``layer``.
-
-    Parameters
-    ----------
-    arch : str
-        Name of a torchvision classification network.
-
-    Returns
-    -------
-    names : tuple of str
-        In the order in which they run, a block (``"layer3"``, that is, its output)
-        before what it is made of. For a VGG the names of the paper come first.
-
-    Examples
-    --------
-    >>> from featad.features import layer_names
-    >>> layer_names("vgg11")[:5]
-    ('fc7', 'fc6', 'conv1_1', 'conv2_1', 'conv3_1')
-    >>> "features.9" in layer_names("squeezenet1_1")
-    True
-    """
-    from featad.features.extractor import node_names  # torch: slow to import
-    from featad.features.weights import load_network
-
-    network, _ = load_network(arch, None)
-    return (*vgg_nodes(arch), *with_blocks(node_names(network)))
-
-
-def _as_tuple(value: Any) -> tuple:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)

@@ -17,17 +17,17 @@ _DIGEST = 32  # bytes of sha256, in front of the values
 class FeatureCache:
     """Rows of features under a folder, found again by extractor and image.
 
-    Files lie at ``folder/<extractor>/<first two digits>/<image>``. Each begins with a
-    digest of its key and its values, so that damage is found and counts as absence; it
-    is written aside and moved into place, so that no reader meets a part of it.
+    The files are ``folder/<extractor>/<first two digits>/<image>``. Each begins with a
+    digest of its key and values, so a damaged file is noticed and counts as missing. It
+    is written under another name and then moved, so no reader sees a part of it.
 
     Parameters
     ----------
     folder : path-like
-        Made if need be.
+        Created if it does not exist.
 
     fingerprint : str
-        Of the extractor.
+        Fingerprint of the extractor.
 
     width : int
         Number of features.

@@ -7,25 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError
-from featad.images import check_sources, map_images, read_image, settle_unread
+from featad.features.base import ImageFeatures, as_tuple
+from featad.features.pooling import ARRAY_POOLING, POOLING
+from featad.images import check_sources, map_images, read_image, warn_unreadable
 
-_POOLING = {"mean": np.mean, "std": np.std, "max": np.max}
 _CHANNELS = {"L": ("",), "RGB": ("red_", "green_", "blue_")}
 _RESPONSES = ("edge", "spot_dark", "spot_bright", "line_dark", "line_bright")
 
 
-class FilterBankFeatures(TransformerMixin, BaseEstimator):
+class FilterBankFeatures(ImageFeatures):
     """Describe each image by pooled responses of Gaussian-derivative filters.
 
-    For every scale the bank answers five questions at every pixel: how strong an edge,
-    a dark spot, a bright spot, a dark line and a bright line is there, in whatever
-    direction. Each answer is pooled over the image. Nothing is learned and no weights
-    are needed: the baseline that features of a pretrained network have to beat.
+    For every scale and every pixel, the bank measures how strong an edge, a dark spot,
+    a bright spot, a dark line and a bright line is, in any direction. Each response is
+    pooled over the image. Nothing is learned and no weights are needed, so this is the
+    baseline that features of a pretrained network have to beat.
 
     Parameters
     ----------
@@ -33,7 +32,8 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         Resize every image to this size, in pixels, before the filters run.
 
     mode : {"L", "RGB"}, default="L"
-        Gray values, or each color channel by itself (three times the features).
+        Gray values, or each color channel separately, which gives three times as many
+        features.
 
     scales : tuple of float, default=(1.0, 2.0, 4.0)
         Standard deviations of the Gaussians, in pixels of the resized image.
@@ -42,25 +42,25 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         Statistics of each response over the image.
 
     n_jobs : int, default=None
-        Number of threads that read and filter; by default one a processor, at most
-        eight.
+        Number of threads that read and filter images. None means one per processor, up
+        to eight.
 
     on_error : {"raise", "skip", "nan"}, default="raise"
         What to do about images that cannot be read: raise :class:`ImageReadError`,
-        leave them out (fewer rows than sources), or fill their rows with NaN. What
-        is left out or filled is counted and named in one :class:`ImageReadWarning`.
+        leave out their rows, or fill their rows with NaN. One
+        :class:`ImageReadWarning` counts and names them.
 
     max_value : float, default=None
-        The value that becomes 1.0; see :func:`featad.read_image`.
+        Pixel value that becomes 1.0; see :func:`featad.read_image`.
 
     Notes
     -----
-    Lines are the eigenvalues of the Hessian, that is, the second derivative in the
-    direction where it is largest; spots are its smaller eigenvalue, so that a line is
-    no spot; edges are the length of the gradient. All are multiplied by the scale to
-    the power of the derivative, which makes them comparable between scales [2]_. As
-    in the MR8 bank [1]_, taking the strongest direction makes the description
-    independent of rotation.
+    A line is the larger eigenvalue of the Hessian, that is, the second derivative in
+    the direction in which it is largest. A spot is the smaller eigenvalue, so a line
+    does not count as a spot. An edge is the length of the gradient. All are multiplied
+    by the scale to the power of the derivative, which makes them comparable between
+    scales [2]_. As in the MR8 bank [1]_, taking the strongest direction makes the
+    description independent of rotation.
 
     Features have different units: put a ``StandardScaler`` behind it.
 
@@ -93,7 +93,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         "size": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "mode": [StrOptions(set(_CHANNELS))],
         "scales": [tuple, list],
-        "pooling": [StrOptions(set(_POOLING)), tuple, list],
+        "pooling": [StrOptions(set(POOLING)), tuple, list],
         "n_jobs": [Integral, None],
         "on_error": [StrOptions({"raise", "skip", "nan"})],
         "max_value": [Interval(Real, 0, None, closed="neither"), None],
@@ -165,7 +165,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
                 raise row
             else:
                 errors.append(row)
-        settle_unread(errors, len(sources), self.on_error)
+        warn_unreadable(errors, len(sources), self.on_error)
         return features[rows] if self.on_error == "skip" else features
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -187,7 +187,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
                 f"{channel}{response}_{statistic}"
                 for channel in _CHANNELS[self.mode]
                 for response in responses
-                for statistic in self._statistics()
+                for statistic in as_tuple(self.pooling)
             ],
             dtype=object,
         )
@@ -196,7 +196,7 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         image = read_image(
             source, mode=self.mode, size=self.size, max_value=self.max_value
         )
-        pool = [_POOLING[name] for name in self._statistics()]
+        pool = [ARRAY_POOLING[name] for name in as_tuple(self.pooling)]
         responses = (
             response
             for channel in np.moveaxis(image, -1, 0)
@@ -204,36 +204,18 @@ class FilterBankFeatures(TransformerMixin, BaseEstimator):
         )
         return np.array([f(r) for r in responses for f in pool], dtype=np.float32)
 
-    def _statistics(self) -> tuple[str, ...]:
-        return (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
-
     def _check(self, X: Any) -> Sequence:
         self._validate_params()
-        name = type(self).__name__
         if not self.scales or not all(
-            isinstance(scale, Real) and 0 < scale < np.inf for scale in self.scales
+            isinstance(scale, float | Real) and 0 < scale < np.inf
+            for scale in self.scales
         ):
-            raise ValueError(
-                f"{name}: scales should hold positive numbers, got {self.scales!r}."
-            )
-        if not self._statistics() or set(self._statistics()) - set(_POOLING):
-            raise ValueError(
-                f"{name}: pooling should be one or several of {tuple(_POOLING)}, "
-                f"got {self.pooling!r}."
-            )
-        return check_sources(X, estimator_name=name)
+            self._refuse("scales", "one or several positive numbers")
+        self._check_pooling()
+        return check_sources(X, estimator_name=type(self).__name__)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
-        tags.requires_fit = False
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
 
 
 def _responses(image: np.ndarray, scales: tuple[float, ...]) -> list[np.ndarray]:

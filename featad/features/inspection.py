@@ -9,7 +9,7 @@ from torch import Tensor
 
 from featad.errors import WeightsNotFoundError
 from featad.features.download import sha256_of
-from featad.features.layers import BACKBONES, vgg_nodes
+from featad.features.layers import BACKBONES
 from featad.features.presets import (
     DEFAULT,
     PACKAGED,
@@ -17,6 +17,7 @@ from featad.features.presets import (
     check_arch,
     published_sets,
 )
+from featad.features.vgg_layers import vgg_nodes
 from featad.features.weight_files import (
     build_on_paper,
     convolutions_of,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from featad.errors import WeightsNotFoundError
+from featad.features.vgg_layers import VGG_ARCHS, vgg_nodes
 
 BACKBONES: dict[str, str | tuple[str, ...]] = {
     "vgg_mini": ("conv3_2", "conv4_1"),
@@ -29,18 +30,9 @@ BACKBONES: dict[str, str | tuple[str, ...]] = {
 }
 """Networks that named systems are built on, and the middle layer of each.
 
-Middle: its map has about a sixteenth of the image's height and width, and sees enough
-of the image to know texture, not yet so much that it names objects.
+The map of a middle layer has about a sixteenth of the image's height and width. Such a
+layer responds to textures and not yet to whole objects.
 """
-
-_VGG_BLOCKS = {  # convolutions in each of the five blocks: table 1 of the paper
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
-VGG_ARCHS = ("vgg_mini", *(f"{arch}{bn}" for bn in ("", "_bn") for arch in _VGG_BLOCKS))
-"""The networks of `VGGFeatures`."""
 
 
 def default_layers(arch: str) -> tuple[str | None, str | tuple[str, ...]]:
@@ -54,7 +46,7 @@ def default_layers(arch: str) -> tuple[str | None, str | tuple[str, ...]]:
     Returns
     -------
     last : str or None
-        ``"fc7"`` for a VGG; None elsewhere: what enters the classifying layer.
+        ``"fc7"`` for a VGG. None otherwise: the input of the classification layer.
 
     middle : str or tuple of str
         For statistics of a map.
@@ -79,31 +71,38 @@ def default_layers(arch: str) -> tuple[str | None, str | tuple[str, ...]]:
     return ("fc7" if arch in VGG_ARCHS else None), BACKBONES[arch]
 
 
-def vgg_nodes(arch: str) -> dict[str, str]:
-    """Return the paper's names of a VGG's layers, and where they are in torchvision's.
+def layer_names(arch: str) -> tuple[str, ...]:
+    """Return the names that `BackboneFeatures` takes as ``layer``.
 
-    Each is taken after its ReLU. Empty for any other network.
+    Parameters
+    ----------
+    arch : str
+        Name of a torchvision classification network.
+
+    Returns
+    -------
+    names : tuple of str
+        In the order in which they run. A block, such as ``"layer3"``, stands for its
+        output and comes before its parts. For a VGG, the paper's names come first.
+
+    Examples
+    --------
+    >>> from featad.features import layer_names
+    >>> layer_names("vgg11")[:5]
+    ('fc7', 'fc6', 'conv1_1', 'conv2_1', 'conv3_1')
+    >>> "features.9" in layer_names("squeezenet1_1")
+    True
     """
-    if arch not in VGG_ARCHS:
-        return {}
-    if arch == "vgg_mini":
-        nodes, blocks = {"fc7": "classifier"}, (2, 2, 2, 1)
-    else:
-        nodes = {"fc7": "classifier.4", "fc6": "classifier.1"}
-        blocks = _VGG_BLOCKS[arch.removesuffix("_bn")]
-    step = 3 if arch.endswith("_bn") else 2  # convolution, normalization, ReLU
-    index = 0
-    for block, n_convolutions in enumerate(blocks, 1):
-        for number in range(1, n_convolutions + 1):
-            index += step
-            nodes[f"conv{block}_{number}"] = f"features.{index - 1}"
-        index += 1  # max pooling
-    return nodes
+    from featad.features.graph import node_names  # torch: slow to import
+    from featad.features.weights import load_network
+
+    network, _ = load_network(arch, None)
+    return (*vgg_nodes(arch), *with_blocks(node_names(network)))
 
 
 def with_blocks(nodes: Sequence[str]) -> tuple[str, ...]:
     """Return names of nodes and of the blocks that hold them, each once, in order."""
-    names = {}
+    names: dict[str, None] = {}
     for node in nodes:
         parts = node.split(".")
         for end in range(1, len(parts) + 1):

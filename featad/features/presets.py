@@ -1,8 +1,9 @@
 """How images are prepared for a network: it follows the weights, not only the name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeGuard
 
 import torchvision
 
@@ -17,7 +18,8 @@ DEFAULT = "DEFAULT"
 CONVOLUTIONS = "IMAGENET1K_FEATURES"
 """torchvision's set that holds convolutions only: NaN stands for everything else."""
 
-_CHANNELS = {  # mean and deviation of pixels in [0, 1], and the order they enter in
+# mean and deviation of pixels in [0, 1], and the order in which channels enter
+_CHANNELS: dict[str, dict[str, Any]] = {
     "imagenet": {
         "mean": (0.485, 0.456, 0.406),
         "std": (0.229, 0.224, 0.225),
@@ -60,6 +62,29 @@ class Preset:
     interpolation: str
     channel_order: str = "rgb"
 
+    def reading(
+        self,
+        image_size: int | Sequence[int] | None = None,
+        crop: bool = False,
+        max_value: float | None = None,
+    ) -> dict[str, Any]:
+        """Return how images are read for the network, as arguments of `read_image`.
+
+        Parameters
+        ----------
+        image_size, crop, max_value
+            As for `BackboneFeatures`.
+        """
+        size = self.crop_size if image_size is None else image_size
+        height, width = size if isinstance(size, Sequence) else (size, size)
+        pair = int(height), int(width)
+        reading: dict[str, Any] = {"size": pair, "interpolation": self.interpolation}
+        if crop:
+            reading["crop_from"] = self.resize_size * max(pair) // self.crop_size
+        if max_value is not None:
+            reading["max_value"] = float(max_value)
+        return reading
+
 
 def check_arch(arch: str) -> None:
     """Refuse a name that is none of the networks that turn images into features.
@@ -84,7 +109,7 @@ def all_archs() -> list[str]:
     return [PACKAGED, *torchvision.models.list_models(module=torchvision.models)]
 
 
-def is_set_name(weights: Any) -> bool:
+def is_set_name(weights: Any) -> TypeGuard[str]:
     """Return whether weights are given by torchvision's name of a published set.
 
     Examples
@@ -175,4 +200,11 @@ def preset_of_set(
             std=tuple(transforms.std),
             interpolation=transforms.interpolation.value,
         )
-    return replace(usual, **_CHANNELS.get(preprocessing, {}))
+    if preprocessing is None:
+        return usual
+    if preprocessing not in _CHANNELS:
+        raise ValueError(
+            f"preprocessing should be None or one of {', '.join(_CHANNELS)}; got "
+            f"{preprocessing!r}."
+        )
+    return replace(usual, **_CHANNELS[preprocessing])

@@ -3,7 +3,8 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ Launch = Callable[[np.ndarray], Callable[[], np.ndarray]]
 """Starts a batch of pixels; what it returns waits for the features."""
 
 
+_Ready = tuple[list[int], np.ndarray]  # rows, and the features of all or of each
+
+
 @dataclass
 class _Image:
-    rows: list[int]  # several where the input holds the same image again
-    pixels: np.ndarray | None
-    key: str | None = None
-    known: np.ndarray | None = None
+    pixels: np.ndarray
+    key: str = ""  # in the cache
+    rows: list[int] = field(default_factory=list)  # several where it occurs again
 
 
 def stream_features(
@@ -78,50 +81,54 @@ def stream_features(
         Features: (n_features,), for all these rows, or (n_rows, n_features).
     """
     batch: list[_Image] = []
-    running: deque = deque()
+    running: deque[tuple[list[int], Callable[[], np.ndarray]]] = deque()
+    if cache is None:
+        run = partial(_run_plain, launch=launch, running=running)
+    else:
+        run = partial(_run_cached, launch=launch, cache=cache)
     images = map_images(_reader(reading, cache), sources, n_jobs=n_jobs)
     for index, image in tqdm(
         images, total=len(sources), unit="image", disable=not verbose
     ):
-        if isinstance(image, ImageReadError):
+        if not isinstance(image, _Image):  # an error, or known features
             yield index, image
             continue
-        if image.known is not None:
-            yield index, image.known
-            continue
-        image.rows = [index]
         same = [other for other in batch if image.key and other.key == image.key]
-        if same:
-            same[0].rows.append(index)
-        else:
+        if not same:
             batch.append(image)
+        (same or [image])[0].rows.append(index)
         if len(batch) == batch_size:
-            yield from _run(batch, launch, cache, running)
+            yield from run(batch)
             batch = []
     if batch:
-        yield from _run(batch, launch, cache, running)
+        yield from run(batch)
     for rows, collect in running:
         yield rows, collect()
 
 
-def _reader(reading, cache):
-    def read(source):
-        if cache is None:
-            return _Image([], read_image(source, **reading))
+def _reader(
+    reading: Mapping[str, Any], cache: FeatureCache | None
+) -> Callable[[Any], _Image | np.ndarray]:
+    """Return a function that reads a source, or finds its features in the cache."""
+
+    def read(source: Any) -> _Image:
+        return _Image(read_image(source, **reading))
+
+    def find_or_read(source: Any, cache: FeatureCache) -> _Image | np.ndarray:
         contents = _contents(source)
         key = content_hash(contents)
         known = cache.get(key)
         if known is not None:
-            return _Image([], None, key, known)
+            return known
         try:
-            return _Image([], read_image(contents, **reading), key)
+            return _Image(read_image(contents, **reading), key)
         except ImageReadError as error:  # of bytes, which have no name
             raise ImageReadError(describe_source(source), error.reason) from error
 
-    return read
+    return read if cache is None else partial(find_or_read, cache=cache)
 
 
-def _contents(source):
+def _contents(source: Any) -> Any:
     """Return a file's bytes, other sources as they are."""
     if not isinstance(source, str | os.PathLike):
         return source
@@ -131,23 +138,27 @@ def _contents(source):
         raise ImageReadError(describe_source(source), reason_of(error)) from error
 
 
-def _run(batch, launch, cache, running):
-    """Yield what is ready: with a cache this batch, else the one before it."""
-    if cache is None:
-        pixels = np.stack([image.pixels for image in batch])
-        running.append(([image.rows[0] for image in batch], launch(pixels)))
-        if len(running) > 1:
-            rows, collect = running.popleft()
-            yield rows, collect()
-        return
+def _run_plain(batch: list[_Image], launch: Launch, running: deque) -> Iterator[_Ready]:
+    """Start a batch, and yield the one before it, which ran meanwhile."""
+    pixels = np.stack([image.pixels for image in batch])
+    running.append(([image.rows[0] for image in batch], launch(pixels)))
+    if len(running) > 1:
+        rows, collect = running.popleft()
+        yield rows, collect()
+
+
+def _run_cached(
+    batch: list[_Image], launch: Launch, cache: FeatureCache
+) -> Iterator[_Ready]:
+    """Yield a batch, image by image, once it is complete and stored."""
     with cache.locked():  # whoever waited here may find the work done
-        for image in batch:
-            image.known = cache.get(image.key)
-        missing = [image for image in batch if image.known is None]
+        found = ((image.key, cache.get(image.key)) for image in batch)
+        known = {key: row for key, row in found if row is not None}
+        missing = [image for image in batch if image.key not in known]
         if missing:
             values = launch(np.stack([image.pixels for image in missing]))()
             for image, row in zip(missing, values, strict=True):
                 cache.put(image.key, row)
-                image.known = row
+                known[image.key] = row
     for image in batch:
-        yield image.rows, image.known
+        yield image.rows, known[image.key]

@@ -60,8 +60,9 @@ class VGGMini(nn.Module):
 
     def __init__(self, batch_norm: bool = False) -> None:
         super().__init__()
-        layers, n_channels = [], 3
-        self._stages = {}
+        layers: list[nn.Module] = []
+        n_channels = 3
+        self._stages: dict[str, str] = {}
         for block, widths in enumerate(_WIDTHS, 1):
             for number, width in enumerate(widths, 1):
                 stride = 1 if layers else 2
@@ -122,6 +123,9 @@ class StageStatistics(nn.Module):
     .. [1] Ailon and Chazelle, "Approximate nearest neighbors and the fast
        Johnson-Lindenstrauss transform", STOC 2006.
     """
+
+    signs: Tensor
+    mix: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,7 +197,9 @@ def fold_batch_norm(network: VGGMini) -> VGGMini:
     convs = [m for m in layers if isinstance(m, nn.Conv2d)]
     targets = [m for m in folded.features if isinstance(m, nn.Conv2d)]
     for target, conv, norm in zip(targets, convs, norms, strict=True):
-        gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-        target.weight.copy_(conv.weight.double() * gain[:, None, None, None])
-        target.bias.copy_(norm.bias.double() - norm.running_mean.double() * gain)
+        state = {name: value.double() for name, value in norm.state_dict().items()}
+        gain = state["weight"] / (state["running_var"] + norm.eps).sqrt()
+        bias = state["bias"] - state["running_mean"] * gain
+        weight = conv.weight.double() * gain[:, None, None, None]
+        target.load_state_dict({"weight": weight, "bias": bias})
     return folded.eval()

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from featad.errors import WeightsNotFoundError
 from featad.features import vgg_mini
 from featad.features.download import named_hash, sha256_of
-from featad.features.layers import VGG_ARCHS
 from featad.features.presets import (
     CONVOLUTIONS,
     DEFAULT,
@@ -23,6 +22,7 @@ from featad.features.presets import (
     preset_of_set,
     published_sets,
 )
+from featad.features.vgg_layers import VGG_ARCHS
 
 _AUXILIARY = re.compile(r"(aux1|aux2|AuxLogits)\.")  # heads used in training only
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
@@ -38,7 +38,7 @@ class Convolutions(nn.Module):
         Its ``features`` and ``avgpool`` are used, not copied.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: torchvision.models.VGG) -> None:
         super().__init__()
         self.features = network.features
         self.avgpool = network.avgpool
@@ -58,7 +58,7 @@ def build(arch: str, published: str = DEFAULT) -> nn.Module:
     published : str, default="DEFAULT"
         Name of the published set whose size a vision transformer is built for.
     """
-    options = {}
+    options: dict = {}
     if arch == PACKAGED:
         return vgg_mini.VGGMini()
     if arch in {"googlenet", "inception_v3"}:  # as their published weights want them

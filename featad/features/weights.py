@@ -206,6 +206,7 @@ def find_weights(
         in its published name.
     """
     check_arch(arch)
+    stamp: tuple[int, ...]
     if weights is None:
         stamp = (random_state or 0,)
         return Weights(arch, "random", None, stamp, DEFAULT, preprocessing)
@@ -316,6 +317,7 @@ def _download(arch, name, path):
 
 
 def _random_network(arch, seed, published=DEFAULT):
+    """Return the network with torchvision's own random start, seeded."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # the CPU's alone
         return build(arch, published)

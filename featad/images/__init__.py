@@ -1,5 +1,6 @@
 """Images from files, bytes, PIL images and arrays; the only place that decodes."""
 
+from featad.images.mapping import map_images, warn_unreadable
 from featad.images.reader import ImageReader, read_image
 from featad.images.sources import (
     EXTENSIONS,
@@ -8,10 +9,8 @@ from featad.images.sources import (
     content_hash,
     describe_source,
     list_images,
-    map_images,
     natural_key,
     reason_of,
-    settle_unread,
 )
 
 __all__ = [
@@ -26,5 +25,5 @@ __all__ = [
     "natural_key",
     "read_image",
     "reason_of",
-    "settle_unread",
+    "warn_unreadable",
 ]

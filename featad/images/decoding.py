@@ -60,7 +60,7 @@ def decode(source: object, mode: str, max_value: float | None) -> list[Image.Ima
     if not isinstance(source, bytes):
         source = Path(source)
         if source.is_dir():
-            raise Unreadable("it is a folder; list_images(folder) gives its images")
+            raise Unreadable("it is a folder; list_images(folder) returns its images")
     head = _head(source)
     if not head:
         raise Unreadable("the file is empty")
@@ -86,7 +86,7 @@ def open_image(source: bytes | Path) -> Image.Image:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         raise Unreadable(
-            f"it is no image that can be read as one of {', '.join(FORMATS)}"
+            f"not a readable image (supported formats: {', '.join(FORMATS)})"
         ) from None
     except Image.DecompressionBombError:
         raise Unreadable(too_large()) from None
@@ -101,7 +101,7 @@ def check_pixels(width: int, height: int) -> None:
 
 
 def too_large(found: str = "it has ") -> str:
-    """Say that a limit of Pillow stands in the way, and how to lift it."""
+    """Return the reason for an image beyond Pillow's limit, with the way out."""
     return (
         f"{found}more than Pillow's limit of {Image.MAX_IMAGE_PIXELS} pixels, which "
         "guards against decompression bombs; raise PIL.Image.MAX_IMAGE_PIXELS if you "
@@ -124,7 +124,7 @@ def _image_planes(
 
 
 def _upright(planes: list[Image.Image], image: Image.Image) -> list[Image.Image]:
-    """Apply the orientation that EXIF asks for (TIFF is upright once loaded)."""
+    """Apply the EXIF orientation (TIFF is upright once loaded)."""
     turn = _ORIENTATION.get(image.getexif().get(_EXIF_ORIENTATION))
     return planes if turn is None else [plane.transpose(turn) for plane in planes]
 
@@ -150,7 +150,7 @@ def _eight_bit_planes(
 
 
 def _has_deep_color(image: Image.Image) -> bool:
-    """Whether Pillow is about to drop the low bytes of a 16-bit color image."""
+    """Whether Pillow would drop the low bytes of a 16-bit color image."""
     tiles = getattr(image, "tile", ())
     if not tiles or image.mode == "F" or image.mode.startswith("I"):
         return False
@@ -242,8 +242,8 @@ def _limit(image: Image.Image, max_value: float | None) -> float:
         return 1.0
     if image.mode == "I" and image.format not in ("PNG", "PPM"):
         raise Unreadable(
-            "integers of 32 bits, or with a sign, have no usual range; give max_value, "
-            "the value that is white"
+            "32-bit and signed integers have no standard range; pass max_value, the "
+            "value that is white"
         )
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS, (16,))[0]
@@ -272,7 +272,7 @@ def _array_planes(
     if array.dtype != np.uint16 and array.dtype.kind != "f":
         raise Unreadable(
             f"expected uint8, uint16, bool or float values, got {array.dtype}; convert "
-            "with .astype(np.uint8) if they reach from 0 to 255"
+            "with .astype(np.uint8) if they range from 0 to 255"
         )
     usual = 65535 if array.dtype == np.uint16 else 1.0
     limit = usual if max_value is None else max_value
@@ -298,12 +298,12 @@ def _deep_planes(values: np.ndarray, mode: str, limit: float) -> list[Image.Imag
 
 def _check_range(values: np.ndarray, limit: float) -> None:
     if not np.isfinite(values).all():
-        raise Unreadable("it holds NaN or infinite values")
+        raise Unreadable("it contains NaN or infinite values")
     low, high = float(values.min()), float(values.max())
     slack = 1e-6 * limit  # what rounding leaves behind
     if low < -slack or high > limit + slack:
         raise Unreadable(
-            f"expected values from 0 to {limit:g}, got {low:g} to {high:g}; give "
+            f"expected values from 0 to {limit:g}, got {low:g} to {high:g}; pass "
             "max_value, the value that is white"
         )
 
@@ -311,7 +311,7 @@ def _check_range(values: np.ndarray, limit: float) -> None:
 def fit_plane(
     plane: Image.Image, size: tuple[int, int], crop_from: int | None, resample: int
 ) -> Image.Image:
-    """Resize a plane to (height, width), or as torchvision's presets do and crop."""
+    """Resize a plane to a size, or resize and crop it as torchvision's presets do."""
     height, width = size
     if crop_from is None:
         return _resized(plane, (width, height), resample)

@@ -1,4 +1,4 @@
-"""Images from files, bytes, PIL images and arrays; the only place that decodes."""
+"""Reading one image, and a transformer that reads many."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -7,20 +7,18 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
+from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError
 from featad.images import decoding
+from featad.images.mapping import all_unreadable, map_images, warn_unreadable
 from featad.images.sources import (
     SOURCE_TYPES,
     Source,
     check_sources,
     describe_source,
-    map_images,
-    none_read,
     reason_of,
-    settle_unread,
 )
 
 
@@ -35,9 +33,9 @@ def read_image(
 ) -> np.ndarray:
     """Read one image as float32 in [0, 1].
 
-    EXIF orientation is applied, alpha is composed on white, palette, CMYK and 1-bit
-    images are converted, 16-bit images keep their depth, and of an animation the
-    first frame is taken.
+    EXIF orientation is applied, alpha is composed on white, and palette, CMYK and 1-bit
+    images are converted. 16-bit images keep their depth. Of an animation, the first
+    frame is read.
 
     Parameters
     ----------
@@ -46,15 +44,15 @@ def read_image(
         (H, W, 4) of uint8, uint16, bool, or float in [0, 1].
 
     mode : {"RGB", "L"}, default="RGB"
-        Three channels, or one of gray.
+        Three channels, or one gray channel.
 
     size : int or (height, width), default=None
-        Resize the whole image to this size, antialiased; an int makes it square.
+        Resize the whole image to this size, with antialiasing. An int makes it square.
 
     crop_from : int, default=None
-        Resize the shorter side to this many pixels instead, then cut ``size`` from
-        the center, as torchvision's presets do. 8-bit images come out equal to
-        ``weights.transforms()`` before normalization.
+        Resize the shorter side to this many pixels instead, then crop ``size`` from
+        the center, as torchvision's presets do. For 8-bit images the result equals
+        that of ``weights.transforms()`` before normalization.
 
     interpolation : str, default="bilinear"
         One of "nearest", "bilinear", "bicubic", "lanczos" and "box".
@@ -72,12 +70,13 @@ def read_image(
     Raises
     ------
     ImageReadError
-        If the source is missing, empty, truncated, no image, beyond Pillow's limit of
-        pixels, holds NaN or values out of range, or has the wrong shape.
+        If the source is missing, empty, truncated, not an image, or larger than
+        Pillow's limit; if it contains NaN or values out of range; or if it has the
+        wrong shape.
 
     Notes
     -----
-    Safe to call from several threads; no setting of Pillow's is touched.
+    Safe to call from several threads. No setting of Pillow is changed.
 
     Examples
     --------
@@ -136,24 +135,24 @@ class ImageReader(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     size : int or (height, width), default=None
-        Resize every image to this size. By default all must have one size already.
+        Resize every image to this size. By default, all images must have the same size.
 
     mode : {"RGB", "L"}, default="RGB"
-        Three channels, or one of gray.
+        Three channels, or one gray channel.
 
     flatten : bool, default=False
-        Return a table, one row of pixels an image, for detectors on tables.
+        Return a table with one row of pixels per image, for detectors on tables.
 
     max_value : float, default=None
         The value that becomes 1.0; see :func:`read_image`.
 
     n_jobs : int, default=None
-        Number of threads; by default one a processor, at most eight.
+        Number of threads. The default is one per processor, but at most eight.
 
     on_error : {"raise", "skip", "nan"}, default="raise"
-        What to do about images that cannot be read: raise :class:`ImageReadError`,
-        leave them out (fewer rows than sources), or fill their rows with NaN. What
-        is left out or filled is counted and named in one :class:`ImageReadWarning`.
+        What to do with images that cannot be read: raise :class:`ImageReadError`,
+        leave them out (fewer rows than sources), or fill their rows with NaN. One
+        :class:`ImageReadWarning` counts and names the images left out or filled.
 
     Notes
     -----
@@ -225,13 +224,13 @@ class ImageReader(TransformerMixin, BaseEstimator):
         Returns
         -------
         images : float32 ndarray of shape (n_samples, height, width, C)
-            C is 3 or 1; of shape (n_samples, height * width * C) if ``flatten``.
+            C is 3 or 1. With ``flatten``, of shape (n_samples, height * width * C).
 
         Raises
         ------
         ImageReadError
-            If an image cannot be read and ``on_error="raise"``, or if none can be
-            read and no row can be given.
+            If an image cannot be read and ``on_error="raise"``, or if no image can be
+            read and there is no row to return.
 
         ValueError
             If ``size`` is None and the images have several sizes.
@@ -259,11 +258,11 @@ class ImageReader(TransformerMixin, BaseEstimator):
             rows.append(index)
         if images is None:  # with a size, "nan" still gives every row
             if self.on_error == "skip" or shape is None:
-                raise none_read(errors)
+                raise all_unreadable(errors)
             images = np.full((len(sources), *shape), np.nan, np.float32)
         if errors and self.on_error == "skip":
             images = images[rows]
-        settle_unread(errors, len(sources), self.on_error)
+        warn_unreadable(errors, len(sources), self.on_error)
         return images.reshape(len(images), -1) if self.flatten else images
 
     @available_if(lambda self: self.flatten)
@@ -282,10 +281,10 @@ class ImageReader(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If ``size`` is None: the number of columns is known from the size only.
+            If ``size`` is None, because the number of columns depends on it.
         """
         if self.size is None:
-            raise ValueError("ImageReader has column names only if size= is given.")
+            raise ValueError("ImageReader has column names only with size=. Pass it.")
         n_columns = int(np.prod(self._shape()))
         return np.array([f"imagereader{i}" for i in range(n_columns)], dtype=object)
 

@@ -1,21 +1,17 @@
-"""Collections of image sources: listing, naming, hashing, checking, mapping."""
+"""Collections of image sources: listing, naming, hashing, checking."""
 
 import hashlib
 import os
 import re
-import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
-import joblib
 import numpy as np
 from PIL import Image
 from scipy.sparse import issparse
 
-from featad.errors import DatasetError, ImageReadError, ImageReadWarning
+from featad.errors import DatasetError, ImageReadError
 
 EXTENSIONS = frozenset(
     f".{suffix}"
@@ -40,21 +36,21 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = True) -> list[Pa
     Parameters
     ----------
     folder : path-like
-        Where to look. Hidden files and folders (names that begin with a dot) are left
-        out, links to folders are not followed.
+        Where to look. Hidden files and folders (names that begin with a dot) are
+        skipped. Links to folders are not followed.
 
     recursive : bool, default=True
-        Whether to look in folders below as well.
+        Whether to search subfolders as well.
 
     Returns
     -------
     paths : list of Path
-        Files whose suffix, in any case, is in ``EXTENSIONS``. They are not opened.
+        Files whose suffix, in lower case, is in ``EXTENSIONS``. They are not opened.
 
     Raises
     ------
     DatasetError
-        If the folder is missing, is a file, cannot be listed or holds no image file.
+        If the folder is missing, is a file, cannot be listed, or contains no images.
 
     Examples
     --------
@@ -68,8 +64,8 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = True) -> list[Pa
         raise DatasetError(f"There is no folder {str(folder)!r}.")
     if not folder.is_dir():
         raise DatasetError(
-            f"Expected a folder of images, but {str(folder)!r} is a file; pass its "
-            "folder, or [path] where a list of images is asked for."
+            f"Expected a folder of images, but {str(folder)!r} is a file. Pass its "
+            "folder, or [path] where a list of images is expected."
         )
     paths = []
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
@@ -81,7 +77,7 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = True) -> list[Pa
         ]
     if not paths:
         raise DatasetError(
-            f"There are no images in {str(folder)!r}; looked for files that end in "
+            f"There are no images in {str(folder)!r}. Expected files that end in "
             f"{', '.join(sorted(EXTENSIONS))}."
         )
     return sorted(paths, key=natural_key)
@@ -93,7 +89,7 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def natural_key(path: str | os.PathLike) -> tuple:
-    """Return a sort key under which "2.png" comes before "10.png", case aside."""
+    """Return a sort key: "2.png" comes before "10.png", and case is ignored."""
     parts = tuple(
         tuple(
             int(chunk) if chunk.isdecimal() else chunk
@@ -113,14 +109,14 @@ def describe_source(source: Source, index: int | None = None) -> str:
         What to name.
 
     index : int, default=None
-        Its place in the input, which tells sources in memory apart.
+        Its position in the input, which distinguishes sources in memory.
 
     Returns
     -------
     name : str
         The path, or for instance ``"image 3 (ndarray of shape (8, 8, 3))"``.
     """
-    if isinstance(source, str | os.PathLike):  # also of bytes that are no UTF-8
+    if isinstance(source, str | os.PathLike):  # bytes need not be UTF-8
         return os.fsencode(source).decode("utf-8", "backslashreplace")
     if isinstance(source, bytes):
         what = f"{len(source)} bytes"
@@ -132,14 +128,13 @@ def describe_source(source: Source, index: int | None = None) -> str:
 
 
 def content_hash(source: Source) -> str:
-    """Return a sha256 that is equal for equal contents.
+    """Return the sha256 of a source's content.
 
     Parameters
     ----------
     source : path-like, bytes, PIL image or ndarray
-        Of a path, the file is hashed: a path and its file's bytes hash alike. Of an
-        array, values, dtype and shape; of a PIL image, pixels, mode, size and what
-        changes the way it is read.
+        For a path, the bytes of the file are hashed. For an array, values, dtype and
+        shape. For a PIL image, pixels, mode, size and whatever changes how it is read.
 
     Returns
     -------
@@ -174,12 +169,12 @@ def _update_with_pil(digest: Any, image: Image.Image) -> None:
     pixels = image.tobytes()  # loads the image, so that what follows is final
     palette = image.palette.tobytes() if image.palette else b""
     clear, turn = image.info.get("transparency"), image.getexif().get(0x0112, 1)
-    digest.update(f"{image.mode} {image.size} {palette} {clear} {turn}".encode())
+    digest.update(f"{image.mode} {image.size} {palette!r} {clear} {turn}".encode())
     digest.update(pixels)
 
 
 def reason_of(error: Exception) -> str:
-    """Turn what went wrong into a clause for :class:`ImageReadError`."""
+    """Turn an exception into a clause for :class:`ImageReadError`."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     return f"{str(error).rstrip('.') or 'no reason given'} ({type(error).__name__})"
@@ -194,12 +189,12 @@ def check_sources(X: Any, *, estimator_name: str) -> Sequence:
         The sources.
 
     estimator_name : str
-        The class that asks, for messages.
+        The calling class, for messages.
 
     Returns
     -------
     sources : sequence
-        With a length and integer indexing.
+        Has a length and integer indexing.
 
     Raises
     ------
@@ -208,7 +203,7 @@ def check_sources(X: Any, *, estimator_name: str) -> Sequence:
     """
     name = estimator_name
     if isinstance(X, np.ndarray) and X.dtype.kind not in "OUT":
-        return _checked_batch(X, name)
+        return cast(Sequence, _checked_batch(X, name))  # it has all that is needed
     if isinstance(X, str | bytes | os.PathLike | Image.Image):
         raise TypeError(
             f"{name} expects {_KINDS_OF_X}; got one {type(X).__name__}. "
@@ -228,7 +223,7 @@ def check_sources(X: Any, *, estimator_name: str) -> Sequence:
         if getattr(X, "ndim", None) != 1 or not hasattr(X, "to_numpy"):
             raise TypeError(
                 f"{name} expects {_KINDS_OF_X}; got {type(X).__name__}. Pass list(X) "
-                "if it gives sources one by one."
+                "if it is an iterable of sources."
             )
         X = list(X)  # a pandas Series or Index
     if isinstance(X, np.ndarray) and X.ndim != 1:
@@ -284,121 +279,3 @@ def _checked_batch(X: np.ndarray, name: str) -> np.ndarray:
             f"{expected} with 1, 3 or 4 channels; got an array of shape {X.shape}."
         )
     return X
-
-
-def map_images(
-    read: Callable[[Source], Any], sources: Sequence, *, n_jobs: int | None = None
-) -> Iterator[tuple[int, Any]]:
-    """Apply a reading function to sources in threads, keeping their order.
-
-    Parameters
-    ----------
-    read : callable
-        Called with one source; decoding and resizing run outside Python's lock.
-
-    sources : sequence
-        As :func:`check_sources` returns it.
-
-    n_jobs : int, default=None
-        Number of threads; -1 for one a processor. By default one a processor, at most
-        eight.
-
-    Yields
-    ------
-    index : int
-        Place of the source in the input, counting up from 0.
-
-    value : object or ImageReadError
-        What ``read`` returned, or the :class:`ImageReadError` it raised. Any other
-        exception is raised here.
-
-    Notes
-    -----
-    At most ``3 * n_jobs`` results are held at a time, so memory does not grow with the
-    number of sources. The threads end when the iterator does, also when it is closed
-    early.
-
-    Examples
-    --------
-    >>> from featad.images import map_images
-    >>> list(map_images(len, [b"ab", b"cde"]))
-    [(0, 2), (1, 3)]
-    """
-
-    def attempt(index: int) -> Any:
-        source = sources[index]
-        try:
-            return read(source)
-        except ImageReadError as error:
-            if isinstance(source, str | os.PathLike):
-                return error
-            return ImageReadError(describe_source(source, index), error.reason)
-
-    n_threads = min(_n_threads(n_jobs), len(sources))
-    if n_threads <= 1:
-        yield from ((index, attempt(index)) for index in range(len(sources)))
-        return
-    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="featad-images")
-    waiting: deque = deque()
-    try:
-        for index in range(len(sources)):
-            waiting.append(pool.submit(attempt, index))
-            if len(waiting) == 3 * n_threads:
-                yield index + 1 - len(waiting), waiting.popleft().result()
-        while waiting:
-            yield len(sources) - len(waiting), waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _n_threads(n_jobs: int | None) -> int:
-    if n_jobs == 0:
-        raise ValueError("n_jobs must not be 0; pass None, 1 or more, or -1.")
-    n_processors = joblib.cpu_count()
-    if n_jobs is None:
-        return min(8, n_processors)
-    return n_jobs if n_jobs > 0 else max(1, n_processors + 1 + n_jobs)
-
-
-def settle_unread(
-    errors: Sequence[ImageReadError], n_sources: int, on_error: str
-) -> None:
-    """Warn once about images that could not be read, counting and naming them.
-
-    Parameters
-    ----------
-    errors : sequence of ImageReadError
-        One an image; nothing is said if there are none.
-
-    n_sources : int
-        How many images were to be read.
-
-    on_error : {"skip", "nan"}
-        What was done about them.
-
-    Raises
-    ------
-    ImageReadError
-        If all were to be skipped: nothing would be left.
-    """
-    if not errors:
-        return
-    if on_error == "skip" and len(errors) == n_sources:
-        raise none_read(errors)
-    verb = "Left out" if on_error == "skip" else "Filled with NaN"
-    named = "; ".join(f"{error.source!s} ({error.reason})" for error in errors[:10])
-    more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
-    plural = "image that" if len(errors) == 1 else "images that"
-    warnings.warn(
-        f"{verb} {len(errors)} {plural} could not be read: {named}{more}.",
-        ImageReadWarning,
-        stacklevel=3,
-    )
-
-
-def none_read(errors: Sequence[ImageReadError]) -> ImageReadError:
-    """Return the error that says that none of the images could be read."""
-    first = errors[0]
-    return ImageReadError(
-        first.source, f"{first.reason}; none of the {len(errors)} images could be read"
-    )

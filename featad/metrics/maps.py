@@ -1,4 +1,4 @@
-"""Figures of merit of anomaly maps: whether defects are found where they are."""
+"""Figures of merit of anomaly maps: how well they locate defects."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _EIGHT_NEIGHBORS = np.ones((3, 3), dtype=int)
 
 
 def pixel_auroc(masks: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> float:
-    """Return the area under the ROC curve of all pixels of all images together.
+    """Return the area under the ROC curve over the pixels of all images.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def pixel_auroc(masks: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> floa
     Raises
     ------
     ValueError
-        If masks and maps differ in number or shape, or no pixel, or every, is
-        anomalous.
+        If masks and maps differ in number or shape, if no pixel or every pixel is
+        anomalous, or if a map holds NaN or infinity.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def aupro(
     """Return the area under the per-region overlap curve, normalized to 1.
 
     At each threshold, the overlap is the share of a connected anomalous region that is
-    found, averaged over the regions, so that small ones count as much as large ones.
+    found, averaged over all regions, so small regions count as much as large ones.
 
     Parameters
     ----------
@@ -57,12 +57,22 @@ def aupro(
         As in :func:`pixel_auroc`.
 
     max_fpr : float in (0, 1], default=0.3
-        Share of normal pixels called anomalous up to which the curve counts.
+        The area is taken up to this share of normal pixels called anomalous.
 
     Returns
     -------
     aupro : float
         Between 0 and 1; chance is ``max_fpr / 2``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`pixel_auroc`, and if ``max_fpr`` is out of range.
+
+    Notes
+    -----
+    Points of the curve are joined by straight lines, as in the published evaluation.
+    Between them it goes straight up where a threshold finds anomalous pixels only.
 
     References
     ----------
@@ -78,29 +88,47 @@ def aupro(
     1.0
     """
     if not 0 < max_fpr <= 1:
-        raise ValueError(f"max_fpr must be in (0, 1], but is {max_fpr!r}.")
-    masks, maps = _check(masks, maps)
-    # each pixel's step: of the false positive rate, or of the mean overlap
-    false, overlap = [], []
+        raise ValueError(f"max_fpr should be in (0, 1], got {max_fpr!r}.")
+    fpr, overlap = _overlap_curve(*_check(masks, maps))
+    inside = np.searchsorted(fpr, max_fpr, side="right")  # points up to the limit
+    if inside < len(fpr):  # the curve is cut on its way to the first point beyond
+        (left, right), ends = fpr[inside - 1 : inside + 1], overlap[inside - 1 :][:2]
+        at_limit = ends[0] + (ends[1] - ends[0]) * (max_fpr - left) / (right - left)
+        fpr = np.append(fpr[:inside], max_fpr)
+        overlap = np.append(overlap[:inside], at_limit)
+    return float(auc(fpr, overlap) / max_fpr)
+
+
+def _overlap_curve(
+    masks: list[np.ndarray], maps: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return false positive rate and mean overlap from no pixel found to all.
+
+    Where one threshold finds anomalous pixels only, the curve goes straight up.
+    """
+    false, overlap = [], []  # how far each pixel moves the curve right, and up
     for mask in masks:
         regions, n_regions = label(mask, _EIGHT_NEIGHBORS)
         sizes = np.bincount(regions.ravel(), minlength=n_regions + 1)
-        overlap.append(np.where(mask, 1 / sizes[regions], 0).ravel())
-        false.append(~mask.ravel())
-    false, overlap, scores = map(np.concatenate, (false, overlap, [_flat(maps)]))
+        overlap.append(np.where(mask, 1 / sizes[regions], 0))
+        false.append(~mask)
+    scores = _flat(maps)
     order = np.argsort(scores)[::-1]
     last = np.flatnonzero(np.diff(scores[order], append=np.nan))  # ties move as one
-    fpr = np.concatenate([[0], np.cumsum(false[order])[last]]) / false.sum()
-    pro = np.concatenate([[0], np.cumsum(overlap[order])[last]]) / overlap.sum()
-    grid = np.append(fpr[fpr < max_fpr], max_fpr)
-    return float(auc(grid, np.interp(grid, fpr, pro)) / max_fpr)
+    right, up = (
+        np.concatenate([[0], np.cumsum(_flat(steps)[order])[last]])
+        for steps in (false, overlap)
+    )
+    return right / right[-1], up / up[-1]
 
 
-def _flat(arrays):
+def _flat(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.asarray(array).ravel() for array in arrays])
 
 
-def _check(masks, maps):
+def _check(
+    masks: Sequence[np.ndarray], maps: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     masks = [np.asarray(mask, dtype=bool) for mask in masks]
     maps = [np.asarray(one, dtype=float) for one in maps]
     if [mask.shape for mask in masks] != [one.shape for one in maps]:
@@ -111,4 +139,6 @@ def _check(masks, maps):
     found = _flat(masks) if masks else np.zeros(0, dtype=bool)
     if found.all() or not found.any():
         raise ValueError("Some pixels must be anomalous, and some normal.")
+    if not np.isfinite(_flat(maps)).all():
+        raise ValueError("Maps must be finite, but some pixels are NaN or infinite.")
     return masks, maps

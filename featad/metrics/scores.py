@@ -39,7 +39,7 @@ def auroc(y: ArrayLike, anomaly_score: ArrayLike) -> float:
     ------
     ValueError
         If a label is not 1 or -1, one label is missing, a score is NaN or infinite, or
-        the lengths differ. All figures of this module refuse the same.
+        the lengths differ. This holds for all functions of this module.
 
     Examples
     --------
@@ -101,8 +101,8 @@ def f1_max(y: ArrayLike, anomaly_score: ArrayLike) -> float:
 def tpr_at_fpr(y: ArrayLike, anomaly_score: ArrayLike, fpr: float = 0.01) -> float:
     """Return the highest share of anomalies found at a limited false-alarm rate.
 
-    Only thresholds that exist in the data count; nothing is interpolated between them.
-    With fewer than ``1 / fpr`` normal samples this means: no false alarm at all.
+    Only thresholds that occur in the data are used, without interpolation. With fewer
+    than ``1 / fpr`` normal samples, no false alarm is allowed at all.
 
     Parameters
     ----------
@@ -138,16 +138,16 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return a percentile bootstrap interval of a figure.
 
-    Normal and anomalous samples are drawn apart, each as often as it occurs. The
-    interval holds for new samples scored by the same fitted system; it says nothing
-    about fitting the system again.
+    Normal and anomalous samples are drawn separately, so each draw has as many of both
+    as the data. The interval holds for new samples scored by the same fitted system. It
+    says nothing about fitting the system again.
 
     Parameters
     ----------
     metric : callable
         ``metric(y, anomaly_score) -> float``. :func:`auroc`,
         :func:`average_precision`, :func:`f1_max` and :func:`tpr_at_fpr` are computed
-        for many draws at once, any other is called once a draw.
+        for many draws at once; any other is called once per draw.
 
     y, anomaly_score : array-like of shape (n_samples,)
         As in :func:`auroc`.
@@ -256,7 +256,7 @@ def delong_test(
             "delong_test needs at least two normal and two anomalous samples, got "
             f"{n_normal} normal and {n_anomalous} anomalous. Add samples."
         )
-    # Each sample's share in the area: how many of the other label it is ranked right of
+    # Each sample's share in the area: against how many of the others it ranks correctly
     of_anomalies, of_normals = [], []
     for score in (score_a, score_b):
         rank = rankdata(score)
@@ -281,12 +281,12 @@ def delong_test(
 def check_scores(
     y: ArrayLike, anomaly_score: ArrayLike, *, name: str = "anomaly_score"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels (int; 1 and -1, both present) and as many finite scores."""
+    """Return labels (int; 1 and -1, both present) and finite scores, one per label."""
     score = np.asarray(anomaly_score, dtype=np.float64)
     if score.ndim != 1:
         raise ValueError(
             f"{name} should have shape (n_samples,), got shape {score.shape}. "
-            "Pass one score a sample."
+            "Pass one score per sample."
         )
     y = check_labels(y, n_samples=len(score), needs_both=True)
     n_wrong = int((~np.isfinite(score)).sum())

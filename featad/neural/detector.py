@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from featad._device import autocast, resolve_device
+from featad._options import inherit_options
 from featad._validation import check_labels, check_samples
 from featad.base import BaseDetector, Interval, StrOptions
 from featad.errors import ModelFileError
-from featad.neural.options import inherit_options
 from featad.neural.sampling import hold_out
 from featad.neural.tensors import (
     Batches,
@@ -233,7 +233,7 @@ class TorchDetector(BaseDetector):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        inherit_options(cls, cls.__mro__[1])
+        inherit_options(cls)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._strangeness_of(nets, x, t)

@@ -1,0 +1,22 @@
+"""The private names of scikit-learn that featad uses: nobody else imports them.
+
+scikit-learn may move or change them in any release. Then this is the file to mend.
+"""
+
+from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+)
+from sklearn.utils.validation import _num_samples as num_samples
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "RealNotInt",
+    "StrOptions",
+    "num_samples",
+    "safe_indexing",
+]

@@ -1,0 +1,29 @@
+from featad.base import BaseDetector
+from featad.detectors.alad import ALAD as ALAD
+from featad.detectors.anogan import AnoGAN as AnoGAN
+from featad.detectors.ascnet import ASCNet as ASCNet
+from featad.detectors.autoencoder import Autoencoder as Autoencoder
+from featad.detectors.bigan import BiGAN as BiGAN
+from featad.detectors.centered_autoencoder import CenteredAutoencoder as CenteredAutoencoder
+from featad.detectors.contrast_translation import ContrastTranslation as ContrastTranslation
+from featad.detectors.discriminator_gan import DiscriminatorGAN as DiscriminatorGAN
+from featad.detectors.dual_discriminator_gan import DualDiscriminatorGAN as DualDiscriminatorGAN
+from featad.detectors.fanogan import FAnoGAN as FAnoGAN
+from featad.detectors.fence_gan import FenceGAN as FenceGAN
+from featad.detectors.ganomaly import GANomaly as GANomaly
+from featad.detectors.inpainting import Inpainting as Inpainting
+from featad.detectors.kmeans_distance import KMeansDistance as KMeansDistance
+from featad.detectors.madgan import MADGAN as MADGAN
+from featad.detectors.mahalanobis import Mahalanobis as Mahalanobis
+from featad.detectors.nearest_neighbors import NearestNeighbors as NearestNeighbors
+from featad.detectors.pca_reconstruction import PCAReconstruction as PCAReconstruction
+from featad.detectors.perceptual_autoencoder import PerceptualAutoencoder as PerceptualAutoencoder
+from featad.detectors.progressive_gan_similarity import ProgressiveGANSimilarity as ProgressiveGANSimilarity
+from featad.detectors.reconstruction_gan import ReconstructionGAN as ReconstructionGAN
+from featad.detectors.symmetric_gan import SymmetricGAN as SymmetricGAN
+from featad.detectors.trimmed_gan import TrimmedGAN as TrimmedGAN
+from featad.detectors.unet_autoencoder import UNetAutoencoder as UNetAutoencoder
+from featad.detectors.vae import VAE as VAE
+from featad.detectors.vae_restoration import VAERestoration as VAERestoration
+
+def all_detectors() -> dict[str, type[BaseDetector]]: ...

@@ -1,0 +1,37 @@
+"""What all transformers from images to features have in common."""
+
+from typing import Any, NoReturn
+
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
+
+from featad.features.pooling import POOLING
+
+
+class ImageFeatures(TransformerMixin, BaseEstimator):
+    """Base of transformers that take images and learn nothing."""
+
+    def _check_pooling(self) -> None:
+        names = as_tuple(self.pooling)
+        if not names or not set(names) <= set(POOLING):
+            self._refuse("pooling", f"one or several of {tuple(POOLING)}")
+
+    def _refuse(self, parameter: str, expected: str) -> NoReturn:
+        raise ValueError(
+            f"{type(self).__name__}: {parameter} should be {expected}, got "
+            f"{getattr(self, parameter)!r}."
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def as_tuple(value: Any) -> tuple:
+    """Return a tuple or list as a tuple, anything else as the only member of one."""
+    return tuple(value) if isinstance(value, tuple | list) else (value,)

@@ -1,0 +1,27 @@
+"""Parameters of `BackboneFeatures`, as type checkers see ``**options``."""
+
+import os
+
+from typing_extensions import TypedDict
+
+
+class BackboneOptions(TypedDict, total=False):
+    """What `BackboneFeatures` takes besides ``arch`` and ``layer``.
+
+    A subclass names these two itself; PEP 692 does not let it name one of the others.
+    """
+
+    pooling: str | tuple[str, ...]
+    weights: str | os.PathLike | None
+    preprocessing: str | None
+    image_size: int | tuple[int, int] | None
+    crop: bool
+    device: str
+    precision: str
+    batch_size: int | None
+    n_jobs: int | None
+    cache: str | os.PathLike | None
+    on_error: str
+    max_value: float | None
+    random_state: int | None
+    verbose: bool

@@ -1,0 +1,259 @@
+"""Running systems on folds: systems in, scores and times out."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Integral
+from pickle import PicklingError
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import joblib
+import numpy as np
+from sklearn.base import clone
+
+from featad.base import anomaly_scores
+from featad.errors import FeatadError
+from featad.metrics import check_scores
+from featad.model_selection import OneClassKFold
+from featad.systems import split_stateless
+
+Fold: TypeAlias = tuple[np.ndarray, np.ndarray]
+"""Indices of the training and of the test samples."""
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """What one system gave on all folds.
+
+    Attributes
+    ----------
+    scores : list of ndarray
+        For each fold the anomaly scores of its test samples.
+
+    fit_seconds : float
+        Seconds to fit, mean over folds, features of the training images included.
+
+    images_per_second : float
+        Images scored a second, features included.
+    """
+
+    scores: list[np.ndarray]
+    fit_seconds: float
+    images_per_second: float
+
+
+def make_folds(
+    cv: Any, y: np.ndarray, random_state: int | np.random.RandomState | None
+) -> list[Fold]:
+    """Return the folds that ``cv`` stands for.
+
+    Parameters
+    ----------
+    cv : int, splitter, iterable of (train, test) or None
+        As for :func:`featad.compare`.
+
+    y : ndarray of shape (n_samples,)
+        Labels: 1 normal, -1 anomalous.
+
+    random_state : int, RandomState instance or None
+        Seeds the default folds.
+
+    Returns
+    -------
+    folds : list of (train, test)
+
+    Raises
+    ------
+    ValueError
+        If there is no fold, or one has nothing to train on or lacks a label to test.
+    """
+    if cv is None or isinstance(cv, Integral):
+        cv = OneClassKFold(5 if cv is None else cv, random_state=random_state)
+    samples = np.arange(len(y))
+    pairs = cv.split(samples, y) if hasattr(cv, "split") else cv
+    folds = [
+        (samples[np.asarray(train)], samples[np.asarray(test)]) for train, test in pairs
+    ]
+    if not folds:
+        raise ValueError(
+            "compare: cv holds no fold. Pass a splitter or [(train, test)]."
+        )
+    for number, (train, test) in enumerate(folds, start=1):
+        counts = [int((y[test] == label).sum()) for label in (1, -1)]
+        if not len(train) or not all(counts):
+            raise ValueError(
+                f"compare: fold {number} trains on {len(train)} samples and tests "
+                f"{counts[0]} normal and {counts[1]} anomalous ones; it needs some of "
+                "each. Use OneClassKFold or another split."
+            )
+    return folds
+
+
+def drop_unused(
+    X: Any, y: np.ndarray, folds: list[Fold]
+) -> tuple[Any, np.ndarray, list[Fold]]:
+    """Return samples, labels and folds without samples that occur in no fold."""
+    used = np.unique(np.concatenate([index for fold in folds for index in fold]))
+    if len(used) == len(y):
+        return X, y, folds
+    renumbered = [
+        (np.searchsorted(used, train), np.searchsorted(used, test))
+        for train, test in folds
+    ]
+    return _take(X, used), y[used], renumbered
+
+
+def run_folds(
+    systems: Mapping[str, Any],
+    X: Any,
+    y: np.ndarray,
+    folds: list[Fold],
+    on_progress: Callable[[int, int, str], None] | None = None,
+) -> dict[str, FoldScores]:
+    """Fit and test every system on the same folds.
+
+    Parameters
+    ----------
+    systems : dict of str to estimator
+        Unfitted systems by name; they are cloned, not changed.
+
+    X : sequence of n_samples samples
+        What the systems take. Every sample should occur in a fold: first steps that
+        learn nothing run over all of them, once for all systems that share them.
+
+    y : ndarray of shape (n_samples,)
+        Labels, passed to ``fit``.
+
+    folds : list of (train, test)
+        From `make_folds`.
+
+    on_progress : callable or None, default=None
+        Called with ``(done, total, name)`` after each fold of each system.
+
+    Returns
+    -------
+    found : dict of str to FoldScores
+        In the order in which the systems ran.
+
+    Raises
+    ------
+    FeatadError
+        If a system fails; the message names it.
+    """
+    found: dict[str, FoldScores] = {}
+
+    def tell(name: str, n_folds: int) -> None:
+        if on_progress is not None:
+            done = len(found) * len(folds) + n_folds
+            on_progress(done, len(systems) * len(folds), name)
+
+    copies = {name: clone(system) for name, system in systems.items()}
+    for name, system, features, seconds in _after_shared_steps(copies, X, 0.0):
+        found[name] = _run_one(name, system, features, y, folds, seconds, tell)
+        del features  # before the next group makes its own
+    return found
+
+
+def _after_shared_steps(
+    systems: dict[str, Any], X: Any, seconds: float
+) -> Iterator[tuple[str, Any, Any, float]]:
+    """Run equal first steps that learn nothing once for all systems.
+
+    Yields each system's name, what remains of it, what that takes, and the seconds an
+    image that were spent on the steps before.
+    """
+    groups: dict[Any, tuple[Any, dict[str, Any]]] = {}
+    for name, system in systems.items():
+        step, rest = _split_first(system)
+        groups.setdefault(_key(step), (step, {}))[1][name] = rest
+    for step, members in groups.values():
+        if step is None:
+            for name, system in members.items():
+                yield name, system, X, seconds
+            continue
+        with _naming(next(iter(members)), type(step).__name__):
+            features, more = _transform(step, X)
+        yield from _after_shared_steps(members, features, seconds + more)
+        del features  # before the next group makes its own
+
+
+def _run_one(
+    name: str,
+    system: Any,
+    X: Any,
+    y: np.ndarray,
+    folds: list[Fold],
+    seconds: float,
+    tell: Callable[[str, int], None],
+) -> FoldScores:
+    """Fit and test one system on each fold; ``seconds`` an image went before."""
+    scores, times = [], []
+    for number, (train, test) in enumerate(folds, start=1):
+        with _naming(name, f"fold {number} of {len(folds)}"):
+            start = perf_counter()
+            fitted = clone(system).fit(_take(X, train), y[train])
+            middle = perf_counter()
+            scored = anomaly_scores(fitted, _take(X, test))
+            times.append((middle - start, perf_counter() - middle))
+            scores.append(check_scores(y[test], scored)[1])
+        tell(name, number)
+    n_train, n_test = np.array([[len(train), len(test)] for train, test in folds]).T
+    fit_times, test_times = np.array(times).T
+    return FoldScores(
+        scores=scores,
+        fit_seconds=float((fit_times + seconds * n_train).mean()),
+        images_per_second=float(1 / (test_times.sum() / n_test.sum() + seconds)),
+    )
+
+
+def _split_first(system: Any) -> tuple[Any, Any]:
+    """Split off the first step if it learns nothing; (None, system) if it does."""
+    head, _ = split_stateless(system)
+    if head is None:
+        return None, system
+    step, rest = system.steps[0][1], system[1:]
+    rest = rest.steps[0][1] if len(rest.steps) == 1 else rest
+    return _split_first(rest) if step in (None, "passthrough") else (step, rest)
+
+
+def _key(step: Any) -> str | int | None:
+    """Return what is equal for equal steps."""
+    try:
+        return None if step is None else joblib.hash(step)
+    except (PicklingError, AttributeError, TypeError):
+        return id(step)  # it holds a lambda, say: never equal to another
+
+
+def _transform(step: Any, X: Any) -> tuple[Any, float]:
+    """Return the step's features and the seconds they took an image."""
+    step.fit_transform(_take(X, [0]))  # loads the network outside the clock
+    start = perf_counter()
+    features = step.fit_transform(X)
+    seconds = perf_counter() - start
+    if len(features) != len(X):
+        raise ValueError(
+            f"{len(X)} samples became {len(features)} rows. Leave unreadable images "
+            'out of X, or learn their names with on_error="raise"'
+        )
+    return features, seconds / len(X)
+
+
+def _take(X: Any, index: Any) -> Any:
+    if hasattr(X, "iloc"):
+        return X.iloc[index]
+    if hasattr(X, "shape"):
+        return X[index]
+    return [X[i] for i in index]
+
+
+@contextmanager
+def _naming(name: str, where: str) -> Iterator[None]:
+    try:
+        yield
+    except FeatadError:  # about an image or the weights, and says which
+        raise
+    except Exception as error:
+        raise FeatadError(
+            f"System {name!r} failed in {where}: {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,130 @@
+"""Reading many images in threads, and what to do about those that cannot be read."""
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import joblib
+
+from featad.errors import ImageReadError, ImageReadWarning
+from featad.images.sources import Source, describe_source
+
+
+def map_images(
+    read: Callable[[Source], Any], sources: Sequence, *, n_jobs: int | None = None
+) -> Iterator[tuple[int, Any]]:
+    """Apply a reading function to sources in threads, keeping their order.
+
+    Parameters
+    ----------
+    read : callable
+        Called with one source. Decoding and resizing release Python's lock.
+
+    sources : sequence
+        As :func:`check_sources` returns it.
+
+    n_jobs : int, default=None
+        Number of threads. -1 is one per processor; the default is one per processor,
+        but at most eight.
+
+    Yields
+    ------
+    index : int
+        Position of the source in the input, counting from 0.
+
+    value : object or ImageReadError
+        What ``read`` returned, or the :class:`ImageReadError` it raised. Any other
+        exception is raised here.
+
+    Notes
+    -----
+    At most ``3 * n_jobs`` results are held at a time, so memory does not grow with the
+    number of sources. The threads end with the iterator, even if it is closed early.
+
+    Examples
+    --------
+    >>> from featad.images import map_images
+    >>> list(map_images(len, [b"ab", b"cde"]))
+    [(0, 2), (1, 3)]
+    """
+
+    def attempt(index: int) -> Any:
+        source = sources[index]
+        try:
+            return read(source)
+        except ImageReadError as error:
+            if isinstance(source, str | os.PathLike):
+                return error
+            return ImageReadError(describe_source(source, index), error.reason)
+
+    n_threads = min(_n_threads(n_jobs), len(sources))
+    if n_threads <= 1:
+        yield from ((index, attempt(index)) for index in range(len(sources)))
+        return
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="featad-images")
+    waiting: deque = deque()
+    try:
+        for index in range(len(sources)):
+            waiting.append(pool.submit(attempt, index))
+            if len(waiting) == 3 * n_threads:
+                yield index + 1 - len(waiting), waiting.popleft().result()
+        while waiting:
+            yield len(sources) - len(waiting), waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _n_threads(n_jobs: int | None) -> int:
+    if n_jobs == 0:
+        raise ValueError("n_jobs must not be 0; pass None, 1 or more, or -1.")
+    n_processors = joblib.cpu_count()
+    if n_jobs is None:
+        return min(8, n_processors)
+    return n_jobs if n_jobs > 0 else max(1, n_processors + 1 + n_jobs)
+
+
+def warn_unreadable(
+    errors: Sequence[ImageReadError], n_sources: int, on_error: str
+) -> None:
+    """Warn once about images that could not be read, counting and naming them.
+
+    Parameters
+    ----------
+    errors : sequence of ImageReadError
+        One per image. Without any, there is no warning.
+
+    n_sources : int
+        Number of images in the input.
+
+    on_error : {"skip", "nan"}
+        What was done with the unreadable images.
+
+    Raises
+    ------
+    ImageReadError
+        If every image would be skipped, so that none is left.
+    """
+    if not errors:
+        return
+    if on_error == "skip" and len(errors) == n_sources:
+        raise all_unreadable(errors)
+    verb = "Left out" if on_error == "skip" else "Filled with NaN"
+    named = "; ".join(f"{error.source!s} ({error.reason})" for error in errors[:10])
+    more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
+    plural = "image that" if len(errors) == 1 else "images that"
+    warnings.warn(
+        f"{verb} {len(errors)} {plural} could not be read: {named}{more}.",
+        ImageReadWarning,
+        stacklevel=3,
+    )
+
+
+def all_unreadable(errors: Sequence[ImageReadError]) -> ImageReadError:
+    """Return the error to raise when none of the images can be read."""
+    first = errors[0]
+    return ImageReadError(
+        first.source, f"{first.reason}; none of the {len(errors)} images could be read"
+    )

@@ -1,0 +1,176 @@
+"""Walking through systems: their parts, their last step, what learns nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+
+
+def iter_parts(system: Any) -> Iterator[Any]:
+    """Yield a system and the estimators that it works with, at any depth.
+
+    Of a meta-estimator or a search these are the fitted copies, not the templates that
+    they were cloned from.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector, a Pipeline, a meta-estimator or a search; fitted or not.
+
+    Yields
+    ------
+    part : estimator
+        ``system``, then the steps of pipelines, the ``estimator_`` of meta-estimators,
+        the ``best_estimator_`` of searches and what a `FrozenEstimator` holds.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import Normalizer
+    >>> from featad.detectors import KMeansDistance
+    >>> system = make_pipeline(Normalizer(), KMeansDistance())
+    >>> [type(part).__name__ for part in iter_parts(system)]
+    ['Pipeline', 'Normalizer', 'KMeansDistance']
+    """
+    yield system
+    if isinstance(system, FrozenEstimator):  # it has all attributes of what it holds
+        inner = [system.estimator]
+    else:
+        inner = [step for _, step in getattr(system, "steps", [])]
+        inner += [
+            getattr(system, name)
+            for name in ("estimator_", "best_estimator_")
+            if hasattr(system, name)
+        ]
+    for part in inner:
+        if isinstance(part, BaseEstimator):
+            yield from iter_parts(part)
+
+
+def iter_parts_and_templates(system: Any) -> Iterator[Any]:
+    """Yield what `iter_parts` does, and every estimator among their parameters.
+
+    Parameters
+    ----------
+    system : estimator
+        As for `iter_parts`.
+
+    Yields
+    ------
+    part : estimator
+        Each object once.
+    """
+    seen = set()
+    for part in iter_parts(system):
+        if not hasattr(part, "get_params"):
+            continue
+        for found in (part, *part.get_params().values()):
+            if isinstance(found, BaseEstimator) and id(found) not in seen:
+                seen.add(id(found))
+                yield found
+
+
+def last_step(system: Any) -> Any:
+    """Return the detector in which a pipeline, or a fitted search, ends.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector, a Pipeline, or a search with a ``best_estimator_``.
+
+    Returns
+    -------
+    detector : estimator
+        ``system`` itself if it is neither a pipeline nor a search.
+    """
+    system = getattr(system, "best_estimator_", system)
+    return last_step(system[-1]) if isinstance(system, Pipeline) else system
+
+
+def set_everywhere(system: Any, parameter: str, value: Any) -> int:
+    """Set a parameter on every part of a system that has it, in place.
+
+    Fitted copies inside meta-estimators and searches are set as well as the templates
+    that they were cloned from.
+
+    Parameters
+    ----------
+    system : estimator
+        As for `iter_parts`.
+
+    parameter : str
+        The name, without that of a step.
+
+    value : object
+        The new value.
+
+    Returns
+    -------
+    n_parts : int
+        How many parts have the parameter.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from featad.detectors import KMeansDistance
+    >>> from featad.images import ImageReader
+    >>> system = make_pipeline(ImageReader(), KMeansDistance())
+    >>> set_everywhere(system, "on_error", "skip"), system[0].on_error
+    (1, 'skip')
+    """
+    parts = [
+        part
+        for part in iter_parts_and_templates(system)
+        if parameter in part.get_params(deep=False)
+    ]
+    for part in parts:
+        part.set_params(**{parameter: value})
+    return len(parts)
+
+
+def split_stateless(system: Any) -> tuple[Pipeline | None, Any]:
+    """Split a system after its leading steps that learn nothing.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector or a pipeline that ends in one, fitted or not.
+
+    Returns
+    -------
+    head : Pipeline or None
+        The leading steps whose tag ``requires_fit`` is False, with ``"passthrough"``
+        steps among them; None if there are none. The last step is never one of them.
+
+    tail : estimator
+        The rest: a Pipeline, or the last step alone if nothing else is left. Steps are
+        the same objects as in ``system``, not copies.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import Normalizer
+    >>> from featad.detectors import KMeansDistance
+    >>> split_stateless(make_pipeline(Normalizer(), KMeansDistance()))
+    (Pipeline(steps=[('normalizer', Normalizer())]), KMeansDistance())
+    """
+    if not isinstance(system, Pipeline):
+        return None, system
+    size = 0
+    for index, (_, step) in enumerate(system.steps[:-1], start=1):
+        if step is None or step == "passthrough":
+            continue
+        if not _learns_nothing(step):
+            break
+        size = index
+    if size == 0:
+        return None, system
+    tail = system[size:]
+    return system[:size], tail.steps[0][1] if len(tail) == 1 else tail
+
+
+def _learns_nothing(step: Any) -> bool:
+    return hasattr(step, "__sklearn_tags__") and not get_tags(step).requires_fit
