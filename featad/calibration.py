@@ -210,8 +210,8 @@ class CalibratedDetector(BaseMetaDetector):
         if isinstance(self.cv, Integral):  # anomalies stay in the training part
             n_splits = min(self.cv, len(normal))
             cv = KFold(n_splits, shuffle=True, random_state=self.random_state)
-            held_out = [normal[test] for _, test in cv.split(normal)]
-            return [(np.setdiff1d(everything, test), test) for test in held_out]
+            tests = [normal[test] for _, test in cv.split(normal)]
+            return [(np.setdiff1d(everything, test), test) for test in tests]
         folds = [
             (everything[train], np.intersect1d(everything[test], normal))
             for train, test in self.cv.split(X, y)

@@ -69,7 +69,7 @@ def make_folds(
         If there is no fold, or one has nothing to train on or lacks a label to test.
     """
     if cv is None or isinstance(cv, Integral):
-        cv = OneClassKFold(5 if cv is None else cv, random_state=random_state)
+        cv = OneClassKFold(5 if cv is None else int(cv), random_state=random_state)
     samples = np.arange(len(y))
     pairs = cv.split(samples, y) if hasattr(cv, "split") else cv
     folds = [

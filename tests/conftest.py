@@ -30,6 +30,14 @@ def real_weights() -> Path:
     return _present("FEATAD_WEIGHTS", default, "pretrained SqueezeNet weights")
 
 
+@pytest.fixture(scope="session")
+def real_vgg16_weights() -> Path:
+    """Return the file of VGG16's ImageNet-trained convolutions."""
+    default = SHARED / "weights" / "vgg16-features-imagenet.safetensors"
+    what = "pretrained VGG16 convolutions"
+    return _present("FEATAD_VGG16_WEIGHTS", default, what)
+
+
 def _one_digit(real_data, digit):
     from featad.datasets import load_idx
 

@@ -234,6 +234,7 @@ def test_the_same_weights_in_another_file_are_accepted(images, tmp_path):
         {"crop": True},
         {"precision": "bfloat16"},
         {"max_value": 100.0},
+        {"preprocessing": "caffe"},
         {"random_state": 1},
     ],
 )

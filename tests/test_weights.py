@@ -46,7 +46,7 @@ def torch_home(tmp_path, monkeypatch):
 @pytest.fixture
 def set_url(monkeypatch):
     def set_url(url):
-        monkeypatch.setattr(weights, "published_url", lambda arch: url)
+        monkeypatch.setattr(weights, "published_url", lambda *_: url)
 
     return set_url
 
@@ -97,6 +97,11 @@ def test_published_weights_are_downloaded_once(server, torch_home, network):
     assert files_in(torch_home / "hub" / "checkpoints") == [Path(server[0]).name]
 
 
+def test_a_published_set_is_found_by_torchvisions_name(server):
+    assert find_weights(ARCH, "IMAGENET1K_V1") == find_weights(ARCH)
+    assert len(server) == 1
+
+
 def test_the_status_knows_a_downloaded_file(server):
     path = find_weights(ARCH).path
     status = weights_status(ARCH)
@@ -113,7 +118,7 @@ def test_several_downloads_at_once_are_one(server):
 def test_a_download_with_another_hash_is_not_kept(server, torch_home, monkeypatch):
     url = weights.published_url(ARCH)
     wrong = re.sub(r"-[0-9a-f]{8}", "-00000000", url)
-    monkeypatch.setattr(weights, "published_url", lambda arch: wrong)
+    monkeypatch.setattr(weights, "published_url", lambda *_: wrong)
     monkeypatch.setattr(_download, "Request", lambda _, **kw: url)
     with pytest.raises(WeightsNotFoundError, match="another hash"):
         find_weights(ARCH)
@@ -227,7 +232,7 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("keep", [0, 1000])
 def test_a_file_cut_short_is_named(published, tmp_path, keep):
     (tmp_path / "cut.pth").write_bytes(next(published.iterdir()).read_bytes()[:keep])
-    with pytest.raises(WeightsNotFoundError, match=r"cut\.pth' is no weights file"):
+    with pytest.raises(WeightsNotFoundError, match=r"cut\.pth' is not a weights file"):
         load_network(ARCH, tmp_path / "cut.pth")
 
 

@@ -32,7 +32,9 @@ def add_parser(commands: Any) -> None:
         "doctor",
         help="show what is installed, what is missing, and how to get it",
         description="Print versions, devices, which pretrained weights are on this "
-        "machine, and which optional packages are missing.",
+        "machine, and which optional packages are missing. With --weights: print what "
+        "a file of weights is, which network it fits and which layers it serves; the "
+        "exit code is 1 if it fits none.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
@@ -40,12 +42,27 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="also check whether the published weights can be downloaded",
     )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="describe this file of weights, and print nothing else",
+    )
+    parser.add_argument(
+        "--arch",
+        metavar="ARCH",
+        help="with --weights: the network that the file should fit, such as vgg16 "
+        "(default: the one that it fits)",
+    )
 
 
 def run(args: Namespace) -> int:
     """Print the findings; return 1 if featad cannot work on this machine."""
     from featad import __version__
 
+    if args.weights is not None:
+        return _say_file(args.weights, args.arch)
+    if args.arch is not None:
+        raise ValueError("--arch says which network a file should fit: add --weights.")
     print(f"featad {__version__}, Python {platform.python_version()}, {_machine()}")
     print("\npackages")
     fine = all([_say_package(name) for name in _CORE])
@@ -60,6 +77,59 @@ def run(args: Namespace) -> int:
     _say_devices()
     _say_weights(args.network)
     return 0
+
+
+def _say_file(path, arch):
+    from featad.features.inspection import inspect_weights
+
+    file = inspect_weights(path, arch)
+    print(f"{file.path} ({file.size / 2**20:.1f} MB)")
+    print(f"  sha256 {file.sha256}")
+    for sentence in _sentences(file):
+        print(f"  {sentence}")
+    return 0
+
+
+def _sentences(file):
+    """Yield what a file of weights is, in words."""
+    from featad.features import default_layers
+    from featad.features.weights import preset
+
+    values = f"{file.n_values / 1e6:.1f} million values, {' and '.join(file.dtypes)}"
+    if file.is_partial:
+        yield f"It holds the convolutions of {file.arch} only: {values}."
+    else:
+        yield f"It holds the whole network {file.arch}: {values}."
+    if file.has_nan:
+        yield "Its fully connected layers hold NaN or infinity and are left out."
+    else:
+        yield "All values are finite."
+    if file.layers:
+        yield f"It serves the layers {', '.join(file.layers)}."
+    if file.is_partial:
+        yield "fc6 and fc7 need a file of the whole network."
+    if file.published:
+        yield f"It is torchvision's published set {file.published}."
+    else:
+        yield "It is none of torchvision's published sets for this network."
+    usual = preset(file.arch, file.path)
+    mean, std = (
+        ", ".join(f"{value:.4g}" for value in values)
+        for values in (usual.mean, usual.std)
+    )
+    option = ""
+    if file.is_from_caffe:
+        yield "Its layers are named as conversions from Caffe name them."
+        yield "It needs preprocessing='caffe' if it takes BGR from 0 to 255."
+        option = " --set features__preprocessing=caffe"
+    else:
+        yield f"It is fed RGB in [0, 1] minus ({mean}), divided by ({std})."
+        yield "If it was trained on BGR from 0 to 255, say preprocessing='caffe'."
+    for key, value in file.metadata.items():
+        yield f"Its metadata says, under {key}: {value}"
+    if file.is_partial:
+        yield f"Take a convolution, such as layer={default_layers(file.arch)[1]!r}."
+    yield f"On the command line: --weights {file.arch}={file.path}{option}"
 
 
 def _machine():
@@ -108,18 +178,21 @@ def _say_weights(try_network):
     statuses = [status for status in statuses if status.url is not None]
     print("\nweights that ship with featad")
     for status in shipped:
-        print(f"  {status.arch:<20}present ({status.size / 2**20:.0f} MB)")
+        print(f"  {status.arch:<20}present{_megabytes(status.size)}")
     print(f"\npublished weights, in {statuses[0].path.parent}")
     for status in statuses:
-        size = "" if status.size is None else f" ({status.size / 2**20:.0f} MB)"
         place = "present" if status.is_cached else f"missing: {status.url}"
-        print(f"  {status.arch:<20}{place}{size}")
+        print(f"  {status.arch:<20}{place}{_megabytes(status.size)}")
     if try_network:
         print(f"  {_reachable(statuses[0].url)}")
     print(
         "  Missing weights are downloaded when they are first needed. Without a "
         "network, put the\n  file into that folder, or pass it: --weights FILE."
     )
+
+
+def _megabytes(size):
+    return "" if size is None else f" ({size / 2**20:.0f} MB)"
 
 
 def _reachable(url):

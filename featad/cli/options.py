@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import errno
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -52,8 +53,9 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="[ARCH=]FILE",
         help="pretrained weights: a file (for one architecture or all), 'default' for "
-        "the published ones, downloaded once, or 'random' for an untrained network; "
-        "may be given several times (default: default)",
+        "the published ones, downloaded once, torchvision's name of a published set, "
+        "such as IMAGENET1K_V1, or 'random' for an untrained network; may be given "
+        "several times (default: default)",
     )
     group.add_argument(
         "--set",
@@ -161,7 +163,7 @@ def without_unreadable(
         return job(dataset), dataset
 
 
-def check_writable(path: str) -> None:
+def check_writable(path: str | os.PathLike) -> None:
     """Raise OSError before the work, not after it, if a file cannot be written."""
     folder = Path(path).resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -237,13 +239,17 @@ def _assignment(text):
 
 def _weights_of(arch, choices):
     """Return the ``weights`` parameter of an architecture; the last choice wins."""
+    from featad.features.presets import is_set_name
+
     chosen = "default"
     for choice in choices:
         name = _arch_of(choice)
         if name in (None, arch):
             chosen = choice if name is None else choice.partition("=")[2]
-    if chosen in ("random", "default"):
-        return None if chosen == "random" else chosen
+    if chosen == "random":
+        return None
+    if is_set_name(chosen):
+        return chosen
     return str(Path(chosen).expanduser().absolute())
 
 

@@ -89,17 +89,17 @@ class ImageDataset:
 
     def select(self, which: ArrayLike) -> "ImageDataset":
         """Return a subset of the images, given by indices or by a bool mask."""
-        which = np.arange(len(self))[np.asarray(which)]
+        chosen = np.arange(len(self))[np.asarray(which)]
         images = self.images
         return dataclasses.replace(
             self,
-            images=images[which]
+            images=images[chosen]
             if isinstance(images, np.ndarray)
-            else [images[i] for i in which],
-            labels=self.labels[which],
-            parts=self.parts[which],
-            kinds=self.kinds[which],
-            masks=None if self.masks is None else [self.masks[i] for i in which],
+            else [images[i] for i in chosen],
+            labels=self.labels[chosen],
+            parts=self.parts[chosen],
+            kinds=self.kinds[chosen],
+            masks=None if self.masks is None else [self.masks[i] for i in chosen],
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -39,7 +39,8 @@ class PerceptualAutoencoder(ReconstructionDetector):
         of another network.
 
     weights : str, path-like or None, default="default"
-        ``"default"`` for vgg_mini's own or torchvision's published weights, a .pth or
+        ``"default"`` for vgg_mini's own or torchvision's published weights,
+        torchvision's name of a published set, such as ``"IMAGENET1K_V1"``, a .pth or
         .safetensors file, or None for random weights, which are for tests.
 
     score_by : {"mean", "top1%", "max"}, default="mean"
@@ -211,7 +212,7 @@ class _Taps(nn.Module):
             check_layer(arch, name, names)
             self.nodes.append(paper.get(name, name))
         self.part = cut(network, self.nodes)
-        channels = preset(arch)
+        channels = preset(arch, weights)
         self.register_buffer("mean", torch.tensor(channels.mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(channels.std).view(3, 1, 1))
         self._check(shape)

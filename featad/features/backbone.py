@@ -49,8 +49,16 @@ class BackboneFeatures(ImageFeatures):
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, downloaded once to torch's
-        own cache (vgg_mini's ship with featad); a .pth, .pt or .safetensors file; None
-        for random weights, a stand-in for tests.
+        own cache (vgg_mini's ship with featad); torchvision's name of a published set,
+        such as ``"IMAGENET1K_V1"``; a .pth, .pt or .safetensors file; None for random
+        weights, a stand-in for tests. A file may hold only the convolutions of a VGG.
+        Then only convolutions can be used as layers.
+
+    preprocessing : {"imagenet", "caffe"} or None, default=None
+        Scale and channel order of the pixels that enter the network. None uses those of
+        the published weights. "caffe" is BGR from 0 to 255 minus the mean, for files
+        of weights from Caffe or Keras. "imagenet" is RGB standardized by the mean and
+        deviation of ImageNet.
 
     image_size : int, tuple of (height, width) or None, default=None
         Size in pixels to which images are resized. None uses the size of the weights'
@@ -107,13 +115,15 @@ class BackboneFeatures(ImageFeatures):
         Name and number of columns of each block: each layer, or each statistic of it.
 
     weights_fingerprint_ : str
-        Digest of the network's weights.
+        Digest of the network's weights. It covers the preparation of pixels as well
+        if that is not the network's default.
 
     Notes
     -----
-    Channels are standardized by the mean and deviation of the published weights'
-    preset, also when other weights are used. On CUDA, float32 convolutions are kept
-    from rounding to TF32, so that features agree with the CPU's.
+    A file of weights is compared with the published sets. If it is one of them, its
+    preset is used: size, interpolation, mean and deviation. If not, the preset of the
+    network's default set is used. On CUDA, float32 convolutions are kept from rounding
+    to TF32, so that features agree with the CPU's.
 
     Examples
     --------
@@ -134,6 +144,7 @@ class BackboneFeatures(ImageFeatures):
         "layer": [str, tuple, list, None],
         "pooling": [StrOptions(set(POOLING)), tuple, list],
         "weights": [str, os.PathLike, None],
+        "preprocessing": [StrOptions({"imagenet", "caffe"}), None],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
         "crop": ["boolean"],
         "device": [str],
@@ -154,6 +165,7 @@ class BackboneFeatures(ImageFeatures):
         layer: str | tuple[str, ...] | None = None,
         pooling: str | tuple[str, ...] = "mean",
         weights: str | os.PathLike | None = "default",
+        preprocessing: str | None = None,
         image_size: int | tuple[int, int] | None = None,
         crop: bool = False,
         device: str = "auto",
@@ -170,6 +182,7 @@ class BackboneFeatures(ImageFeatures):
         self.layer = layer
         self.pooling = pooling
         self.weights = weights
+        self.preprocessing = preprocessing
         self.image_size = image_size
         self.crop = crop
         self.device = device
@@ -310,8 +323,9 @@ class BackboneFeatures(ImageFeatures):
     def extractor_fingerprint(self) -> str:
         """Return a digest of everything that decides the features of an image.
 
-        Weights, layers, pooling, image size, crop, precision, ``max_value`` and the
-        version of the computation; not the device, the batch size or the threads.
+        Weights, preprocessing, layers, pooling, image size, crop, precision,
+        ``max_value`` and the version of the computation; not the device, the batch size
+        or the threads.
 
         Returns
         -------
@@ -331,18 +345,8 @@ class BackboneFeatures(ImageFeatures):
         """Return how images are read, as arguments of `read_image`."""
         from featad.features.weights import preset  # torch: slow to import
 
-        usual = preset(self.arch)
-        size = tuple(int(n) for n in self._size(usual.crop_size))
-        reading: dict[str, Any] = {"size": size, "interpolation": usual.interpolation}
-        if self.crop:
-            reading["crop_from"] = usual.resize_size * max(size) // usual.crop_size
-        if self.max_value is not None:
-            reading["max_value"] = float(self.max_value)
-        return reading
-
-    def _size(self, usual: int) -> tuple[int, ...]:
-        size = usual if self.image_size is None else self.image_size
-        return (size, size) if isinstance(size, int | Integral) else tuple(size)
+        usual = preset(self.arch, self.weights)
+        return usual.reading(self.image_size, self.crop, self.max_value)
 
     def _columns(self, extractor):
         return extractor.columns(self._reading()["size"], as_tuple(self.pooling))
@@ -354,7 +358,9 @@ class BackboneFeatures(ImageFeatures):
 
         device = resolve_device(self.device)
         autocast(device, self.precision)  # refuses what the device cannot do
-        found = find_weights(self.arch, self.weights, self.random_state)
+        found = find_weights(
+            self.arch, self.weights, self.random_state, self.preprocessing
+        )
         return load_extractor(found, as_tuple(self.layer), device)
 
     def _checked_extractor(self) -> "Extractor":
@@ -364,8 +370,8 @@ class BackboneFeatures(ImageFeatures):
             raise WeightsChangedError(
                 f"{type(self).__name__} was fitted with {self.arch} weights of "
                 f"fingerprint {expected[:12]}, but weights={str(self.weights)!r} has "
-                f"{extractor.fingerprint[:12]} here. Pass the file it was fitted with, "
-                "or fit again."
+                f"{extractor.fingerprint[:12]} here. Pass the weights and the "
+                "preprocessing it was fitted with, or fit again."
             )
         return extractor
 
@@ -374,16 +380,16 @@ class BackboneFeatures(ImageFeatures):
         return extractor.identify(self._reading(), pooling, self.precision)
 
     def _check_parameters(self):
-        from featad.features.weights import check_arch  # torch: slow to import
+        from featad.features.presets import check_arch  # torch: slow to import
 
         self._validate_params()
         check_arch(self.arch)
         layers = as_tuple(self.layer)
-        size = self._size(1)
+        size = self.image_size
         if not layers or len(set(layers)) < len(layers):
             self._refuse("layer", "one name or several different ones")
         self._check_pooling()
-        if len(size) != 2 or not all(
-            isinstance(n, int | Integral) and int(n) > 0 for n in size
+        if isinstance(size, tuple | list) and not (
+            len(size) == 2 and all(isinstance(n, Integral) and n > 0 for n in size)
         ):
             self._refuse("image_size", "a number of pixels or (height, width)")

@@ -55,19 +55,25 @@ def download(url: str, path: Path) -> None:
         raise OSError(reason) from error
 
 
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def has_named_hash(path: Path) -> bool:
     """Return whether a file has the hash in its name, as in ``vgg16-397923af.pth``.
 
     True as well where the name holds none.
     """
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest().startswith(_named_hash(path.name))
+    return sha256_of(path).startswith(named_hash(path.name))
 
 
-def _named_hash(name: str) -> str:
+def named_hash(name: str) -> str:
+    """Return the hash in a file's name, or an empty string."""
     match = re.search(r"-([0-9a-f]{8,})\.", name)
     return match.group(1) if match else ""
 

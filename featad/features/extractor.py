@@ -5,6 +5,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 
 from featad._device import autocast
 from featad.features.graph import cut, has_channels_last, last_layer, node_names
-from featad.features.layers import check_layer, vgg_nodes
+from featad.features.layers import check_layer
 from featad.features.pooling import POOLING
-from featad.features.weights import Weights, preset, read_network
+from featad.features.presets import preset_of_set
+from featad.features.vgg_layers import vgg_nodes
+from featad.features.weights import Weights, read_network
 
 _FORMAT = 1  # raised when the same parameters come to give other features
 _CACHE_SIZE = 4
@@ -65,7 +68,11 @@ class Extractor:
     arch : str
 
     fingerprint : str
-        Of the weights of the whole network.
+        Of all the weights that were found; of the preset as well where it is not the
+        network's default.
+
+    preset : Preset
+        How images are prepared for these weights.
 
     nodes : dict of str to str
         Names of the layers, and of the graph nodes that give them.
@@ -74,17 +81,21 @@ class Extractor:
     def __init__(
         self, found: Weights, layers: Sequence[str | None], device: torch.device
     ) -> None:
-        network, self.fingerprint = read_network(found)
+        network, self._weights = read_network(found)
         self.arch = found.arch
+        self.preset = found.preset
+        self.fingerprint = self._weights
+        if self.preset != preset_of_set(self.arch):
+            text = json.dumps([self._weights, asdict(self.preset)], sort_keys=True)
+            self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.nodes = _find_nodes(network, self.arch, layers)
         self._cut = cut(network, list(self.nodes.values()))
         self._channels_last = {
             node for node in self.nodes.values() if has_channels_last(self._cut, node)
         }
         self._device = device
-        channels = preset(self.arch)
-        self._mean = torch.tensor(channels.mean, device=device).view(3, 1, 1)
-        self._std = torch.tensor(channels.std, device=device).view(3, 1, 1)
+        self._mean = torch.tensor(self.preset.mean, device=device).view(3, 1, 1)
+        self._std = torch.tensor(self.preset.std, device=device).view(3, 1, 1)
         self._copies = None
         self._cut.to(device)
         if device.type == "cuda":
@@ -137,15 +148,17 @@ class Extractor:
         pooling, precision
             As for `launch`.
         """
-        channels = preset(self.arch)
+        channels: list = [self.preset.mean, self.preset.std]
+        if self.preset.channel_order != "rgb":
+            channels.append(self.preset.channel_order)
         decisive = {
             "format": _FORMAT,
             "arch": self.arch,
-            "weights": self.fingerprint,
+            "weights": self._weights,
             "nodes": list(self.nodes.values()),
             "pooling": list(pooling),
             "reading": dict(reading),
-            "channels": [channels.mean, channels.std],
+            "channels": channels,
             "precision": precision,
         }
         text = json.dumps(decisive, sort_keys=True)
@@ -195,6 +208,8 @@ class Extractor:
     def _describe(self, x, pooling, precision):
         x = self._to_device(x).permute(0, 3, 1, 2)  # (n, 3, h, w), channels last
         x = (x - self._mean) / self._std
+        if self.preset.channel_order == "bgr":
+            x = x.flip(1)
         with autocast(self._device, precision):
             maps = self._cut(x)
         blocks = []
@@ -224,7 +239,7 @@ class Extractor:
         try:
             maps = self._cut(torch.zeros(1, 3, *size, device=self._device))
         except (RuntimeError, AssertionError, ValueError) as error:
-            usual = preset(self.arch)
+            usual = self.preset
             raise ValueError(
                 f"{self.arch} does not run up to {', '.join(self.nodes)} on images of "
                 f"{size[0]} x {size[1]} pixels ({_first_line(error)}). Set image_size: "

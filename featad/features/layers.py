@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from featad.errors import WeightsNotFoundError
+from featad.features.vgg_layers import VGG_ARCHS, vgg_nodes
+
 BACKBONES: dict[str, str | tuple[str, ...]] = {
     "vgg_mini": ("conv3_2", "conv4_1"),
     "alexnet": "features.9",
@@ -30,15 +33,6 @@ BACKBONES: dict[str, str | tuple[str, ...]] = {
 The map of a middle layer has about a sixteenth of the image's height and width. Such a
 layer responds to textures and not yet to whole objects.
 """
-
-_VGG_BLOCKS = {  # convolutions in each of the five blocks: table 1 of the paper
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
-VGG_ARCHS = ("vgg_mini", *(f"{arch}{bn}" for bn in ("", "_bn") for arch in _VGG_BLOCKS))
-"""The networks of `VGGFeatures`."""
 
 
 def default_layers(arch: str) -> tuple[str | None, str | tuple[str, ...]]:
@@ -106,29 +100,6 @@ def layer_names(arch: str) -> tuple[str, ...]:
     return (*vgg_nodes(arch), *with_blocks(node_names(network)))
 
 
-def vgg_nodes(arch: str) -> dict[str, str]:
-    """Return the paper's names of a VGG's layers, and where they are in torchvision's.
-
-    Each is taken after its ReLU. Empty for any other network.
-    """
-    if arch not in VGG_ARCHS:
-        return {}
-    if arch == "vgg_mini":
-        nodes = {"fc7": "classifier"}
-        blocks: tuple[int, ...] = (2, 2, 2, 1)
-    else:
-        nodes = {"fc7": "classifier.4", "fc6": "classifier.1"}
-        blocks = _VGG_BLOCKS[arch.removesuffix("_bn")]
-    step = 3 if arch.endswith("_bn") else 2  # convolution, normalization, ReLU
-    index = 0
-    for block, n_convolutions in enumerate(blocks, 1):
-        for number in range(1, n_convolutions + 1):
-            index += step
-            nodes[f"conv{block}_{number}"] = f"features.{index - 1}"
-        index += 1  # max pooling
-    return nodes
-
-
 def with_blocks(nodes: Sequence[str]) -> tuple[str, ...]:
     """Return names of nodes and of the blocks that hold them, each once, in order."""
     names: dict[str, None] = {}
@@ -146,10 +117,21 @@ def check_layer(arch: str, layer: str, nodes: Sequence[str]) -> None:
     ------
     ValueError
         With the names there are, or the nearest of many.
+
+    WeightsNotFoundError
+        If the layer is fully connected, and the nodes are those of a VGG whose weights
+        hold convolutions only.
     """
     paper, names = vgg_nodes(arch), with_blocks(nodes)
-    if layer in paper or layer in names:
+    if paper.get(layer, layer) in names:
         return
+    is_connected = layer in paper or layer.startswith(("classifier", "flatten"))
+    if paper and paper["fc7"] not in names and is_connected:
+        raise WeightsNotFoundError(
+            f"These weights hold the convolutions of {arch} only, and layer {layer!r} "
+            "needs the fully connected ones. Take a convolution, such as "
+            f"layer={default_layers(arch)[1]!r}, or pass weights of the whole network."
+        )
     if paper:
         known = f"it should be one of {', '.join(paper)}, or a node of the network"
     else:

@@ -13,6 +13,7 @@ class BackboneOptions(TypedDict, total=False):
 
     pooling: str | tuple[str, ...]
     weights: str | os.PathLike | None
+    preprocessing: str | None
     image_size: int | tuple[int, int] | None
     crop: bool
     device: str

@@ -5,8 +5,8 @@ from typing_extensions import Unpack
 from featad._sklearn import StrOptions
 from featad.features.backbone import BackboneFeatures
 from featad.features.base import as_tuple
-from featad.features.layers import VGG_ARCHS, vgg_nodes
 from featad.features.options import BackboneOptions
+from featad.features.vgg_layers import VGG_ARCHS, vgg_nodes
 
 
 class VGGFeatures(BackboneFeatures):

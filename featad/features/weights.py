@@ -2,53 +2,37 @@
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
-import torchvision
-from safetensors.torch import load_file
 from torch import nn
 
 from featad.errors import WeightsNotFoundError
 from featad.features import vgg_mini
 from featad.features.download import download, has_named_hash
-
-PACKAGED = "vgg_mini"
-"""The network whose weights ship with featad."""
+from featad.features.presets import (
+    DEFAULT,
+    PACKAGED,
+    Preset,
+    check_arch,
+    is_set_name,
+    preset_of_set,
+    published_set,
+)
+from featad.features.weight_files import (
+    build,
+    build_on_paper,
+    convolutions_of,
+    find_fault,
+    has_caffe_names,
+    read_state,
+    recognize,
+    with_torchvision_names,
+    without_classifier,
+)
 
 _verified: set["Weights"] = set()  # published files whose hash was checked
-
-_AUXILIARY = re.compile(r"(aux1|aux2|AuxLogits)\.")  # heads used in training only
-_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
-
-
-@dataclass(frozen=True)
-class Preset:
-    """How images are prepared for a network, from its published weights.
-
-    Attributes
-    ----------
-    crop_size, resize_size : int
-        Pixels that enter the network, and of the shorter side before the crop.
-
-    min_size : int
-        Pixels below which the whole network does not run, as torchvision states it.
-
-    mean, std : tuple of three floats
-        Per channel, of pixels in [0, 1].
-
-    interpolation : {"bilinear", "bicubic"}
-    """
-
-    crop_size: int
-    resize_size: int
-    min_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
 
 
 @dataclass(frozen=True)
@@ -67,12 +51,25 @@ class Weights:
 
     stamp : tuple
         Size and modification time of the file; the seed of random weights.
+
+    published : str, default="DEFAULT"
+        Name of torchvision's published set that they are; "DEFAULT" if they are none.
+
+    preprocessing : {"imagenet", "caffe"} or None, default=None
+        How pixels are prepared; None for the way of the published set.
     """
 
     arch: str
     kind: str
     path: Path | None
     stamp: tuple[int, ...]
+    published: str = DEFAULT
+    preprocessing: str | None = None
+
+    @property
+    def preset(self) -> Preset:
+        """How images are prepared for these weights."""
+        return preset_of_set(self.arch, self.published, self.preprocessing)
 
 
 @dataclass(frozen=True)
@@ -104,61 +101,49 @@ class WeightsStatus:
     size: int | None
 
 
-def check_arch(arch: str) -> None:
-    """Refuse a name that is none of the networks that turn images into features.
-
-    Raises
-    ------
-    ValueError
-        With the names that come close.
-    """
-    known = [PACKAGED, *torchvision.models.list_models(module=torchvision.models)]
-    if arch not in known:
-        near = get_close_matches(str(arch), known, n=3)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
-        raise ValueError(
-            f"arch should be {PACKAGED!r} or the name of one of torchvision's "
-            f"classification networks, got {arch!r}{hint}"
-        )
-
-
-def preset(arch: str) -> Preset:
-    """Return how images are prepared for a network.
+def preset(
+    arch: str,
+    weights: str | os.PathLike | None = "default",
+    preprocessing: str | None = None,
+) -> Preset:
+    """Return how images are prepared for a network with some weights.
 
     Parameters
     ----------
     arch : str
         ``"vgg_mini"``, or the name of a torchvision classification network.
 
+    weights : str, path-like or None, default="default"
+        As for `find_weights`; nothing is downloaded.
+
+    preprocessing : {"imagenet", "caffe"} or None, default=None
+        Mean, deviation and channel order that the weights were trained with, where they
+        are not those of the published set.
+
     Returns
     -------
     preset : Preset
-        Of the default published weights, whatever weights are used.
+        Of the published set that the weights are; of the network's default set where
+        they are random or from another file.
 
     Examples
     --------
     >>> from featad.features.weights import preset
     >>> preset("vgg16").crop_size
     224
+    >>> preset("vgg16", "IMAGENET1K_FEATURES").mean
+    (0.48235, 0.45882, 0.40784)
     """
-    if arch == PACKAGED:
-        mean, std, size = vgg_mini.MEAN, vgg_mini.STD, vgg_mini.SIZE
-        return Preset(size, size, vgg_mini.MIN_SIZE, mean, std, "bilinear")
-    published = _published(arch)
-    transforms = published.transforms()
-    return Preset(
-        crop_size=transforms.crop_size[0],
-        resize_size=transforms.resize_size[0],
-        min_size=max(published.meta.get("min_size", (1, 1))),
-        mean=tuple(transforms.mean),
-        std=tuple(transforms.std),
-        interpolation=transforms.interpolation.value,
-    )
+    if weights is None or (weights == "default" and arch == PACKAGED):
+        return preset_of_set(arch, DEFAULT, preprocessing)
+    if is_set_name(weights):
+        return preset_of_set(arch, weights, preprocessing)
+    return find_weights(arch, weights, preprocessing=preprocessing).preset
 
 
-def published_url(arch: str) -> str:
-    """Return the address of a network's default published weights."""
-    return _published(arch).url
+def published_url(arch: str, name: str = DEFAULT) -> str:
+    """Return the address of a network's published weights."""
+    return published_set(arch, name).url
 
 
 def weights_status(arch: str) -> WeightsStatus:
@@ -177,7 +162,7 @@ def weights_status(arch: str) -> WeightsStatus:
         path = vgg_mini.WEIGHTS
         return WeightsStatus(arch, None, path, True, path.stat().st_size)
     path = _published_path(arch)
-    megabytes = _published(arch).meta.get("_file_size")
+    megabytes = published_set(arch).meta.get("_file_size")
     size = None if megabytes is None else round(megabytes * 2**20)
     is_cached = path.is_file()
     if is_cached:
@@ -189,6 +174,7 @@ def find_weights(
     arch: str,
     weights: str | os.PathLike | None = "default",
     random_state: int | None = None,
+    preprocessing: str | None = None,
 ) -> Weights:
     """Find weights; published ones are downloaded if they are not there yet.
 
@@ -199,11 +185,15 @@ def find_weights(
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, in torch's own cache
-        (``TORCH_HOME/hub/checkpoints``), or vgg_mini's, which ship with featad; a .pth,
-        .pt or .safetensors file; None for random weights.
+        (``TORCH_HOME/hub/checkpoints``), or vgg_mini's, which ship with featad;
+        torchvision's name of a published set, such as ``"IMAGENET1K_V1"``; a .pth, .pt
+        or .safetensors file; None for random weights.
 
     random_state : int or None, default=None
         Seeds random weights. None stands for 0: they have to be found again.
+
+    preprocessing : {"imagenet", "caffe"} or None, default=None
+        How pixels are prepared; None for the way of the published set.
 
     Returns
     -------
@@ -216,25 +206,31 @@ def find_weights(
         in its published name.
     """
     check_arch(arch)
+    stamp: tuple[int, ...]
     if weights is None:
-        return Weights(arch, "random", None, (random_state or 0,))
+        stamp = (random_state or 0,)
+        return Weights(arch, "random", None, stamp, DEFAULT, preprocessing)
+    published = DEFAULT
     if weights == "default" and arch == PACKAGED:
         path, kind = vgg_mini.WEIGHTS, "packaged"
-    elif weights == "default":
-        path = _published_path(arch)
-        kind = "published"
+    elif is_set_name(weights):
+        published, kind = published_set(arch, weights).name, "published"
+        path = _published_path(arch, published)
         if not path.is_file():
-            _download(arch, path)
+            _download(arch, published, path)
     else:
-        path = Path(weights).expanduser().absolute()
+        path, kind = Path(weights).expanduser().absolute(), "file"
         if not path.is_file():
             raise WeightsNotFoundError(
                 f"There is no weights file {str(path)!r}. Pass weights='default' for "
-                "the published ones, or the path of a .pth or .safetensors file."
+                "the published ones, torchvision's name of a published set, or the "
+                "path of a .pth or .safetensors file."
             )
-        kind = "file"
     status = path.stat()
-    found = Weights(arch, kind, path, (status.st_size, status.st_mtime_ns))
+    stamp = (status.st_size, status.st_mtime_ns)
+    if kind == "file":
+        published = recognize(arch, path, stamp)
+    found = Weights(arch, kind, path, stamp, published, preprocessing)
     if kind == "published" and found not in _verified:
         if not has_named_hash(path):
             raise WeightsNotFoundError(
@@ -295,28 +291,21 @@ def read_network(found: Weights) -> tuple[nn.Module, str]:
     network, fingerprint
         As from `load_network`.
     """
-    seed = found.stamp[0] if found.kind == "random" else 0
-    network = _build(found.arch, seed)
-    if found.path is not None:
-        state = _read_state(found.path)
-        _check_state(state, network.state_dict(), found)
-        network.load_state_dict(state, strict=False)  # copied into float32
+    if found.path is None:
+        network = _random_network(found.arch, found.stamp[0])
+    else:
+        network = _network_of_file(found)
     network.eval().requires_grad_(False)
     return network, _fingerprint(found.arch, network)
 
 
-def _published(arch):
-    check_arch(arch)
-    return torchvision.models.get_model_weights(arch).DEFAULT
-
-
-def _published_path(arch):
-    name = published_url(arch).rpartition("/")[2]
+def _published_path(arch, name=DEFAULT):
+    name = published_url(arch, name).rpartition("/")[2]
     return Path(torch.hub.get_dir()).absolute() / "checkpoints" / name
 
 
-def _download(arch, path):
-    url = published_url(arch)
+def _download(arch, name, path):
+    url = published_url(arch, name)
     try:
         download(url, path)
     except OSError as error:
@@ -327,63 +316,37 @@ def _download(arch, path):
         ) from error
 
 
-def _build(arch, seed):
+def _random_network(arch, seed, published=DEFAULT):
     """Return the network with torchvision's own random start, seeded."""
-    options: dict = {}
-    if arch in {"googlenet", "inception_v3"}:  # as their published weights want them
-        options = {"aux_logits": False, "transform_input": True, "init_weights": False}
-    elif arch.startswith("vit"):
-        options = {"image_size": preset(arch).min_size}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # the CPU's alone
-        if arch == PACKAGED:
-            return vgg_mini.VGGMini()
-        return torchvision.models.get_model(arch, weights=None, **options)
+        return build(arch, published)
 
 
-def _read_state(path):
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling damaged bytes raises anything at all
-        reason = (str(error).strip() or "no reason given").splitlines()[0][:120]
-        raise WeightsNotFoundError(
-            f"{str(path)!r} is no weights file, or is damaged "
-            f"({type(error).__name__}: {reason})."
-        ) from error
-    if not isinstance(state, dict) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
-    ):
-        raise WeightsNotFoundError(
-            f"{str(path)!r} should hold parameter names and tensors alone, as "
-            f"torch.save(network.state_dict(), path) writes them."
-        )
-    return {
-        _OLD_DENSENET.sub(r"\1\2", name): value
-        for name, value in state.items()
-        if not _AUXILIARY.match(name)
-    }
-
-
-def _check_state(state, expected, found):
-    """Refuse parameters that are not the network's, naming the first."""
-    fault = None
-    for name in [*state, *expected]:
-        if name not in expected:
-            fault = f"it has no parameter {name!r}"
-        elif name not in state and not name.endswith("num_batches_tracked"):
-            fault = f"{name!r} is missing"
-        elif name in state and state[name].shape != expected[name].shape:
-            fault = (
-                f"{name!r} should have shape {tuple(expected[name].shape)}, "
-                f"got {tuple(state[name].shape)}"
-            )
-        if fault:
+def _network_of_file(found):
+    """Return the network that a file fits, in float32, without what is not in it."""
+    state = read_state(found.path)
+    if has_caffe_names(found.arch, state):
+        if found.preprocessing is None:
             raise WeightsNotFoundError(
-                f"{str(found.path)!r} does not hold weights of {found.arch}: {fault}."
+                f"{str(found.path)!r} names its layers as conversions from Caffe do, "
+                "which mostly take BGR from 0 to 255. Pass preprocessing='caffe' for "
+                "that, or preprocessing='imagenet' for RGB with ImageNet's mean and "
+                "deviation."
             )
+        state = with_torchvision_names(state)
+    part = convolutions_of(found.arch, state)
+    if part is None:
+        network = _random_network(found.arch, 0, found.published)
+    else:
+        state, network = part, without_classifier(build_on_paper(found.arch))
+    fault = find_fault(state, network.state_dict())
+    if fault:
+        raise WeightsNotFoundError(
+            f"{str(found.path)!r} does not hold weights of {found.arch}: {fault}."
+        )
+    network.load_state_dict(state, strict=False)  # copied into float32
+    return network
 
 
 def _fingerprint(arch, network):

@@ -9,10 +9,12 @@ import io
 import sys
 import zlib
 from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
+from typing import BinaryIO, TypeGuard, cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 RESAMPLING = {
@@ -46,7 +48,11 @@ class Unreadable(Exception):
     """Why a source cannot be read, as a clause; callers add the name of the source."""
 
 
-def decode(source: object, mode: str, max_value: float | None) -> list[Image.Image]:
+def decode(
+    source: str | PathLike | bytes | Image.Image | np.ndarray,
+    mode: str,
+    max_value: float | None,
+) -> list[Image.Image]:
     """Return the upright planes of any source, still at their own size."""
     if isinstance(source, np.ndarray):
         return _array_planes(source, mode, max_value)
@@ -57,19 +63,17 @@ def decode(source: object, mode: str, max_value: float | None) -> list[Image.Ima
                 "file instead of the opened image"
             )
         return _image_planes(source, lambda: source, mode, max_value)
-    if not isinstance(source, bytes):
-        source = Path(source)
-        if source.is_dir():
-            raise Unreadable("it is a folder; list_images(folder) returns its images")
-    head = _head(source)
+    file = source if isinstance(source, bytes) else Path(source)
+    if isinstance(file, Path) and file.is_dir():
+        raise Unreadable("it is a folder; list_images(folder) returns its images")
+    head = _head(file)
     if not head:
         raise Unreadable("the file is empty")
     if head.startswith(b"\x89PNG") and head[24:] == b"\x10\x04":
-        source = _as_eight_bit_rgba(source)
-        with open_image(source) as image:
+        with open_image(_as_eight_bit_rgba(file)) as image:
             return _deep_gray_alpha(image, mode, max_value)
-    with open_image(source) as image:
-        return _image_planes(image, lambda: open_image(source), mode, max_value)
+    with open_image(file) as image:
+        return _image_planes(image, lambda: open_image(file), mode, max_value)
 
 
 def _head(source: bytes | Path) -> bytes:
@@ -79,7 +83,7 @@ def _head(source: bytes | Path) -> bytes:
         return file.read(26)
 
 
-def open_image(source: bytes | Path) -> Image.Image:
+def open_image(source: bytes | Path) -> ImageFile.ImageFile:
     """Open an image of a known format, unless it is too large to decode safely."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
@@ -125,7 +129,7 @@ def _image_planes(
 
 def _upright(planes: list[Image.Image], image: Image.Image) -> list[Image.Image]:
     """Apply the EXIF orientation (TIFF is upright once loaded)."""
-    turn = _ORIENTATION.get(image.getexif().get(_EXIF_ORIENTATION))
+    turn = _ORIENTATION.get(image.getexif().get(_EXIF_ORIENTATION, 1))
     return planes if turn is None else [plane.transpose(turn) for plane in planes]
 
 
@@ -135,7 +139,7 @@ def _eight_bit_planes(
     image.load()
     if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        if image.getextrema()[3][0] < 255:
+        if cast(tuple, image.getextrema())[3][0] < 255:
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image)
         image = image.convert("RGB")
@@ -149,7 +153,7 @@ def _eight_bit_planes(
     return _deep_planes(values.reshape(*values.shape[:2], -1), mode, max_value)
 
 
-def _has_deep_color(image: Image.Image) -> bool:
+def _has_deep_color(image: Image.Image) -> TypeGuard[ImageFile.ImageFile]:
     """Whether Pillow would drop the low bytes of a 16-bit color image."""
     tiles = getattr(image, "tile", ())
     if not tiles or image.mode == "F" or image.mode.startswith("I"):
@@ -161,7 +165,9 @@ def _has_deep_color(image: Image.Image) -> bool:
     return ";16" in str(raw_mode) or 16 in getattr(image, "tag_v2", {}).get(_BITS, ())
 
 
-def _deep_color(image: Image.Image, reopen: Callable, limit: float) -> np.ndarray:
+def _deep_color(
+    image: ImageFile.ImageFile, reopen: Callable, limit: float
+) -> np.ndarray:
     """Read 16-bit colors: one decoding gives the high bytes, another the low ones."""
     if image.tile[0][0] == "ppm":
         return _deep_ppm(image)
@@ -188,11 +194,13 @@ def _deep_color(image: Image.Image, reopen: Callable, limit: float) -> np.ndarra
     raise Unreadable(f"16-bit images of mode {image.mode} are not supported")
 
 
-def _deep_ppm(image: Image.Image) -> np.ndarray:
-    _, _, offset, (_, largest) = image.tile[0]
+def _deep_ppm(image: ImageFile.ImageFile) -> np.ndarray:
+    _, _, offset, arguments = image.tile[0]
+    _, largest = cast(tuple, arguments)
+    file = cast(BinaryIO, image.fp)  # open until the pixels are loaded
     size = image.height * image.width * 3
-    image.fp.seek(offset)
-    values = np.frombuffer(image.fp.read(2 * size), ">u2")
+    file.seek(offset)
+    values = np.frombuffer(file.read(2 * size), ">u2")
     if values.size < size:
         raise Unreadable("the file is truncated")
     return values.reshape(image.height, image.width, 3) * (65535.0 / largest)

@@ -124,7 +124,7 @@ def _checked_size(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
     pair = size if isinstance(size, Sequence) else (size, size)
-    if len(pair) != 2 or not all(isinstance(s, Integral) and s >= 1 for s in pair):
+    if len(pair) != 2 or not all(isinstance(s, Integral) and int(s) >= 1 for s in pair):
         raise ValueError(f"size must be None, an int or (height, width), got {size!r}.")
     return int(pair[0]), int(pair[1])
 
@@ -283,9 +283,10 @@ class ImageReader(TransformerMixin, BaseEstimator):
         ValueError
             If ``size`` is None, because the number of columns depends on it.
         """
-        if self.size is None:
+        shape = self._shape()
+        if shape is None:
             raise ValueError("ImageReader has column names only with size=. Pass it.")
-        n_columns = int(np.prod(self._shape()))
+        n_columns = int(np.prod(shape))
         return np.array([f"imagereader{i}" for i in range(n_columns)], dtype=object)
 
     def _check(self, X: Any) -> Sequence:
