@@ -51,6 +51,8 @@ from featad.model_selection import anomaly_roc_auc as anomaly_roc_auc
 from featad.model_selection import anomaly_tpr_at_fpr as anomaly_tpr_at_fpr
 from featad.persistence import load as load
 from featad.persistence import save as save
+from featad.pipeline import Pipeline as Pipeline
+from featad.pipeline import make_pipeline as make_pipeline
 from featad.registry import build as build
 from featad.scoring import score_images as score_images
 from featad.scoring import score_to_file as score_to_file

@@ -3,6 +3,8 @@
 scikit-learn may move or change them in any release. Then this is the file to mend.
 """
 
+from sklearn.pipeline import _final_estimator_has as final_estimator_has
+from sklearn.pipeline import _name_estimators as name_estimators
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -17,6 +19,8 @@ __all__ = [
     "Interval",
     "RealNotInt",
     "StrOptions",
+    "final_estimator_has",
+    "name_estimators",
     "num_samples",
     "safe_indexing",
 ]

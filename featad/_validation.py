@@ -1,5 +1,6 @@
 """Checks of samples (tables and image batches alike) and of labels."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,30 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
     if reset:
         estimator.sample_shape_ = shape
     return array
+
+
+def warn_of_anomalies(detector: BaseEstimator, y: Any) -> None:
+    """Warn that a detector learns from samples that ``y`` calls anomalous.
+
+    Parameters
+    ----------
+    detector : BaseEstimator
+        It makes no use of labels.
+
+    y : object
+        What its ``fit`` was given.
+    """
+    if y is None:
+        return
+    n_anomalies = np.count_nonzero(np.asarray(y) == -1)
+    if n_anomalies:
+        warnings.warn(
+            f"{type(detector).__name__} does not use labels: it learns from the "
+            f"{n_anomalies} samples labeled -1 (anomalous) as if they were normal. "
+            "Pass X[y == 1], or put the detector into featad.make_pipeline, which "
+            "leaves them out.",
+            UserWarning,
+        )
 
 
 def check_labels(

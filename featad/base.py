@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from featad._sklearn import HasMethods, Interval, RealNotInt, StrOptions
-from featad._validation import check_samples
+from featad._validation import check_samples, warn_of_anomalies
 from featad.systems import last_step
 
 __all__ = [  # the constraints are here for detectors to import from one place
@@ -171,6 +171,7 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
     }
 
+    _uses_labels: Any = False  # True: fit learns from labels
     _needs_anomalies = False  # True: fit must be given labels
 
     def fit(self, X: Any, y: Any = None) -> "BaseDetector":
@@ -197,6 +198,7 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         """
         self._validate_params()
         X = check_samples(self, X, reset=True)
+        warn_of_anomalies(self, y)
         self._fit(X)
         self.offset_ = float(np.percentile(self._scores(X), 100 * self.contamination))
         return self

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn import pipeline
 from sklearn.base import clone
 from sklearn.model_selection import KFold
-from sklearn.pipeline import Pipeline
 from sklearn.svm import OneClassSVM
 from sklearn.utils import indexable
 from sklearn.utils.validation import check_is_fitted
@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from featad._sklearn import num_samples, safe_indexing
 from featad._validation import CONVERT, check_labels, shorten
 from featad.base import BaseMetaDetector, HasMethods, Interval
+from featad.pipeline import Pipeline
 from featad.systems import last_step, split_stateless
 
 
@@ -306,7 +307,12 @@ def calibrate(
     if head is None:
         return Pipeline([("detector", detector)])
     steps = [*clone(head).steps, ("detector", detector)]
-    return Pipeline(steps, memory=system.memory, verbose=system.verbose)
+    return Pipeline(
+        steps,
+        memory=system.memory,
+        verbose=system.verbose,
+        drop_anomalies=getattr(system, "drop_anomalies", True),
+    )
 
 
 def _calibration_labels(y: Any, n_samples: int) -> np.ndarray:
@@ -344,7 +350,7 @@ def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
     With a share of the variance, each fold would choose another number, and scores of
     different folds could not be compared.
     """
-    if isinstance(system, Pipeline):
+    if isinstance(system, pipeline.Pipeline):
         for (_, mine), (_, theirs) in zip(system.steps, fitted.steps, strict=True):
             _sized_like(theirs, mine, n_samples)
     components = getattr(fitted, "components_", ())

@@ -69,7 +69,8 @@ def compare(
         or a table.
 
     y : array-like of shape (n_samples,)
-        Labels: 1 normal, -1 anomalous. Passed to ``fit`` too, as ``GridSearchCV`` does.
+        Labels: 1 normal, -1 anomalous. Detectors that learn from labels get those of
+        the training samples; all others learn from every sample of a training set.
 
     cv : int, splitter, iterable of (train, test) or None, default=None
         A number stands for ``OneClassKFold(cv, random_state=random_state)``, None for

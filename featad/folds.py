@@ -16,7 +16,7 @@ from featad.base import anomaly_scores
 from featad.errors import FeatadError
 from featad.metrics import check_scores
 from featad.model_selection import OneClassKFold
-from featad.systems import split_stateless
+from featad.systems import split_stateless, uses_labels
 
 Fold: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Indices of the training and of the test samples."""
@@ -192,7 +192,7 @@ def _run_one(
     for number, (train, test) in enumerate(folds, start=1):
         with _naming(name, f"fold {number} of {len(folds)}"):
             start = perf_counter()
-            fitted = clone(system).fit(_take(X, train), y[train])
+            fitted = _unfitted(system).fit(_take(X, train), _labels(system, y[train]))
             middle = perf_counter()
             scored = anomaly_scores(fitted, _take(X, test))
             times.append((middle - start, perf_counter() - middle))
@@ -237,6 +237,17 @@ def _transform(step: Any, X: Any) -> tuple[Any, float]:
             'out of X, or learn their names with on_error="raise"'
         )
     return features, seconds / len(X)
+
+
+def _unfitted(system: Any) -> Any:
+    """Return a copy that learns from all of a training set: the folds choose it."""
+    system = clone(system)
+    takes = "drop_anomalies" in system.get_params(deep=False)
+    return system.set_params(drop_anomalies=False) if takes else system
+
+
+def _labels(system: Any, y: np.ndarray) -> np.ndarray | None:
+    return None if uses_labels(system) is False else y
 
 
 def _take(X: Any, index: Any) -> Any:

@@ -26,6 +26,7 @@ from featad.errors import (
 )
 from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
 from featad.images import ImageReader, content_hash
+from featad.pipeline import Pipeline
 from featad.systems import iter_parts
 from featad.trimming import TrimmedDetector
 
@@ -350,6 +351,7 @@ def _safe_types():
         ImageReader,
         CalibratedDetector,
         TrimmedDetector,
+        Pipeline,
     ]
     names = {f"{cls.__module__}.{cls.__qualname__}" for cls in own}
     return names | {"sklearn.tree._tree.Tree"}  # of isolation forests

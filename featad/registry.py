@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import OneClassSVM
 
@@ -24,6 +23,7 @@ from featad.features import (
     default_layers,
 )
 from featad.images import ImageReader
+from featad.pipeline import Pipeline
 
 RECOMMENDED = "mini-stats-mahalanobis"
 """What ``featad fit`` takes without ``--system``: the best of the cheap systems."""
@@ -160,7 +160,7 @@ def _middle(arch):
 
 
 def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipeline:
-    """Return the named system as an unfitted scikit-learn Pipeline.
+    """Return the named system as an unfitted Pipeline.
 
     Its steps are ``features`` (sources to a table), ``normalize``, ``reduce`` and
     ``detector``; each may be replaced or set to ``"passthrough"`` by a grid.
@@ -182,7 +182,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
 
     Returns
     -------
-    system : sklearn.pipeline.Pipeline
+    system : Pipeline
 
     Raises
     ------

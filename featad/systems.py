@@ -131,6 +131,30 @@ def set_everywhere(system: Any, parameter: str, value: Any) -> int:
     return len(parts)
 
 
+def uses_labels(system: Any) -> bool | None:
+    """Return whether the detector in which a system ends learns from labels.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector, a Pipeline, a meta-estimator or a search; fitted or not.
+
+    Returns
+    -------
+    uses : bool or None
+        None for a detector that does not say so: one that is not featad's.
+
+    Examples
+    --------
+    >>> from featad.detectors import Autoencoder, KMeansDistance
+    >>> uses_labels(KMeansDistance()), uses_labels(Autoencoder(anomaly_weight=0.5))
+    (False, True)
+    """
+    detector = last_step(system)
+    inner = getattr(detector, "estimator", None)
+    return uses_labels(inner) if inner else getattr(detector, "_uses_labels", None)
+
+
 def split_stateless(system: Any) -> tuple[Pipeline | None, Any]:
     """Split a system after its leading steps that learn nothing.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from featad._device import autocast, resolve_device
 from featad._options import inherit_options
-from featad._validation import check_labels, check_samples
+from featad._validation import check_labels, check_samples, warn_of_anomalies
 from featad.base import BaseDetector, Interval, StrOptions
 from featad.neural.context import Context, Options, Stage
 from featad.neural.fitted import NetworkDetector
@@ -187,7 +187,6 @@ class TorchDetector(NetworkDetector):
     _defaults: dict[str, Any] = {}
     _stages: tuple[Stage, ...] = (Stage("main"),)
     _optimizers: dict[str, dict] = {}
-    _uses_labels = False
     _min_batch = 1
 
     def __init__(
@@ -265,6 +264,8 @@ class TorchDetector(NetworkDetector):
         """
         self._validate_params()
         X = check_samples(self, X, reset=True)
+        if not self._uses_labels:
+            warn_of_anomalies(self, y)
         labels = self._training_labels(y, len(X))
         self._train(X, labels)
         scores = self._scores(X[labels != -1] if (labels == -1).any() else X)
