@@ -47,6 +47,7 @@ _HOMES = {
         "Mahalanobis",
         "TrimmedGAN",
         "NearestNeighbors",
+        "OneClassSVM",
         "PCAReconstruction",
         "PerceptualAutoencoder",
         "ProgressiveGANSimilarity",
@@ -68,6 +69,7 @@ _HOMES = {
     "registry": ["build"],
     "scoring": ["score_images", "score_to_file"],
     "trimming": ["TrimmedDetector"],
+    "whitening": ["ShrunkWhitening"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,9 +1,9 @@
 """Strange is what lies far from the mean, measured in shrunk standard deviations."""
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 from featad.base import BaseDetector
+from featad.covariance import ShrunkCovariance, shrunk_covariance
 
 
 class Mahalanobis(BaseDetector):
@@ -31,6 +31,11 @@ class Mahalanobis(BaseDetector):
     residual_variance_ : float
         Its variance in every direction outside the axes.
 
+    held_out_scores_ : ndarray of shape (n_samples,), float64, or None
+        Score of each training sample under the covariance of all others, shrunk as that
+        of all samples is. None where the others' covariance is not of full rank.
+        `featad.CalibratedDetector` takes its threshold from them.
+
     sample_shape_ : tuple of int
         Shape of one sample.
 
@@ -51,6 +56,14 @@ class Mahalanobis(BaseDetector):
     time n_samples * n_features * min(n_samples, n_features), as outside the axes the
     shrunk covariance is a multiple of the identity. Directions without variance are
     left out, as by a pseudo-inverse.
+
+    Where there are fewer samples than features, all training samples lie about equally
+    far from their mean and new samples lie farther. The threshold, a quantile of the
+    training scores, then calls most new samples anomalous. `featad.calibrate` takes it
+    from ``held_out_scores_``, which have a closed form: with n samples, their empirical
+    covariance S, the shrinkage s, the residual variance r, C = (1 - s) n / (n - 1) S +
+    r I, u the distance to the mean times n / (n - 1) and q = u' C^-1 u, the squared
+    distance to the others is q / (1 - (1 - s) q / n).
 
     References
     ----------
@@ -79,46 +92,20 @@ class Mahalanobis(BaseDetector):
                 "1 sample."
             )
         X = X.reshape(n_samples, -1).astype(np.float64)
-        n_features = X.shape[1]
-        solver = "covariance_eigh" if n_samples > n_features else "full"
-        with np.errstate(invalid="ignore"):  # 0 / 0 where all samples are equal
-            pca = PCA(svd_solver=solver).fit(X)
-        variances = pca.explained_variance_ * (n_samples - 1) / n_samples
-        norms = np.einsum("ij,ij->i", X - pca.mean_, X - pca.mean_)
-        self.location_, self.components_ = pca.mean_, pca.components_
-        self.shrinkage_ = _shrinkage(variances, norms, n_features)
-        self.residual_variance_ = self.shrinkage_ * variances.sum() / n_features
-        self.variances_ = (1 - self.shrinkage_) * variances + self.residual_variance_
+        covariance = shrunk_covariance(X)
+        self.location_, self.components_ = covariance.location, covariance.components
+        self.shrinkage_ = covariance.shrinkage
+        self.variances_ = covariance.variances
+        self.residual_variance_ = covariance.residual_variance
+        held_out = covariance.leave_one_out(X)
+        self.held_out_scores_ = None if held_out is None else -held_out
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
-        X = X.reshape(len(X), -1) - self.location_
-        along = (X @ self.components_.T) ** 2
-        outside = np.einsum("ij,ij->i", X, X) - along.sum(axis=1)
-        outside = np.maximum(outside, 0)  # 0 where rounding leaves less
-        if len(self.components_) == X.shape[1]:
-            outside = np.zeros_like(outside)
-        return along @ self._inverse(self.variances_) + outside * self._inverse(
-            self.residual_variance_
-        )
-
-    def _inverse(self, variances: np.ndarray | float) -> np.ndarray:
-        """Return 1 / variances, and 0 for those that are 0 within rounding."""
-        variances = np.asarray(variances)
-        floor = self.variances_.max() * self.location_.size * np.finfo(np.float64).eps
-        kept = variances > floor
-        return np.divide(1.0, variances, out=np.zeros_like(variances), where=kept)
-
-
-def _shrinkage(variances: np.ndarray, norms: np.ndarray, n_features: int) -> float:
-    """Return Ledoit and Wolf's shrinkage from the spectrum and the squared norms.
-
-    The sums over entries of the covariance in the paper are sums over its eigenvalues,
-    ``variances`` (n_components,), and over the samples, ``norms`` (n_samples,).
-    """
-    n_samples = len(norms)
-    squared = np.sum(variances**2)  # of all entries of the covariance
-    distance = squared - variances.sum() ** 2 / n_features  # to the identity's multiple
-    error = (np.mean(norms**2) - squared) / n_samples
-    if n_features == 1 or distance <= 0 or error <= 0:
-        return 0.0
-    return float(min(error / distance, 1.0))
+        X = X.reshape(len(X), -1).astype(np.float64, copy=False)
+        return ShrunkCovariance(
+            self.location_,
+            self.components_,
+            self.variances_,
+            self.residual_variance_,
+            self.shrinkage_,
+        ).squared_lengths(X)
