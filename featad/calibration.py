@@ -11,9 +11,10 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.svm import OneClassSVM
-from sklearn.utils import _safe_indexing, get_tags, indexable
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from featad._stateless import only_learner, split_stateless
 from featad._validation import CONVERT, check_labels, shorten
 from featad.base import BaseMetaDetector, HasMethods, Interval, last_step
 
@@ -37,7 +38,7 @@ class CalibratedDetector(BaseMetaDetector):
     cv : int or splitter, default=5
         Number of folds of the normal samples, at most one per sample; or an object
         whose ``split(X, y)`` yields training and test indices. Every normal sample
-        may be held out once.
+        may be held out once. A number is not used where one fit is enough, see Notes.
 
     random_state : int, RandomState instance or None, default=None
         Shuffles the normal samples before they are folded, and seeds every
@@ -77,6 +78,12 @@ class CalibratedDetector(BaseMetaDetector):
     ``X`` is handed on as it is: a table, images, a data frame, a Series or a list of
     paths. Put feature extraction that learns nothing in front of this detector, not
     inside, and it is done once instead of ``cv + 1`` times: see `calibrate`.
+
+    A detector that knows how each training sample scores under a fit on the others,
+    as `Mahalanobis` does, says so by its attribute ``held_out_scores_`` (n_samples,).
+    Where nothing is learned before it, the system is fitted once and calibrated by
+    these scores. A splitter is followed all the same, since its folds may keep images
+    of one part together.
 
     Differs from the paper: the p-values of [1]_ and [2]_ come from one held-out set
     and are exactly valid. Here, as in [3]_, every fold is held out in turn, and new
@@ -152,13 +159,10 @@ class CalibratedDetector(BaseMetaDetector):
         estimator = self._new_estimator().fit(X, y)  # bad input fails here, as a whole
         X, y = indexable(X, y)
         labels = _calibration_labels(y, _num_samples(X))
-        scores = []
-        for train, test in self._folds(X, y, labels):
-            fold = _sized_like(estimator, self._new_estimator(), len(train))
-            fold.fit(_safe_indexing(X, train), _rows(y, train))
-            unit = _unit(estimator) / _unit(fold)
-            scores.append(unit * fold.score_samples(_safe_indexing(X, test)))
-        self._calibrate(np.concatenate(scores).astype(np.float64))
+        scores = self._known_scores(estimator, labels)
+        if scores is None:
+            scores = self._out_of_fold_scores(estimator, X, y, labels)
+        self._calibrate(scores)
         self.estimator_ = estimator
         return self
 
@@ -193,6 +197,27 @@ class CalibratedDetector(BaseMetaDetector):
         check_is_fitted(self)
         not_above = np.searchsorted(self.calibration_scores_, scores, side="right")
         return (1 + not_above) / (1 + len(self.calibration_scores_))
+
+    def _known_scores(self, fitted: Any, labels: np.ndarray) -> np.ndarray | None:
+        """Return held-out scores of normal samples, where one fit knows them."""
+        scores = getattr(only_learner(fitted), "held_out_scores_", None)
+        if scores is None or not isinstance(self.cv, Integral):
+            return None
+        if len(scores) != len(labels) or (labels == 1).sum() < 2:
+            return None
+        return scores[labels == 1]
+
+    def _out_of_fold_scores(
+        self, fitted: Any, X: Any, y: Any, labels: np.ndarray
+    ) -> np.ndarray:
+        """Return scores of normal samples under refits on the other folds."""
+        scores = []
+        for train, test in self._folds(X, y, labels):
+            fold = _sized_like(fitted, self._new_estimator(), len(train))
+            fold.fit(_safe_indexing(X, train), _rows(y, train))
+            unit = _unit(fitted) / _unit(fold)
+            scores.append(unit * fold.score_samples(_safe_indexing(X, test)))
+        return np.concatenate(scores).astype(np.float64)
 
     def _folds(self, X: Any, y: Any, labels: np.ndarray) -> list:
         """Return training indices and those of held-out normal samples, per fold."""
@@ -305,47 +330,6 @@ def calibrate(
     return Pipeline(steps, memory=system.memory, verbose=system.verbose)
 
 
-def split_stateless(system: Any) -> tuple[Pipeline | None, Any]:
-    """Split a system after its leading steps that learn nothing.
-
-    Parameters
-    ----------
-    system : estimator
-        A detector or a pipeline that ends in one, fitted or not.
-
-    Returns
-    -------
-    head : Pipeline or None
-        The leading steps whose tag ``requires_fit`` is False, with ``"passthrough"``
-        steps among them; None if there are none. The last step is never one of them.
-
-    tail : estimator
-        What remains: a Pipeline, or the last step alone if only that remains. Steps
-        are the same objects as in ``system``, not copies.
-
-    Examples
-    --------
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import Normalizer
-    >>> from featad.detectors import KMeansDistance
-    >>> split_stateless(make_pipeline(Normalizer(), KMeansDistance()))
-    (Pipeline(steps=[('normalizer', Normalizer())]), KMeansDistance())
-    """
-    if not isinstance(system, Pipeline):
-        return None, system
-    size = 0
-    for index, (_, step) in enumerate(system.steps[:-1], start=1):
-        if step is None or step == "passthrough":
-            continue
-        if not _learns_nothing(step):
-            break
-        size = index
-    if size == 0:
-        return None, system
-    tail = system[size:]
-    return system[:size], tail.steps[0][1] if len(tail) == 1 else tail
-
-
 def _calibration_labels(y: Any, n_samples: int) -> np.ndarray:
     """Return labels, 1 = calibrate with it; warn where ``y`` cannot be used."""
     found = [1] if y is None else list(dict.fromkeys(np.asarray(y).ravel().tolist()))
@@ -388,10 +372,6 @@ def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
     if len(components) and isinstance(getattr(system, "n_components", None), float):
         system.set_params(n_components=max(1, min(len(components), n_samples - 1)))
     return system
-
-
-def _learns_nothing(step: Any) -> bool:
-    return hasattr(step, "__sklearn_tags__") and not get_tags(step).requires_fit
 
 
 def _rows(y: Any, indices: np.ndarray) -> Any:

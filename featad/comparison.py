@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
+from featad._stateless import split_stateless
 from featad._validation import check_labels
 from featad.base import anomaly_scores
-from featad.calibration import split_stateless
 from featad.errors import FeatadError
 from featad.metrics import (
     auroc,

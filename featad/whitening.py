@@ -32,9 +32,10 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ----------
     cv : int, splitter, "leave-one-out" or None, default="leave-one-out"
         Folds of ``fit_transform``: their number, at most one per sample; or a
-        scikit-learn splitter that holds out each sample exactly once. "leave-one-out" has a
-        closed form and is faster than any folds. None whitens the training samples as
-        ``transform`` does, for next steps that are not misled by equal lengths.
+        scikit-learn splitter that holds out each sample exactly once.
+        "leave-one-out" has a closed form and is faster than any folds. None whitens the
+        training samples as ``transform`` does, for next steps that are not misled by
+        equal lengths.
 
     random_state : int, RandomState instance or None, default=None
         Shuffles the samples before they are folded, where ``cv`` is a number.

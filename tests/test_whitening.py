@@ -281,9 +281,7 @@ def test_there_are_no_more_folds_than_samples():
 def test_a_splitter_must_hold_out_each_sample_once():
     X, _ = samples((20, 30))
     cv = ShuffleSplit(1, test_size=0.5, random_state=0)
-    with pytest.raises(
-        ValueError, match="20 samples exactly once, .* 10 of them in 10"
-    ):
+    with pytest.raises(ValueError, match="20 samples exactly once, .* 10 of them"):
         ShrunkWhitening(cv).fit_transform(X)
 
 
