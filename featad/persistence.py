@@ -23,6 +23,7 @@ from featad.errors import MissingExtraError, ModelFileError, WeightsNotFoundErro
 from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
 from featad.images import ImageReader, content_hash
 from featad.trimming import TrimmedDetector
+from featad.whitening import ShrunkWhitening
 
 FORMAT = 1
 """Raised when a file written by one featad cannot be read by another."""
@@ -336,6 +337,7 @@ def _safe_types():
         FilterBankFeatures,
         ImageReader,
         CalibratedDetector,
+        ShrunkWhitening,
         TrimmedDetector,
     ]
     names = {f"{cls.__module__}.{cls.__qualname__}" for cls in own}

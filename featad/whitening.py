@@ -92,7 +92,7 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     --------
     >>> import numpy as np
     >>> from featad import ShrunkWhitening
-    >>> X = np.random.default_rng(0).normal(size=(500, 2)) * [1, 10]
+    >>> X = np.random.default_rng(0).normal(size=(500, 2)) * [1, 2]
     >>> np.cov(ShrunkWhitening().fit_transform(X).T).round(1)
     array([[ 1., -0.],
            [-0.,  1.]])

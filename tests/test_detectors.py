@@ -160,6 +160,22 @@ def test_held_out_scores_are_there_for_every_training_sample_of_a_pair():
     np.testing.assert_allclose(*np.split(detector.held_out_scores_, 2))
 
 
+def test_a_held_out_threshold_holds_for_new_samples_of_many_features():
+    rates = {"training": [], "held-out": []}
+    for threshold, seen in rates.items():
+        detector = Mahalanobis(contamination=0.1, threshold=threshold)
+        for _ in range(5):
+            X, new = samples((60, 200), n_new=200)
+            seen.append((detector.fit(X).predict(new) == -1).mean())
+    assert np.mean(rates["training"]) > 0.9
+    assert 0.05 < np.mean(rates["held-out"]) < 0.15
+
+
+def test_a_held_out_threshold_needs_held_out_scores():
+    with pytest.raises(ValueError, match="needs more samples .* threshold='training'"):
+        Mahalanobis(threshold="held-out").fit(np.eye(2, 5))
+
+
 @pytest.mark.parametrize("X", [np.ones((5, 3)), np.eye(2, 5), [[0.0], [0], [0], [1]]])
 def test_there_are_no_held_out_scores_where_the_others_do_not_vary(X):
     assert Mahalanobis().fit(X).held_out_scores_ is None

@@ -1,8 +1,10 @@
 """Strange is what lies far from the mean, measured in shrunk standard deviations."""
 
+from typing import Any
+
 import numpy as np
 
-from featad.base import BaseDetector
+from featad.base import BaseDetector, StrOptions
 from featad.covariance import ShrunkCovariance, shrunk_covariance
 
 
@@ -13,6 +15,11 @@ class Mahalanobis(BaseDetector):
     ----------
     contamination : float in (0, 0.5], default=0.05
         Fraction of the training samples placed beyond the threshold.
+
+    threshold : {"training", "held-out"}, default="training"
+        Of which scores of the training samples the threshold is a quantile: of those
+        that ``score_samples`` gives them, or of ``held_out_scores_``. With fewer
+        samples than features only the second one holds for new samples.
 
     Attributes
     ----------
@@ -58,12 +65,14 @@ class Mahalanobis(BaseDetector):
     left out, as by a pseudo-inverse.
 
     Where there are fewer samples than features, all training samples lie about equally
-    far from their mean and new samples lie farther. The threshold, a quantile of the
-    training scores, then calls most new samples anomalous. `featad.calibrate` takes it
-    from ``held_out_scores_``, which have a closed form: with n samples, their empirical
-    covariance S, the shrinkage s, the residual variance r, C = (1 - s) n / (n - 1) S +
-    r I, u the distance to the mean times n / (n - 1) and q = u' C^-1 u, the squared
-    distance to the others is q / (1 - (1 - s) q / n).
+    far from their mean and new samples lie farther. A threshold taken from the training
+    scores then calls most new samples anomalous; ``threshold="held-out"`` and
+    `featad.calibrate` take it from ``held_out_scores_``, by which a share of about
+    ``contamination`` of new normal samples is called anomalous. They have a closed
+    form: with n samples, their empirical covariance S, the shrinkage s, the residual
+    variance r, C = (1 - s) n / (n - 1) S + r I, u the difference from the mean times
+    n / (n - 1) and q = u' C^-1 u, the squared distance to the others is
+    q / (1 - (1 - s) q / n).
 
     References
     ----------
@@ -81,8 +90,49 @@ class Mahalanobis(BaseDetector):
     array([ 1, -1])
     """
 
-    def __init__(self, *, contamination=0.05):
+    _parameter_constraints: dict = {
+        **BaseDetector._parameter_constraints,
+        "threshold": [StrOptions({"training", "held-out"})],
+    }
+
+    def __init__(self, *, contamination=0.05, threshold="training"):
         self.contamination = contamination
+        self.threshold = threshold
+
+    def fit(self, X: Any, y: Any = None) -> "Mahalanobis":
+        """Estimate mean and covariance of normal samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            A table (n_samples, n_features) or images (n_samples, height, width) or
+            (n_samples, height, width, channels).
+
+        y : object, default=None
+            Not used.
+
+        Returns
+        -------
+        self : Mahalanobis
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, ``X`` is empty, not finite or one
+            sample, or there are no held-out scores to take the threshold from.
+        """
+        super().fit(X, y)
+        if self.threshold == "held-out":
+            if self.held_out_scores_ is None:
+                raise ValueError(
+                    "Mahalanobis(threshold='held-out') needs more samples that differ: "
+                    "without one of them, the covariance of the others is not of full "
+                    "rank. Pass more samples, or threshold='training'."
+                )
+            share = 100 * self.contamination
+            self.offset_ = float(np.percentile(self.held_out_scores_, share))
+        return self
 
     def _fit(self, X: np.ndarray) -> None:
         n_samples = len(X)
