@@ -273,7 +273,9 @@ default="rbf"
     ) -> np.ndarray:
         if self.kernel == "rbf":
             center = Y.mean(axis=0)  # distances stay; products far from 0 lose digits
-            X, Y = X - center, Y - center
+            same = X is Y  # one array: half the products
+            Y = Y - center
+            X = Y if same else X - center
             values = X @ Y.T
             values *= -2
             values += np.einsum("ij,ij->i", X, X)[:, None]
