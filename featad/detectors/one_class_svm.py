@@ -28,7 +28,7 @@ class OneClassSVM(_Threshold, svm.OneClassSVM):
     """Score a sample by its side of, and distance to, the boundary of normal samples.
 
     This is `sklearn.svm.OneClassSVM` with one more way to choose the width of the
-    kernel, made several times faster by computing the kernel matrix as a whole. It
+    kernel, and faster to fit, as the kernel matrix is computed as a whole. It
     takes images, too.
 
     Parameters
