@@ -1,8 +1,10 @@
-"""Images per second of featad's features: beside a plain torchvision loop, and alone.
+"""Seconds of featad beside the plain way: features, whitening, One-class SVM.
 
-Beside the loop both sides read the same JPEG files, resize them the same way and run
-the same network in float32. Alone, each network gets arrays of its own size, so that
-nothing is read or resized. All take turns in one run; ratios are of the medians.
+Features: beside a torchvision loop, both sides read the same JPEG files, resize them
+the same way and run the same network in float32. Alone, each network gets arrays of its
+own size, so that nothing is read or resized. Fits: both sides get the same float64
+table, and their results are compared. All take turns in one run; ratios are of the
+medians.
 """
 
 import argparse
@@ -15,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from sklearn import svm
+from sklearn.covariance import LedoitWolf
 from torchvision.transforms import functional as F
 
 import featad
@@ -23,15 +27,24 @@ from featad.features.weights import load_network, preset
 
 
 def main() -> None:
-    """Measure and write ``results/speed.md``."""
+    """Measure and write ``results/speed.md`` and ``results/speed_fits.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--archs", nargs="+", default=["vgg16", "vgg_mini", "squeezenet1_1"]
     )
     parser.add_argument("--n-images", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--only", choices=["features", "fits"], help="measure one of the two"
+    )
     args = parser.parse_args()
+    if args.only != "fits":
+        _measure_features(args)
+    if args.only != "features":
+        _measure_fits(args)
 
+
+def _measure_features(args):
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         paths = _write_images(Path(folder), args.n_images)
@@ -63,17 +76,99 @@ def main() -> None:
     write("speed.md", text + markdown_table(header, alone))
 
 
+def _measure_fits(args):
+    rows = []
+    for shape, ours, plain, difference in _FITS:
+        X, new = _table_like_features(shape)
+        fitted, seconds = _seconds({**ours, "plain": plain}, X, args.rounds)
+        for name in ours:
+            ratio = seconds["plain"] / seconds[name]
+            far = difference(fitted[name], fitted["plain"], new)
+            row = [name, f"{shape[0]} x {shape[1]}", f"{seconds[name]:.2f}"]
+            rows.append([*row, f"{seconds['plain']:.2f}", f"{ratio:.1f}", f"{far:.0e}"])
+            print(*rows[-1], file=sys.stderr)
+    text = heading("Speed of fits", "benchmarks.speed")
+    text += (
+        f"\nThe same float64 table, {torch.get_num_threads()} threads, median of "
+        f"{args.rounds} rounds in turns. Whitening beside scikit-learn's `LedoitWolf` "
+        "and the eigendecomposition of its covariance; One-class SVM "
+        "beside scikit-learn's, which computes fewer kernel values where `nu` is "
+        "small; other parameters are the defaults. The difference is the "
+        "largest between both sides' results on 100 new samples, as a share of the "
+        "largest result.\n\n"
+    )
+    header = ["fit", "table", "featad, s", "plain, s", "ratio", "difference"]
+    write("speed_fits.md", text + markdown_table(header, rows))
+
+
+def _table_like_features(shape):
+    """Return a table with a spectrum like that of features, and 100 new rows."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(shape[0] + 100, shape[1]))
+    X *= np.logspace(0, -2, shape[1])
+    return X[:-100], X[-100:]
+
+
+def _dense_whitening(X):
+    """Return mean and symmetric inverse root of the dense shrunk covariance."""
+    covariance = LedoitWolf(store_precision=False).fit(X)
+    values, vectors = np.linalg.eigh(covariance.covariance_)
+    return covariance.location_, vectors / np.sqrt(values) @ vectors.T
+
+
+def _share(ours, theirs):
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+def _fit_transformed(X):
+    whitening = featad.ShrunkWhitening()
+    whitening.fit_transform(X)
+    return whitening
+
+
+_FITS = [  # samples by features, ours by name, the plain way, how far they are apart
+    (
+        (800, 4096),
+        {
+            "ShrunkWhitening.fit": lambda X: featad.ShrunkWhitening().fit(X),
+            "ShrunkWhitening.fit_transform": _fit_transformed,
+        },
+        _dense_whitening,
+        lambda ours, dense, new: _share(
+            ours.transform(new), (new - dense[0]) @ dense[1]
+        ),
+    ),
+    *(
+        (
+            (4000, 4096),
+            {f"OneClassSVM(nu={nu}).fit": featad.OneClassSVM(nu=nu).fit},
+            svm.OneClassSVM(nu=nu).fit,
+            lambda ours, theirs, new: _share(
+                ours.score_samples(new), theirs.score_samples(new)
+            ),
+        )
+        for nu in (0.5, 0.05)
+    ),
+]
+
+
 def _rates(runs, images, n_rounds):
     """Return images per second of each run, by name; they take turns."""
-    seconds = {name: [] for name in runs}
     for run in runs.values():
         run(images[:32])  # warm up: load the network, start the threads
+    _, seconds = _seconds(runs, images, n_rounds)
+    return {name: len(images) / t for name, t in seconds.items()}
+
+
+def _seconds(runs, X, n_rounds):
+    """Return the last result and the median seconds of each run; they take turns."""
+    results, seconds = {}, {name: [] for name in runs}
     for _ in range(n_rounds):
         for name, run in runs.items():
             start = time.perf_counter()
-            run(images)
+            results[name] = run(X)
             seconds[name].append(time.perf_counter() - start)
-    return {name: len(images) / statistics.median(t) for name, t in seconds.items()}
+    return results, {name: statistics.median(t) for name, t in seconds.items()}
 
 
 def _write_images(folder, n_images):

@@ -30,6 +30,7 @@ from featad.detectors import KMeansDistance as KMeansDistance
 from featad.detectors import MADGAN as MADGAN
 from featad.detectors import Mahalanobis as Mahalanobis
 from featad.detectors import NearestNeighbors as NearestNeighbors
+from featad.detectors import OneClassSVM as OneClassSVM
 from featad.detectors import PCAReconstruction as PCAReconstruction
 from featad.detectors import PerceptualAutoencoder as PerceptualAutoencoder
 from featad.detectors import ProgressiveGANSimilarity as ProgressiveGANSimilarity
@@ -57,5 +58,6 @@ from featad.registry import build as build
 from featad.scoring import score_images as score_images
 from featad.scoring import score_to_file as score_to_file
 from featad.trimming import TrimmedDetector as TrimmedDetector
+from featad.whitening import ShrunkWhitening as ShrunkWhitening
 
 __version__: str

@@ -18,7 +18,7 @@ from featad._sklearn import num_samples, safe_indexing
 from featad._validation import CONVERT, check_labels, shorten
 from featad.base import BaseMetaDetector, HasMethods, Interval
 from featad.pipeline import Pipeline
-from featad.systems import last_step, split_stateless
+from featad.systems import last_step, only_learner, split_stateless
 
 
 class CalibratedDetector(BaseMetaDetector):
@@ -41,7 +41,8 @@ class CalibratedDetector(BaseMetaDetector):
     cv : int or splitter, default=5
         Number of folds of the normal samples, at most one per sample; or an object
         whose ``split(X, y)`` yields training and test indices. It may hold out each
-        normal sample at most once.
+        normal sample at most once. A number is not used where one fit is enough, see
+        Notes.
 
     random_state : int, RandomState instance or None, default=None
         Shuffles the normal samples before they are folded, and seeds every
@@ -80,6 +81,12 @@ class CalibratedDetector(BaseMetaDetector):
     ``X`` is passed on as it is: a table, images, a data frame, a Series or a list of
     paths. Put feature extraction that learns nothing in front of this detector, not
     inside it, so that it runs once instead of ``cv + 1`` times: see `calibrate`.
+
+    A detector that knows how each training sample scores under a fit on the others,
+    as `Mahalanobis` does, says so by its attribute ``held_out_scores_`` (n_samples,).
+    Where nothing is learned before it, the system is fitted once and calibrated by
+    these scores. A splitter is followed all the same, since its folds may keep images
+    of one part together.
 
     Differs from the paper: the p-values of [1]_ and [2]_ come from one held-out set
     and are exactly valid. Here, as in [3]_, every fold is held out in turn, and new
@@ -155,13 +162,10 @@ class CalibratedDetector(BaseMetaDetector):
         estimator = self._new_estimator().fit(X, y)  # bad input fails here, as a whole
         X, y = indexable(X, y)
         labels = _calibration_labels(y, num_samples(X))
-        scores = []
-        for train, test in self._folds(X, y, labels):
-            fold = _sized_like(estimator, self._new_estimator(), len(train))
-            fold.fit(safe_indexing(X, train), _rows(y, train))
-            unit = _unit(estimator) / _unit(fold)
-            scores.append(unit * fold.score_samples(safe_indexing(X, test)))
-        self._calibrate(np.concatenate(scores).astype(np.float64))
+        scores = self._known_scores(estimator, labels)
+        if scores is None:
+            scores = self._out_of_fold_scores(estimator, X, y, labels)
+        self._calibrate(scores)
         self.estimator_ = estimator
         return self
 
@@ -198,6 +202,27 @@ class CalibratedDetector(BaseMetaDetector):
         not_above = np.searchsorted(self.calibration_scores_, scores, side="right")
         p_values = (1 + not_above) / (1 + len(self.calibration_scores_))
         return np.where(np.isnan(scores), np.nan, p_values)
+
+    def _known_scores(self, fitted: Any, labels: np.ndarray) -> np.ndarray | None:
+        """Return held-out scores of normal samples, where one fit knows them."""
+        scores = getattr(only_learner(fitted), "held_out_scores_", None)
+        if scores is None or not isinstance(self.cv, Integral):
+            return None
+        if len(scores) != len(labels) or (labels == 1).sum() < 2:
+            return None
+        return scores[labels == 1]
+
+    def _out_of_fold_scores(
+        self, fitted: Any, X: Any, y: Any, labels: np.ndarray
+    ) -> np.ndarray:
+        """Return scores of normal samples under refits on the other folds."""
+        scores = []
+        for train, test in self._folds(X, y, labels):
+            fold = _sized_like(fitted, self._new_estimator(), len(train))
+            fold.fit(safe_indexing(X, train), _rows(y, train))
+            unit = _unit(fitted) / _unit(fold)
+            scores.append(unit * fold.score_samples(safe_indexing(X, test)))
+        return np.concatenate(scores).astype(np.float64)
 
     def _folds(self, X: Any, y: Any, labels: np.ndarray) -> list:
         """Return training indices and those of held-out normal samples, per fold."""

@@ -1,6 +1,7 @@
 """What a detector says of itself to the registry and to the README."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,17 @@ class Entry:
         Parameters of the system worth trying, for ``GridSearchCV``; those of the
         detector start with ``detector__``.
 
-    whiten : bool
-        Whether features are reduced by PCA to 97 % of their variance, and whitened,
-        before they reach the detector.
+    options : dict
+        Parameters of the detector in named systems, where they are not its defaults.
 
-    stats : bool
-        Whether the detector also scores mean, standard deviation and maximum of a
-        middle layer, as in ``"vgg16-stats-mahalanobis"``.
+    whiten : bool
+        Whether `featad.ShrunkWhitening` stands between features and detector. Not where
+        the detector whitens by itself, or looks at the variance of the features.
     """
 
     name: str | None
     summary: str
     source: str
     grid: dict[str, list] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     whiten: bool = False
-    stats: bool = False

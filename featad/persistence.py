@@ -29,6 +29,7 @@ from featad.images import ImageReader, content_hash
 from featad.pipeline import Pipeline
 from featad.systems import iter_parts
 from featad.trimming import TrimmedDetector
+from featad.whitening import ShrunkWhitening
 
 FORMAT = 2
 """Goes up whenever older files can no longer be read."""
@@ -350,6 +351,7 @@ def _safe_types():
         FilterBankFeatures,
         ImageReader,
         CalibratedDetector,
+        ShrunkWhitening,
         TrimmedDetector,
         Pipeline,
     ]

@@ -4,14 +4,12 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
-from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
-from sklearn.preprocessing import Normalizer, StandardScaler
-from sklearn.svm import OneClassSVM
+from sklearn.preprocessing import StandardScaler
 
 from featad.detectors import all_detectors
 from featad.entry import Entry
@@ -24,6 +22,7 @@ from featad.features import (
 )
 from featad.images import ImageReader
 from featad.pipeline import Pipeline
+from featad.whitening import ShrunkWhitening
 
 RECOMMENDED = "mini-stats-mahalanobis"
 """What ``featad fit`` takes without ``--system``: the best of the cheap systems."""
@@ -40,18 +39,8 @@ class Scorer(NamedTuple):
 
 
 _SCIKIT_LEARN = {
-    "ocsvm": Scorer(
-        lambda: OneClassSVM(nu=0.05),
-        Entry(
-            "ocsvm",
-            "outside the boundary of a one-class SVM",
-            "Schölkopf et al. 2001",
-            {"detector__nu": [0.01, 0.05, 0.2], "detector__gamma": ["scale", 0.01]},
-            whiten=True,
-        ),
-    ),
     "iforest": Scorer(
-        lambda: IsolationForest(n_estimators=200),
+        lambda: IsolationForest(n_estimators=200, contamination=0.05),
         Entry(
             "iforest",
             "isolated by few random splits",
@@ -61,12 +50,13 @@ _SCIKIT_LEARN = {
         ),
     ),
     "lof": Scorer(
-        lambda: LocalOutlierFactor(n_neighbors=20, novelty=True),
+        lambda: LocalOutlierFactor(n_neighbors=20, novelty=True, contamination=0.05),
         Entry(
             "lof",
             "in a sparser region than its neighbors",
             "Breunig et al. 2000",
             {"detector__n_neighbors": [5, 20, 50]},
+            whiten=True,
         ),
     ),
 }
@@ -88,7 +78,7 @@ def _scorers() -> tuple[dict[str, Scorer], dict[str, Scorer]]:
                     f"Two detectors are called {entry.name!r}: {detector.__name__} "
                     "needs another name in its _entry."
                 )
-            kind[entry.name] = Scorer(detector, entry)
+            kind[entry.name] = Scorer(partial(detector, **entry.options), entry)
     return features, images
 
 
@@ -144,7 +134,7 @@ def list_systems() -> list[SystemInfo]:
 def describe_features() -> dict[str, str]:
     """Return what each name before the first hyphen stands for."""
     networks = {
-        name: f"frozen {arch}; stats-: mean, std and max of {_middle(arch)}"
+        name: f"frozen {arch}; stats-: {', '.join(default_layers(arch)[1])}"
         for name, arch in _NETWORKS.items()
     }
     networks["mini"] += "; its weights ship with featad"
@@ -152,11 +142,6 @@ def describe_features() -> dict[str, str]:
         _IMAGES: "the images themselves at 64 x 64, for detectors that learn them"
     }
     return networks | _PLAIN_FEATURES | images
-
-
-def _middle(arch):
-    layers = default_layers(arch)[1]
-    return layers if isinstance(layers, str) else " and ".join(layers)
 
 
 def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipeline:
@@ -170,7 +155,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     name : str
         ``<features>-<scorer>``, as ``featad list`` prints them: ``"vgg16-ocsvm"`` takes
         the last fully connected layer, ``"vgg16-stats-mahalanobis"`` the mean, standard
-        deviation and maximum of a middle layer, ``"images-vae"`` the images.
+        deviation and maximum of three layers, ``"images-vae"`` the images.
 
     random_state : int or None, default=0
         Seeds every step that is random.
@@ -203,10 +188,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
         [
             ("features", _features(features, stats=kind.startswith(_STATS))),
             ("normalize", _normalizer(features)),
-            (
-                "reduce",
-                PCA(0.97, whiten=True) if scorer.entry.whiten else "passthrough",
-            ),
+            ("reduce", ShrunkWhitening() if scorer.entry.whiten else "passthrough"),
             ("detector", scorer.make()),
         ]
     )
@@ -253,8 +235,7 @@ def _is_system(features, kind):
     if features == _IMAGES:
         return kind in learned()
     if kind.startswith(_STATS):
-        scorer = scorers().get(kind.removeprefix(_STATS))
-        return features in _NETWORKS and scorer is not None and scorer.entry.stats
+        return features in _NETWORKS and kind.removeprefix(_STATS) in scorers()
     return (features in _NETWORKS or features in _PLAIN_FEATURES) and kind in scorers()
 
 
@@ -275,19 +256,14 @@ def _features(features, *, stats):
     if features == _IMAGES:
         return ImageReader(size=64)
     arch = _NETWORKS[features]
-    last, middle = default_layers(arch)
+    last, three = default_layers(arch)
     network: Any = VGGFeatures if arch.startswith("vgg") else BackboneFeatures
     if stats:
-        return network(arch, layer=middle, pooling=("mean", "std", "max"))
-    return network(arch, layer=last)
+        pooling = ("mean", "std", "max")
+        return network(arch, layer=three, pooling=pooling, normalize=True)
+    return network(arch, layer=last, normalize=True)
 
 
 def _normalizer(features):
-    if features in ("pixels", _IMAGES):
-        return "passthrough"
-    # filter responses have units of their own; network activations share one
-    return StandardScaler() if features == "filters" else Normalizer()
-
-
-def _reducer(*, whiten):
-    return PCA(0.97, whiten=True) if whiten else "passthrough"
+    # filter responses have units of their own; networks normalize their layers
+    return StandardScaler() if features == "filters" else "passthrough"

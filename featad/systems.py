@@ -196,5 +196,34 @@ def split_stateless(system: Any) -> tuple[Pipeline | None, Any]:
     return system[:size], tail.steps[0][1] if len(tail) == 1 else tail
 
 
+def only_learner(system: Any) -> Any:
+    """Return the detector that a system ends in, if no step before it learns.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector or a pipeline that ends in one, fitted or not.
+
+    Returns
+    -------
+    detector : estimator or None
+        The same object as in ``system``; None if another step learns.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import Normalizer
+    >>> from featad.detectors import Mahalanobis
+    >>> only_learner(make_pipeline(Normalizer(), "passthrough", Mahalanobis()))
+    Mahalanobis()
+    """
+    if not isinstance(system, Pipeline):
+        return system
+    before = [
+        step for _, step in system.steps[:-1] if step not in (None, "passthrough")
+    ]
+    return only_learner(system[-1]) if all(map(_learns_nothing, before)) else None
+
+
 def _learns_nothing(step: Any) -> bool:
     return hasattr(step, "__sklearn_tags__") and not get_tags(step).requires_fit

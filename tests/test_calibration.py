@@ -10,11 +10,13 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
+from sklearn.model_selection import KFold, LeaveOneOut, RepeatedKFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import OneClassSVM
 
+import featad
+from featad import ShrunkWhitening
 from featad.base import BaseDetector
 from featad.calibration import CalibratedDetector
 from featad.detectors import KMeansDistance, Mahalanobis, NearestNeighbors
@@ -61,6 +63,9 @@ SYSTEMS = {
     "neighbors": NearestNeighbors(3),
     "pipeline": make_pipeline(StandardScaler(), PCA(2), Mahalanobis()),
     "one-class svm": OneClassSVM(),
+    "featad's one-class svm": featad.OneClassSVM(gamma="median"),
+    "whitened": make_pipeline(ShrunkWhitening(), KMeansDistance(1, random_state=0)),
+    "mahalanobis": Mahalanobis(),
 }
 
 
@@ -78,9 +83,10 @@ def test_the_false_alarm_rate_on_fresh_normals_is_the_target(system):
     assert abs(alarms / n_fresh / n_trials - target) < 3.5 * deviation
 
 
+@pytest.mark.parametrize("svm", [OneClassSVM(), featad.OneClassSVM()])
 @pytest.mark.parametrize("outer", [None, TrimmedDetector])
-def test_scores_that_grow_with_the_training_set_are_brought_to_one_unit(outer):
-    system = make_pipeline(StandardScaler(), OneClassSVM())
+def test_scores_that_grow_with_the_training_set_are_brought_to_one_unit(outer, svm):
+    system = make_pipeline(StandardScaler(), svm)
     system = system if outer is None else outer(system)
     X = np.repeat(normals(50), 2, axis=0)  # twice the samples, twice the score
     cv = ShuffleSplit(1, test_size=0.5, random_state=0)
@@ -314,6 +320,70 @@ def test_a_seed_inside_is_not_overruled():
         KMeansDistance(random_state=7), target_fpr=0.1, random_state=3
     )
     assert detector.fit(normals(30)).estimator_.random_state == 7
+
+
+class CountingMahalanobis(Mahalanobis):
+    """Notes how many samples each fit saw."""
+
+    seen: ClassVar[list] = []
+
+    def _fit(self, X):
+        self.seen.append(len(X))
+        super()._fit(X)
+
+
+@pytest.mark.parametrize(
+    ("steps", "cv", "fits"),
+    [
+        ([], 5, [30]),
+        ([Normalizer(), "passthrough"], 5, [30]),
+        (["passthrough", Normalizer()], 5, [30]),
+        ([StandardScaler()], 5, [30] + [24] * 5),
+        ([], KFold(3), [30] + [20] * 3),
+    ],
+)
+def test_held_out_scores_of_the_fit_save_the_folds(steps, cv, fits):
+    CountingMahalanobis.seen.clear()
+    system = make_pipeline(*steps, CountingMahalanobis())
+    CalibratedDetector(system, target_fpr=0.1, cv=cv).fit(normals(30))
+    assert CountingMahalanobis.seen == fits
+
+
+@pytest.mark.parametrize("n_features", [3, 200])
+def test_held_out_scores_are_those_of_leave_one_out_refits(n_features):
+    X = np.random.default_rng(0).normal(size=(100, n_features))
+    known = CalibratedDetector(Mahalanobis(), target_fpr=0.1).fit(X)
+    refits = CalibratedDetector(Mahalanobis(), target_fpr=0.1, cv=LeaveOneOut()).fit(X)
+    np.testing.assert_allclose(
+        known.calibration_scores_, refits.calibration_scores_, rtol=0.1
+    )
+    assert known.offset_ == pytest.approx(refits.offset_, rel=0.03)
+
+
+def test_held_out_scores_keep_the_false_alarm_rate_with_few_samples_of_many_features():
+    rates = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X, fresh = np.split(rng.normal(size=(160, 300)) * np.logspace(0, -2, 300), [60])
+        detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1).fit(X)
+        rates.append((detector.predict(fresh) == -1).mean())
+    assert 0.06 < np.mean(rates) < 0.14
+
+
+def test_held_out_scores_of_anomalies_and_unlabeled_samples_never_calibrate():
+    X = normals(40)
+    y = np.ones(40, dtype=int)
+    y[[3, 7]], y[[11, 20]] = -1, 0
+    detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1).fit(X, y)
+    expected = Mahalanobis().fit(X).held_out_scores_[y == 1]
+    np.testing.assert_array_equal(detector.calibration_scores_, np.sort(expected))
+
+
+def test_samples_too_few_for_held_out_scores_are_folded():
+    X = [[0.0, 0, 0], [2, 0, 0]]
+    assert Mahalanobis().fit(X).held_out_scores_ is None
+    with pytest.raises(ValueError, match="at least 2 samples"):
+        CalibratedDetector(Mahalanobis(), target_fpr=0.5).fit(X)
 
 
 def test_image_batches_and_frames_are_taken(images):

@@ -138,6 +138,59 @@ def test_mahalanobis_equals_ledoit_wolf(shape):
     np.testing.assert_allclose(detector.shrinkage_, reference.shrinkage_)
 
 
+@SHAPES
+def test_held_out_scores_equal_refits_that_keep_the_shrinkage(shape):
+    X, _ = samples(shape)
+    detector = Mahalanobis().fit(X)
+    shrinkage = LedoitWolf().fit(X).shrinkage_
+    residual = shrinkage * X.var(axis=0).mean()
+    for i, score in enumerate(detector.held_out_scores_):
+        others = np.delete(X, i, axis=0)
+        covariance = (1 - shrinkage) * np.cov(others.T, bias=True)
+        covariance += residual * np.eye(shape[1])
+        apart = X[i] - others.mean(axis=0)
+        expected = -apart @ np.linalg.solve(covariance, apart)
+        np.testing.assert_allclose(score, expected, rtol=1e-8)
+
+
+def test_held_out_scores_are_there_for_every_training_sample_of_a_pair():
+    X, _ = samples((10, 30))
+    detector = Mahalanobis().fit(np.concatenate([X, X]))
+    assert np.isfinite(detector.held_out_scores_).all()
+    np.testing.assert_allclose(*np.split(detector.held_out_scores_, 2))
+
+
+def test_a_held_out_threshold_holds_for_new_samples_of_many_features():
+    rates = {"training": [], "held-out": []}
+    for threshold, seen in rates.items():
+        detector = Mahalanobis(contamination=0.1, threshold=threshold)
+        for _ in range(5):
+            X, new = samples((60, 200), n_new=200)
+            seen.append((detector.fit(X).predict(new) == -1).mean())
+    assert np.mean(rates["training"]) > 0.9
+    assert 0.05 < np.mean(rates["held-out"]) < 0.15
+
+
+def test_a_held_out_threshold_needs_held_out_scores():
+    with pytest.raises(ValueError, match="needs more samples .* threshold='training'"):
+        Mahalanobis(threshold="held-out").fit(np.eye(2, 5))
+
+
+@pytest.mark.parametrize("X", [np.ones((5, 3)), np.eye(2, 5), [[0.0], [0], [0], [1]]])
+def test_there_are_no_held_out_scores_where_the_others_do_not_vary(X):
+    assert Mahalanobis().fit(X).held_out_scores_ is None
+
+
+@SHAPES
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_mahalanobis_of_float32_is_computed_in_float64(shape, offset):
+    X, new = (np.float32(part + offset) for part in samples(shape))
+    reference = LedoitWolf().fit(X.astype(np.float64))
+    scores = anomaly_scores(Mahalanobis().fit(X), new)
+    expected = reference.mahalanobis(new.astype(np.float64))
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+
 def test_mahalanobis_leaves_out_directions_without_variance():
     X = np.zeros((3, 2))
     X[:, 0] = [-1, 1, -1]  # so few values that nothing is shrunk

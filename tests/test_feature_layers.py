@@ -175,8 +175,8 @@ def test_maps_with_channels_last_are_pooled_over_positions(arch, layer):
     ],
 )
 def test_default_layers_give_finite_features(images, arch):
-    last, middle = default_layers(arch)
-    for layer, pooling in ((last, "mean"), (middle, ("mean", "std", "max"))):
+    last, three = default_layers(arch)
+    for layer, pooling in ((last, "mean"), (three, ("mean", "std", "max"))):
         features = BackboneFeatures(
             arch, layer=layer, pooling=pooling, weights=None, image_size=64
         )
@@ -187,7 +187,7 @@ def test_default_layers_give_finite_features(images, arch):
 
 def test_middle_layers_have_a_sixteenth_of_the_size():
     for arch in CHEAP:
-        layer = default_layers(arch)[1]
+        layer = default_layers(arch)[1][1]
         loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
         shape = loaded._measure((256, 256))[layer]
         assert 14 <= shape[-1] <= 16, arch

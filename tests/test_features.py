@@ -341,3 +341,17 @@ def test_a_vision_transformer_takes_its_own_size_only(images):
 def test_a_node_that_is_no_layer_is_refused(images, node):
     with pytest.raises(ValueError, match=f"'{node}' of .* gives no features"):
         small(arch="shufflenet_v2_x0_5", layer=node, image_size=64).fit(images)
+
+
+@pytest.mark.parametrize("layer", ["fc7", ("conv3_1", "fc7", "conv4_1")])
+def test_normalized_layers_have_length_one(images, layer):
+    options = {"layer": layer, "pooling": ("mean", "max"), "image_size": 32}
+    plain = VGGFeatures("vgg_mini", **options).fit_transform(images[:3])
+    unit = VGGFeatures("vgg_mini", normalize=True, **options).fit_transform(images[:3])
+    widths = [4096] if layer == "fc7" else [2 * 256, 4096, 2 * 512]
+    places = np.cumsum(widths)[:-1]
+    for one, other in zip(
+        np.split(plain, places, 1), np.split(unit, places, 1), strict=True
+    ):
+        length = np.linalg.norm(one, axis=1, keepdims=True)
+        np.testing.assert_allclose(other, one / length, rtol=1e-5)

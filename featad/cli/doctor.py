@@ -128,7 +128,7 @@ def _sentences(file):
     for key, value in file.metadata.items():
         yield f"Its metadata says, under {key}: {value}"
     if file.is_partial:
-        yield f"Take a convolution, such as layer={default_layers(file.arch)[1]!r}."
+        yield f"Take a convolution, such as layer={default_layers(file.arch)[1][1]!r}."
     yield f"On the command line: --weights {file.arch}={file.path}{option}"
 
 

@@ -41,10 +41,9 @@ def run(args: Namespace) -> int:
     print("\nSCORER: an image is anomalous if it is ...")
     for name, scorer in (scorers() | learned()).items():
         print(f"  {name:<{width}}  {scorer.entry.summary} ({scorer.entry.source})")
-    stats = [name for name, scorer in scorers().items() if scorer.entry.stats]
     print(
-        f"\nstats- goes with {' and '.join(stats)}: mean, std and max of a "
-        "middle layer of a network\ninstead of its last fully connected layer. images- "
-        f"goes with {', '.join(learned())}."
+        "\nstats- takes mean, standard deviation and maximum of three layers of a "
+        "network\ninstead of its last fully connected layer. images- goes with "
+        f"{', '.join(learned())}."
     )
     return 0

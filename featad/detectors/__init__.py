@@ -8,10 +8,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from featad.base import BaseDetector
+from sklearn.base import OutlierMixin
 
 
-def all_detectors() -> dict[str, type[BaseDetector]]:
+def all_detectors() -> dict[str, type[OutlierMixin]]:
     """Return every detector of this package, by class name.
 
     Returns
@@ -44,7 +44,7 @@ def _import(module_name: str) -> Any:
 def _is_detector(value: object) -> bool:
     return (
         isinstance(value, type)
-        and issubclass(value, BaseDetector)
+        and issubclass(value, OutlierMixin)
         and not value.__name__.startswith("_")
     )
 

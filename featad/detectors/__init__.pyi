@@ -16,6 +16,7 @@ from featad.detectors.kmeans_distance import KMeansDistance as KMeansDistance
 from featad.detectors.madgan import MADGAN as MADGAN
 from featad.detectors.mahalanobis import Mahalanobis as Mahalanobis
 from featad.detectors.nearest_neighbors import NearestNeighbors as NearestNeighbors
+from featad.detectors.one_class_svm import OneClassSVM as OneClassSVM
 from featad.detectors.pca_reconstruction import PCAReconstruction as PCAReconstruction
 from featad.detectors.perceptual_autoencoder import PerceptualAutoencoder as PerceptualAutoencoder
 from featad.detectors.progressive_gan_similarity import ProgressiveGANSimilarity as ProgressiveGANSimilarity

@@ -1,9 +1,11 @@
 """Anomalous samples are far from the mean, in shrunk standard deviations."""
 
-import numpy as np
-from sklearn.decomposition import PCA
+from typing import Any
 
-from featad.base import BaseDetector
+import numpy as np
+
+from featad.base import BaseDetector, StrOptions
+from featad.covariance import ShrunkCovariance, shrunk_covariance
 from featad.entry import Entry
 
 
@@ -14,6 +16,11 @@ class Mahalanobis(BaseDetector):
     ----------
     contamination : float in (0, 0.5], default=0.05
         Fraction of the training samples placed beyond the threshold.
+
+    threshold : {"training", "held-out"}, default="training"
+        Of which scores of the training samples the threshold is a quantile: of those
+        that ``score_samples`` gives them, or of ``held_out_scores_``. With fewer
+        samples than features only the second one holds for new samples.
 
     Attributes
     ----------
@@ -31,6 +38,11 @@ class Mahalanobis(BaseDetector):
 
     residual_variance_ : float
         Variance of the shrunk covariance in every direction outside the axes.
+
+    held_out_scores_ : ndarray of shape (n_samples,), float64, or None
+        Score of each training sample under the covariance of all others, shrunk as that
+        of all samples is. None where the others' covariance is not of full rank.
+        `featad.CalibratedDetector` takes its threshold from them.
 
     sample_shape_ : tuple of int
         Shape of one sample.
@@ -53,6 +65,16 @@ class Mahalanobis(BaseDetector):
     shrunk covariance is a multiple of the identity. Directions without variance are
     ignored, as by a pseudo-inverse.
 
+    Where there are fewer samples than features, all training samples lie about equally
+    far from their mean and new samples lie farther. A threshold taken from the training
+    scores then calls most new samples anomalous; ``threshold="held-out"`` and
+    `featad.calibrate` take it from ``held_out_scores_``, by which a share of about
+    ``contamination`` of new normal samples is called anomalous. They have a closed
+    form: with n samples, their empirical covariance S, the shrinkage s, the residual
+    variance r, C = (1 - s) n / (n - 1) S + r I, u the difference from the mean times
+    n / (n - 1) and q = u' C^-1 u, the squared distance to the others is
+    q / (1 - (1 - s) q / n).
+
     References
     ----------
     .. [1] Ledoit and Wolf, "A well-conditioned estimator for large-dimensional
@@ -73,12 +95,53 @@ class Mahalanobis(BaseDetector):
         "mahalanobis",
         "far from the mean, in units of the shrunk covariance",
         "Ledoit and Wolf 2004; Rippel et al. 2021",
-        grid={"reduce": ["passthrough", PCA(0.97), PCA(0.997)]},
-        stats=True,
+        grid={"features__normalize": [True, False]},
+        options={"threshold": "held-out"},
     )
 
-    def __init__(self, *, contamination=0.05):
+    _parameter_constraints: dict = {
+        **BaseDetector._parameter_constraints,
+        "threshold": [StrOptions({"training", "held-out"})],
+    }
+
+    def __init__(self, *, contamination=0.05, threshold="training"):
         self.contamination = contamination
+        self.threshold = threshold
+
+    def fit(self, X: Any, y: Any = None) -> "Mahalanobis":
+        """Estimate mean and covariance of normal samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            A table (n_samples, n_features) or images (n_samples, height, width) or
+            (n_samples, height, width, channels).
+
+        y : object, default=None
+            Not used.
+
+        Returns
+        -------
+        self : Mahalanobis
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, ``X`` is empty, not finite or one
+            sample, or there are no held-out scores to take the threshold from.
+        """
+        super().fit(X, y)
+        if self.threshold == "held-out":
+            if self.held_out_scores_ is None:
+                raise ValueError(
+                    "Mahalanobis(threshold='held-out') needs more samples that differ: "
+                    "without one of them, the covariance of the others is not of full "
+                    "rank. Pass more samples, or threshold='training'."
+                )
+            share = 100 * self.contamination
+            self.offset_ = float(np.percentile(self.held_out_scores_, share))
+        return self
 
     def _fit(self, X: np.ndarray) -> None:
         n_samples = len(X)
@@ -88,46 +151,20 @@ class Mahalanobis(BaseDetector):
                 "1 sample."
             )
         X = X.reshape(n_samples, -1).astype(np.float64)
-        n_features = X.shape[1]
-        solver = "covariance_eigh" if n_samples > n_features else "full"
-        with np.errstate(invalid="ignore"):  # 0 / 0 where all samples are equal
-            pca = PCA(svd_solver=solver).fit(X)
-        variances = pca.explained_variance_ * (n_samples - 1) / n_samples
-        norms = np.einsum("ij,ij->i", X - pca.mean_, X - pca.mean_)
-        self.location_, self.components_ = pca.mean_, pca.components_
-        self.shrinkage_ = _shrinkage(variances, norms, n_features)
-        self.residual_variance_ = self.shrinkage_ * variances.sum() / n_features
-        self.variances_ = (1 - self.shrinkage_) * variances + self.residual_variance_
+        covariance = shrunk_covariance(X)
+        self.location_, self.components_ = covariance.location, covariance.components
+        self.shrinkage_ = covariance.shrinkage
+        self.variances_ = covariance.variances
+        self.residual_variance_ = covariance.residual_variance
+        held_out = covariance.leave_one_out(X)
+        self.held_out_scores_ = None if held_out is None else -held_out
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
-        X = X.reshape(len(X), -1) - self.location_
-        along = (X @ self.components_.T) ** 2
-        outside = np.einsum("ij,ij->i", X, X) - along.sum(axis=1)
-        outside = np.maximum(outside, 0)  # 0 where rounding leaves less
-        if len(self.components_) == X.shape[1]:
-            outside = np.zeros_like(outside)
-        return along @ self._inverse(self.variances_) + outside * self._inverse(
-            self.residual_variance_
-        )
-
-    def _inverse(self, variances: np.ndarray | float) -> np.ndarray:
-        """Return 1 / variances, and 0 for those that are 0 within rounding."""
-        variances = np.asarray(variances)
-        floor = self.variances_.max() * self.location_.size * np.finfo(np.float64).eps
-        kept = variances > floor
-        return np.divide(1.0, variances, out=np.zeros_like(variances), where=kept)
-
-
-def _shrinkage(variances: np.ndarray, norms: np.ndarray, n_features: int) -> float:
-    """Return Ledoit and Wolf's shrinkage from the spectrum and the squared norms.
-
-    The sums over entries of the covariance in the paper are sums over its eigenvalues,
-    ``variances`` (n_components,), and over the samples, ``norms`` (n_samples,).
-    """
-    n_samples = len(norms)
-    squared = np.sum(variances**2)  # of all entries of the covariance
-    distance = squared - variances.sum() ** 2 / n_features  # to the identity's multiple
-    error = (np.mean(norms**2) - squared) / n_samples
-    if n_features == 1 or distance <= 0 or error <= 0:
-        return 0.0
-    return float(min(error / distance, 1.0))
+        X = X.reshape(len(X), -1).astype(np.float64, copy=False)
+        return ShrunkCovariance(
+            self.location_,
+            self.components_,
+            self.variances_,
+            self.residual_variance_,
+            self.shrinkage_,
+        ).squared_lengths(X)

@@ -4,7 +4,6 @@ from numbers import Integral
 
 import numpy as np
 from sklearn import neighbors
-from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
 from featad.base import BaseDetector, Interval, StrOptions
@@ -92,10 +91,8 @@ class NearestNeighbors(BaseDetector):
         "Ramaswamy et al. 2000; Bergman et al. 2020",
         grid={
             "detector__n_neighbors": [1, 5],
-            "reduce": ["passthrough", PCA(0.97, whiten=True)],
         },
         whiten=True,
-        stats=True,
     )
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,

@@ -204,7 +204,7 @@ class _Taps(nn.Module):
     def __init__(self, arch, layer, weights, shape):
         super().__init__()
         if layer is None:
-            layer = _EARLY.get(arch) or default_layers(arch)[1]
+            layer = _EARLY.get(arch) or default_layers(arch)[1][1]
         layers = [layer] if isinstance(layer, str) else list(layer)
         network, _ = load_network(arch, weights)
         names, paper, self.nodes = node_names(network), vgg_nodes(arch), []

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 
 from featad._options import inherit_options
 from featad._sklearn import Interval, StrOptions
-from featad.errors import ImageReadError, WeightsChangedError
+from featad.errors import WeightsChangedError
 from featad.features.base import ImageFeatures, as_tuple
 from featad.features.cache import FeatureCache
-from featad.features.pooling import POOLING
-from featad.features.streaming import stream_features
-from featad.images import check_sources, warn_unreadable
+from featad.features.pooling import POOLING, normalize_blocks
+from featad.features.streaming import gather, stream_features
+from featad.images import check_sources
 
 if TYPE_CHECKING:
     from featad.features.extractor import Extractor
@@ -46,6 +46,9 @@ class BackboneFeatures(ImageFeatures):
         Statistics of each channel over the map, or over the tokens of a transformer.
         All channels of one statistic stand together. "std" divides by n, so it is 0
         for a map of one position. Layers without a map are used as they are.
+
+    normalize : bool, default=False
+        Whether the features of each layer are divided by their Euclidean length.
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, downloaded once to torch's
@@ -143,6 +146,7 @@ class BackboneFeatures(ImageFeatures):
         "arch": [str],
         "layer": [str, tuple, list, None],
         "pooling": [StrOptions(set(POOLING)), tuple, list],
+        "normalize": ["boolean"],
         "weights": [str, os.PathLike, None],
         "preprocessing": [StrOptions({"imagenet", "caffe"}), None],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
@@ -164,6 +168,7 @@ class BackboneFeatures(ImageFeatures):
         *,
         layer: str | tuple[str, ...] | None = None,
         pooling: str | tuple[str, ...] = "mean",
+        normalize: bool = False,
         weights: str | os.PathLike | None = "default",
         preprocessing: str | None = None,
         image_size: int | tuple[int, int] | None = None,
@@ -181,6 +186,7 @@ class BackboneFeatures(ImageFeatures):
         self.arch = arch
         self.layer = layer
         self.pooling = pooling
+        self.normalize = normalize
         self.weights = weights
         self.preprocessing = preprocessing
         self.image_size = image_size
@@ -261,13 +267,11 @@ class BackboneFeatures(ImageFeatures):
         self._check_parameters()
         sources = check_sources(X, estimator_name=type(self).__name__)
         extractor = self._checked_extractor()
-        width = sum(n for _, n in self._columns(extractor))
+        width = sum(self._layer_widths(extractor))
         cache = None
         if self.cache is not None:
             cache = FeatureCache(self.cache, self._fingerprint(extractor), width)
-        features = np.full((len(sources), width), np.nan, dtype=np.float32)
-        unread = {}
-        for rows, values in stream_features(
+        stream = stream_features(
             sources,
             self._reading(),
             partial(self._launch, extractor),
@@ -275,16 +279,10 @@ class BackboneFeatures(ImageFeatures):
             n_jobs=self.n_jobs,
             cache=cache,
             verbose=self.verbose,
-        ):
-            if isinstance(values, ImageReadError):
-                if self.on_error == "raise":
-                    raise values
-                unread[rows] = values
-            else:
-                features[rows] = values
-        warn_unreadable(list(unread.values()), len(sources), self.on_error)
-        if self.on_error == "skip":
-            features = np.delete(features, list(unread), axis=0)
+        )
+        features = gather(stream, len(sources), width, self.on_error)
+        if self.normalize:
+            normalize_blocks(features, self._layer_widths(extractor))
         return features
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -350,6 +348,10 @@ class BackboneFeatures(ImageFeatures):
 
     def _columns(self, extractor):
         return extractor.columns(self._reading()["size"], as_tuple(self.pooling))
+
+    def _layer_widths(self, extractor):
+        size = self._reading()["size"]
+        return extractor.layer_widths(size, as_tuple(self.pooling))
 
     def _find_extractor(self) -> "Extractor":
         from featad._device import autocast, resolve_device  # torch: slow to import

@@ -121,19 +121,24 @@ class Extractor:
             If the network cannot run on images of that size, or a layer gives no
             features.
         """
+        columns: list[tuple[str, int]] = []
+        for layer, n_channels, has_map in self._layers(size):
+            names = [f"{layer}_{name}" for name in pooling] if has_map else [layer]
+            columns += [(name, n_channels) for name in names]
+        return tuple(columns)
+
+    def layer_widths(self, size: tuple[int, int], pooling: Sequence[str]) -> list[int]:
+        """Return the number of columns of each layer; arguments as for `columns`."""
+        return [n * (len(pooling) if m else 1) for _, n, m in self._layers(size)]
+
+    def _layers(self, size):
+        """Yield each layer's name, number of channels, and whether it gives a map."""
         if size not in self._shapes:
             self._shapes[size] = self._measure(size)
-        columns = []
         for layer, node in self.nodes.items():
             shape = self._shapes[size][node]
-            if len(shape) == 2:
-                columns.append((layer, shape[1]))
-                continue
-            n_channels = shape[1 if len(shape) == 4 else 2]
-            if node in self._channels_last:
-                n_channels = shape[-1]
-            columns += [(f"{layer}_{name}", n_channels) for name in pooling]
-        return tuple(columns)
+            last = len(shape) != 4 or node in self._channels_last
+            yield layer, shape[-1 if last else 1], len(shape) > 2
 
     def identify(
         self, reading: Mapping[str, Any], pooling: Sequence[str], precision: str

@@ -6,37 +6,44 @@ from difflib import get_close_matches
 from featad.errors import WeightsNotFoundError
 from featad.features.vgg_layers import VGG_ARCHS, vgg_nodes
 
-BACKBONES: dict[str, str | tuple[str, ...]] = {
-    "vgg_mini": ("conv3_2", "conv4_1"),
-    "alexnet": "features.9",
-    "vgg11": "conv4_2",
-    "vgg13": "conv4_2",
-    "vgg16": "conv4_3",
-    "vgg19": "conv4_4",
-    "vgg11_bn": "conv4_2",
-    "vgg13_bn": "conv4_2",
-    "vgg16_bn": "conv4_3",
-    "vgg19_bn": "conv4_4",
-    "squeezenet1_0": "features.9",
-    "squeezenet1_1": "features.9",
-    "resnet18": "layer3",
-    "resnet34": "layer3",
-    "resnet50": "layer3",
-    "wide_resnet50_2": "layer3",
-    "densenet121": "features.denseblock3",
-    "mobilenet_v3_large": "features.12",
-    "efficientnet_b0": "features.5",
-    "convnext_tiny": "features.5",
+BACKBONES: dict[str, tuple[str, str, str]] = {
+    "vgg_mini": ("conv3_1", "conv3_2", "conv4_1"),
+    "alexnet": ("features.7", "features.9", "features.11"),
+    "vgg11": ("conv3_2", "conv4_2", "conv5_2"),
+    "vgg13": ("conv3_2", "conv4_2", "conv5_2"),
+    "vgg16": ("conv3_3", "conv4_3", "conv5_3"),
+    "vgg19": ("conv3_4", "conv4_4", "conv5_4"),
+    "vgg11_bn": ("conv3_2", "conv4_2", "conv5_2"),
+    "vgg13_bn": ("conv3_2", "conv4_2", "conv5_2"),
+    "vgg16_bn": ("conv3_3", "conv4_3", "conv5_3"),
+    "vgg19_bn": ("conv3_4", "conv4_4", "conv5_4"),
+    "squeezenet1_0": ("features.5", "features.9", "features.12"),
+    "squeezenet1_1": ("features.7", "features.9", "features.12"),
+    "resnet18": ("layer2", "layer3", "layer4"),
+    "resnet34": ("layer2", "layer3", "layer4"),
+    "resnet50": ("layer2", "layer3", "layer4"),
+    "wide_resnet50_2": ("layer2", "layer3", "layer4"),
+    "densenet121": (
+        "features.denseblock2",
+        "features.denseblock3",
+        "features.denseblock4",
+    ),
+    "mobilenet_v3_large": ("features.6", "features.12", "features.15"),
+    "efficientnet_b0": ("features.3", "features.5", "features.7"),
+    "convnext_tiny": ("features.3", "features.5", "features.7"),
 }
-"""Networks that named systems are built on, and the middle layer of each.
+"""Networks that named systems are built on, and three layers of each.
 
-The map of a middle layer has about a sixteenth of the image's height and width. Such a
-layer responds to textures and not yet to whole objects.
+The second is a middle layer, whose map has about a sixteenth of the image's height and
+width: it responds to textures and not yet to whole objects. The others end the stage
+before it and the stage after it. vgg_mini, vgg16 and squeezenet1_1 were measured with
+these layers (benchmarks/results/quality.md); for the other networks they are taken by
+analogy.
 """
 
 
-def default_layers(arch: str) -> tuple[str | None, str | tuple[str, ...]]:
-    """Return the last and the middle layer of a network, as its named systems use them.
+def default_layers(arch: str) -> tuple[str | None, tuple[str, str, str]]:
+    """Return the last layer of a network, and the three that ``stats`` systems use.
 
     Parameters
     ----------
@@ -48,8 +55,8 @@ def default_layers(arch: str) -> tuple[str | None, str | tuple[str, ...]]:
     last : str or None
         ``"fc7"`` for a VGG. None otherwise: the input of the classification layer.
 
-    middle : str or tuple of str
-        For statistics of a map.
+    three : tuple of str
+        For statistics of their maps; the second is the middle layer.
 
     Raises
     ------
@@ -59,8 +66,10 @@ def default_layers(arch: str) -> tuple[str | None, str | tuple[str, ...]]:
     Examples
     --------
     >>> from featad.features import default_layers
-    >>> default_layers("vgg16"), default_layers("resnet18")
-    (('fc7', 'conv4_3'), (None, 'layer3'))
+    >>> default_layers("vgg16")
+    ('fc7', ('conv3_3', 'conv4_3', 'conv5_3'))
+    >>> default_layers("resnet18")
+    (None, ('layer2', 'layer3', 'layer4'))
     """
     if arch not in BACKBONES:
         raise ValueError(

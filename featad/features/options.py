@@ -12,6 +12,7 @@ class BackboneOptions(TypedDict, total=False):
     """
 
     pooling: str | tuple[str, ...]
+    normalize: bool
     weights: str | os.PathLike | None
     preprocessing: str | None
     image_size: int | tuple[int, int] | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,3 +28,19 @@ ARRAY_POOLING: dict[str, Callable[[np.ndarray], Any]] = {
     "max": np.max,
 }
 """Of arrays, over all values. The names are those of `POOLING`."""
+
+
+def normalize_blocks(features: np.ndarray, widths: Sequence[int]) -> None:
+    """Divide each block of columns by its Euclidean length, in place.
+
+    Parameters
+    ----------
+    features : float ndarray of shape (n, sum(widths))
+        A block of zeros stays as it is.
+
+    widths : sequence of int
+        Number of columns of each block.
+    """
+    for block in np.split(features, np.cumsum(widths)[:-1], axis=1):
+        length = np.linalg.norm(block, axis=1, keepdims=True)
+        block /= np.where(length == 0, 1, length)

@@ -19,6 +19,7 @@ from featad.images import (
     map_images,
     read_image,
     reason_of,
+    warn_unreadable,
 )
 
 Launch = Callable[[np.ndarray], Callable[[], np.ndarray]]
@@ -104,6 +105,45 @@ def stream_features(
         yield from run(batch)
     for rows, collect in running:
         yield rows, collect()
+
+
+def gather(
+    stream: Iterator[tuple[Any, np.ndarray | ImageReadError]],
+    n_images: int,
+    width: int,
+    on_error: str,
+) -> np.ndarray:
+    """Return streamed features in the order of the sources.
+
+    Parameters
+    ----------
+    stream : iterator
+        From :func:`stream_features`.
+
+    n_images : int
+
+    width : int
+        Number of features.
+
+    on_error : {"raise", "skip", "nan"}
+        What to do about images that cannot be read.
+
+    Returns
+    -------
+    features : float32 ndarray of shape (n_images, width)
+        Fewer rows if images were skipped.
+    """
+    features = np.full((n_images, width), np.nan, dtype=np.float32)
+    unread: dict[int, ImageReadError] = {}
+    for rows, values in stream:
+        if not isinstance(values, ImageReadError):
+            features[rows] = values
+        elif on_error == "raise":
+            raise values
+        else:
+            unread[rows] = values
+    warn_unreadable(list(unread.values()), n_images, on_error)
+    return np.delete(features, list(unread), axis=0) if on_error == "skip" else features
 
 
 def _reader(
