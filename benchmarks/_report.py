@@ -15,6 +15,12 @@ SQUEEZENET = Path(
         ROOT.parent / "shared" / "weights" / "squeezenet1_1-imagenet.pth",
     )
 )
+VGG16 = Path(
+    os.environ.get(
+        "FEATAD_VGG16_WEIGHTS",
+        ROOT.parent / "shared" / "weights" / "vgg16-features-imagenet.safetensors",
+    )
+)
 RESULTS = Path(__file__).parent / "results"
 
 

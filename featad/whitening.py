@@ -137,7 +137,7 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self._fit(X)
         return self
 
-    def transform(self, X: ArrayLike) -> np.ndarray:
+    def transform(self, X: Any) -> np.ndarray:
         """Whiten new samples.
 
         Parameters
@@ -200,7 +200,7 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _fit(self, X: ArrayLike) -> np.ndarray:
+    def _fit(self, X: Any) -> np.ndarray:
         """Learn from the samples and return them validated."""
         self._validate_params()
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)

@@ -48,15 +48,15 @@ def with_parts(dataset, *, random_state=0):
     return dataclasses.replace(dataset, parts=parts)
 
 
-def parse_arguments(description, argv=None):
-    """Return the arguments of a recipe that fits one system on a folder."""
+def recipe_parser(description):
+    """Return a parser of the arguments of a recipe that fits a system on a folder."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--data", required=True, help="folder of normal images, or MVTec layout"
     )
     add_network(parser)
     parser.add_argument("-o", "--output", required=True, help="model file to write")
-    return parser.parse_args(argv)
+    return parser
 
 
 def add_network(parser):
@@ -79,11 +79,6 @@ def network_options(args):
         "cache": args.cache,
         "random_state": 0,
     }
-
-
-def vgg_features(args):
-    """Return the 4096-d features the arguments ask for."""
-    return featad.VGGFeatures(args.arch, **network_options(args))
 
 
 def fit_and_save(system: Pipeline, args):

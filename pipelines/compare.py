@@ -1,26 +1,27 @@
 """VGG16 features with a one-class SVM, k-means distance and an isolation forest.
 
-One pipeline whose ``features`` and ``detector`` steps are swapped by a grid: plain
-``GridSearchCV``. Every fold trains on normal images only and is tested on both.
+One pipeline whose features, layers and detector are swapped by a grid: plain
+``GridSearchCV``. Every fold trains on normal images only and is tested on both, and the
+best pipeline is fitted again on all normal images. With ``--cache`` every image runs
+through the network once per choice of layers.
 """
 
 import argparse
 
 import pandas as pd
-from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import Normalizer
-from sklearn.svm import OneClassSVM
 
 import featad
+from featad.features import default_layers
 from pipelines._recipe import add_network, network_options, run
 
 DETECTORS = {
-    "one-class SVM": OneClassSVM(nu=0.05),
+    "one-class SVM": featad.OneClassSVM(gamma="median", nu=0.05),
     "k-means distance": featad.KMeansDistance(n_clusters=8, random_state=0),
-    "isolation forest": IsolationForest(n_estimators=200, random_state=0),
+    "isolation forest": IsolationForest(
+        n_estimators=200, contamination=0.05, random_state=0
+    ),
 }
 
 
@@ -32,42 +33,41 @@ def main(argv=None):
     parser.add_argument("--anomaly", help="name of the folder of anomalous images")
     add_network(parser)
     parser.add_argument("--n-jobs", type=int, default=1, help="processes (1)")
+    parser.add_argument("-o", "--output", help="model file to write, of the best")
     args = parser.parse_args(argv)
     dataset = featad.load_folder(args.data, normal=args.normal, anomaly=args.anomaly)
 
-    options = network_options(args)
-    features = {  # the last fully connected layer; statistics of a middle layer
-        name: featad.build(f"{args.arch}-{name}", **options)["features"]
-        for name in ("ocsvm", "stats-knn")
-    }
+    system = featad.build(f"{args.arch}-stats-kmeans", **network_options(args))
+    three = default_layers(args.arch)[1]
     search = GridSearchCV(
-        Pipeline(
-            [
-                ("features", "passthrough"),
-                ("normalize", Normalizer()),
-                ("reduce", PCA(0.97, whiten=True)),
-                ("detector", OneClassSVM()),
-            ]
-        ),
-        {"features": list(features.values()), "detector": list(DETECTORS.values())},
+        system,
+        {
+            "features": [system["features"]],
+            "features__layer": [three[1], three],
+            "detector": list(DETECTORS.values()),
+        },
         scoring=featad.anomaly_roc_auc,
         cv=featad.OneClassKFold(n_splits=3, random_state=0),
         n_jobs=args.n_jobs,
-        refit=False,
     )
     search.fit(dataset.images, dataset.labels)
-    print(summarize(search, features).to_string(index=False))
+    print(summarize(search).to_string(index=False))
+    if args.output:
+        featad.save(search.best_estimator_, args.output)
+        print(f"Wrote {args.output}.")
     return search
 
 
-def summarize(search, features):
-    """Return one row per combination: features, detector, mean and spread of AUROC."""
+def summarize(search):
+    """Return one row per combination: layers, detector, mean and spread of AUROC."""
     names = {type(detector): name for name, detector in DETECTORS.items()}
-    layers = {str(f): f.layer or "last" for f in features.values()}
     results = search.cv_results_
     table = pd.DataFrame(
         {
-            "features": [layers[str(f)] for f in results["param_features"]],
+            "layers": [
+                layer if isinstance(layer, str) else ", ".join(layer)
+                for layer in results["param_features__layer"]
+            ],
             "detector": [names[type(d)] for d in results["param_detector"]],
             "AUROC": results["mean_test_score"].round(4),
             "spread": results["std_test_score"].round(4),

@@ -46,11 +46,11 @@ def test_every_recipe_has_help(name, capsys):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*held-out normal samples are too few")
-@pytest.mark.parametrize("name", ["vgg_ocsvm", "vgg_kmeans", "vgg_iforest"])
-def test_vgg_recipes_fit_report_and_save(name, parts, tmp_path, capsys):
+@pytest.mark.parametrize("detector", ["ocsvm", "kmeans", "iforest"])
+def test_the_vgg_recipe_fits_reports_and_saves(detector, parts, tmp_path, capsys):
     model = tmp_path / "model.joblib"
     arguments = ["--data", str(parts), "-o", str(model), "--arch", "vgg11", *TINY]
-    _recipe(name)([*arguments, "--cache", str(tmp_path / "cache")])
+    _recipe("vgg")([*arguments, "--detector", detector])
     assert "AUROC on 12 test images" in capsys.readouterr().out
     assert featad.load(model)["features"].arch == "vgg11"
 
@@ -76,8 +76,17 @@ def test_compare_sets_three_detectors_on_two_layers_side_by_side(
 ):
     data = str(_two_folders(parts, tmp_path / "data"))
     arguments = ["--data", data, "--arch", "squeezenet1_1", *TINY]
-    search = _recipe("compare")([*arguments, "--cache", str(tmp_path / "cache")])
+    cache, model = tmp_path / "cache", tmp_path / "best.joblib"
+    search = _recipe("compare")([*arguments, "--cache", str(cache), "-o", str(model)])
     assert len(search.cv_results_["params"]) == 6
+    entries = [
+        path
+        for path in cache.rglob("*")
+        if path.is_file() and path.parent.name == path.name[:2]
+    ]
+    n_images = len(featad.list_images(data))
+    assert len(entries) == 2 * n_images  # each image once for either choice of layers
+    assert featad.load(model).named_steps.keys() == search.estimator.named_steps.keys()
     printed = capsys.readouterr().out
     for name in ("one-class SVM", "k-means distance", "isolation forest"):
         assert printed.count(name) == 2
