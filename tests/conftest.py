@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+collect_ignore = ["typed_use.py"]  # checked by mypy, never run
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -5,6 +5,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
+from featad import ShrunkWhitening
 from featad.detectors import all_detectors
 from featad.features.weights import weights_status
 from featad.registry import (
@@ -116,10 +117,22 @@ def test_a_wrong_name_is_helped(wrong, hint):
         build(wrong)
 
 
-def test_stats_systems_take_three_statistics_of_a_middle_layer():
-    features = build("vgg16-stats-mahalanobis")["features"]
-    assert features.layer == "conv4_3"
+@pytest.mark.parametrize("kind", scorers())
+def test_stats_systems_take_three_statistics_of_three_layers(kind):
+    features = build(f"vgg16-stats-{kind}")["features"]
+    assert features.layer == ("conv3_3", "conv4_3", "conv5_3")
     assert features.pooling == ("mean", "std", "max")
+    assert features.normalize
+
+
+@pytest.mark.parametrize("kind", ["ocsvm", "kmeans", "iforest", "lof", "knn"])
+def test_features_are_whitened_where_the_scorer_does_not_do_it(kind):
+    assert isinstance(build(f"mini-stats-{kind}")["reduce"], ShrunkWhitening)
+
+
+@pytest.mark.parametrize("kind", ["mahalanobis", "pca"])
+def test_features_of_scorers_that_look_at_their_variance_are_not_whitened(kind):
+    assert build(f"mini-{kind}")["reduce"] == "passthrough"
 
 
 def test_the_recommended_system_needs_no_download():

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.decomposition import PCA
 
 from featad.base import BaseDetector, StrOptions
 from featad.covariance import ShrunkCovariance, shrunk_covariance
@@ -95,7 +96,7 @@ class Mahalanobis(BaseDetector):
         "mahalanobis",
         "far from the mean, in units of the shrunk covariance",
         "Ledoit and Wolf 2004; Rippel et al. 2021",
-        grid={"features__normalize": [True, False]},
+        grid={"reduce": ["passthrough", PCA(0.97), PCA(0.997)]},
         options={"threshold": "held-out"},
     )
 

@@ -32,13 +32,13 @@ class Mirror:
     --------
     >>> import torch
     >>> from featad.neural.mirror import Mirror
-    >>> mirror = Mirror(torch.tensor([[0.0, 1.0, 2.0, 1.0]]), max_shift=1)
+    >>> mirror = Mirror(torch.tensor([[0.0, 2.0, 2.0, 0.0, 0.0, 0.0]]), max_shift=1)
     >>> mirror.shift
-    tensor([1])
+    tensor([-1])
     >>> given, target = mirror.halves()
-    >>> target - given  # no difference: symmetric, once moved and continued at its end
-    tensor([[0., 0., 0.],
-            [0., 0., 0.]])
+    >>> target - given  # no difference: the sample is symmetric once it is moved
+    tensor([[0., 0., 0., 0.],
+            [0., 0., 0., 0.]])
     """
 
     def __init__(self, x: Tensor, *, axis: str = "vertical", max_shift: int = 0):

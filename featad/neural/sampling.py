@@ -94,7 +94,7 @@ def hold_out(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     if n_held_out >= len(normal):
         raise ValueError(
             f"early_stopping needs at least 2 normal samples, one to hold out and one "
-            f"to train on, got {len(normal)}."
+            f"to train on, got {len(normal)} sample{'s' * (len(normal) != 1)}."
             if len(normal) < 2
             else f"early_stopping would hold out all {len(normal)} normal samples; "
             f"lower validation_fraction ({fraction})."
