@@ -142,12 +142,13 @@ class PerceptualAutoencoder(ReconstructionDetector):
     ) -> dict[str, Any]:
         if t.stage != "measure" or "backbone" not in nets:
             return {}
-        totals, n = 0.0, 0
+        sums, n = [], 0
         for x in batches:
             maps = [tap.flatten(2) for tap in nets["backbone"](x)]  # (n, channels, h*w)
             means = [torch.stack([m.mean(2), (m**2).mean(2)]).sum(1) for m in maps]
-            totals, n = totals + torch.cat(means, dim=1), n + len(x)
-        center, square = totals / n
+            sums.append(torch.cat(means, dim=1))
+            n += len(x)
+        center, square = sum(sums[1:], sums[0]) / n
         spread = (square - center**2).clamp_min(0).sqrt()
         # a channel that was silent must not outweigh its layer when it speaks
         layers = spread.split([m.shape[1] for m in maps])
@@ -200,6 +201,9 @@ def _mean_size(target):
 
 class _Taps(nn.Module):
     """A frozen network, cut off: images to the maps of some layers, as a list."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, arch, layer, weights, shape):
         super().__init__()

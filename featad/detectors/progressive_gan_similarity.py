@@ -132,8 +132,8 @@ class ProgressiveGANSimilarity(LatentDetector):
         self.scale_weights = scale_weights
         self.gp_weight = gp_weight
 
-    @property
-    def _stages(self):
+    @property  # read only: the stages follow from a parameter
+    def _stages(self):  # type: ignore[override]
         growing = Stage("growing", trains=("generator", "critic"))
         if self.counterpart == "search":
             return (growing,)
@@ -187,11 +187,11 @@ class ProgressiveGANSimilarity(LatentDetector):
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         maps = self._scale_maps(self._counterpart(nets, x, t), x)
-        size, total = x.shape[2:], 0.0
-        for weight, error in maps:
-            error = F.interpolate(error[:, None], size=size, mode="bilinear")
-            total = total + weight * error[:, 0]
-        return total
+        enlarged = [
+            weight * F.interpolate(error[:, None], x.shape[2:], mode="bilinear")[:, 0]
+            for weight, error in maps
+        ]
+        return sum(enlarged[1:], enlarged[0])
 
     def _counterpart(self, nets, x, t):
         """Return what the generator makes of the noise found for each sample."""

@@ -17,8 +17,8 @@ from featad.neural.reconstruction import ReconstructionDetector, ReconstructionO
 from featad.neural.scores import REDUCTIONS
 
 _TERMS = ("elbo", "nll", "kl")
-_QUANTILE = 0.99
-_LEAST_FACTOR = 1e-12  # of the product map
+_FACTORS = ("reconstruction", "kl_gradient")  # of the product map
+_QUANTILE, _LEAST_FACTOR = 0.99, 1e-12
 _FIRST_SIGMA = 0.3
 
 
@@ -140,7 +140,7 @@ default="reconstruction"
         if len(self.sample_shape_) == 1:
             return {}
         found = {}
-        for kind in ("reconstruction", "kl_gradient"):
+        for kind in _FACTORS:
             maps = (self._one_map(kind, nets, x, t).flatten(1) for x in batches)
             found[kind] = torch.cat([m.quantile(_QUANTILE, 1) for m in maps]).mean()
         return found
@@ -158,11 +158,9 @@ default="reconstruction"
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         if self.map_by != "product":
             return self._one_map(self.map_by, nets, x, t)
-        product = 1.0
-        for kind in ("reconstruction", "kl_gradient"):
-            scale = t.statistics[kind].clamp_min(_LEAST_FACTOR)
-            product = product * self._one_map(kind, nets, x, t) / scale
-        return product
+        error, slope = (self._one_map(kind, nets, x, t) for kind in _FACTORS)
+        usual, steep = (t.statistics[k].clamp_min(_LEAST_FACTOR) for k in _FACTORS)
+        return error / usual * slope / steep
 
     def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return nets["decoder"](nets["encoder"](x).chunk(2, dim=1)[0])

@@ -113,9 +113,9 @@ class UNet(nn.Module):
             for c_in, c_out in pairwise([shape[0], *sizes[:-1]])
         )
         self.bottom = (
-            double_conv(*sizes[-2:], norm, dilations)
+            double_conv(sizes[-2], sizes[-1], norm, dilations)
             if image
-            else dense_layer(*sizes[-2:], norm)
+            else dense_layer(sizes[-2], sizes[-1], norm)
         )
         self.attention = Attention(sizes[-1]) if attention and image else nn.Identity()
         self.ups = nn.ModuleList(
