@@ -26,9 +26,6 @@ class ALAD(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code, and of the noise.
-
     score_by : {"relative", "mean", "top1%", "max", "features", "logit"}, \
 default="relative"
         ``"features"`` is the mean absolute difference between (sample, reconstruction)

@@ -22,9 +22,6 @@ class BiGAN(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code, and of the noise.
-
     critic_weight : float in [0, 1], default=0.1
         Weight of the critic's part in the score; the reconstruction error has the rest.
 
@@ -78,13 +75,9 @@ class BiGAN(ReconstructionDetector):
     _error = "l1"
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        critic_weight=0.1,
-        critic_score="features",
+        self, latent_dim=16, *, critic_weight=0.1, critic_score="features",
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**BiGAN._defaults, **options})
         self.critic_weight = critic_weight
         self.critic_score = critic_score

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import gradient_map
-from featad.neural.detector import Context, Interval
+from featad.neural.detector import NON_NEGATIVE, Context, Interval
 from featad.neural.gan_losses import GAN_ADAM, adversarial
 from featad.neural.latent import LatentDetector, LatentOptions
 
@@ -26,9 +26,6 @@ class DiscriminatorGAN(LatentDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=32
-        Length of the noise that the generator makes a sample from.
-
     replay : float in [0, 1], default=0.5
         Share of the generated samples shown to the critic that come from the whole
         training so far instead of from the current generator. With 0 the critic forgets
@@ -88,22 +85,17 @@ class DiscriminatorGAN(LatentDetector):
         "replay": [Interval(Real, 0, 1, closed="both")],
         "label_smoothing": [Interval(Real, 0, 0.5, closed="left")],
         "spectral_norm": ["boolean"],
-        "map_sigma": [Interval(Real, 0, None, closed="left")],
+        "map_sigma": [NON_NEGATIVE],
     }
 
     _defaults = {"dense": True, "max_epochs": 200, "lr": 2e-4, "ema": 0.999}
     _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
 
     def __init__(
-        self,
-        latent_dim=32,
-        *,
-        replay=0.5,
-        label_smoothing=0.0,
-        spectral_norm=False,
+        self, latent_dim=32, *, replay=0.5, label_smoothing=0.0, spectral_norm=False,
         map_sigma=1.0,
         **options: Unpack[LatentOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**DiscriminatorGAN._defaults, **options})
         self.replay = replay
         self.label_smoothing = label_smoothing

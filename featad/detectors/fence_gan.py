@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import gradient_map
-from featad.neural.detector import Context, Interval
+from featad.neural.detector import NON_NEGATIVE, POSITIVE, Context, Interval
 from featad.neural.gan_losses import GAN_ADAM, adversarial, dispersion
 from featad.neural.latent import LatentDetector, LatentOptions
 
@@ -22,9 +22,6 @@ class FenceGAN(LatentDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the noise that samples are generated from.
-
     alpha : float in (0, 1], default=0.5
         The critic's target for generated samples, from 0 (generated) to 1 (real).
 
@@ -82,26 +79,20 @@ class FenceGAN(LatentDetector):
     _parameter_constraints: dict = {
         **LatentDetector._parameter_constraints,
         "alpha": [Interval(Real, 0, 1, closed="right")],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "gamma": [Interval(Real, 0, None, closed="neither")],
+        "beta": [NON_NEGATIVE],
+        "gamma": [POSITIVE],
         "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
-        "map_sigma": [Interval(Real, 0, None, closed="left")],
+        "map_sigma": [NON_NEGATIVE],
     }
 
     _defaults = {"dense": True, "max_epochs": 80, "lr": 2e-4, "ema": 0.995}
     _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        alpha=0.5,
-        beta=1.0,
-        gamma=0.1,
-        warmup_epochs=5,
+        self, latent_dim=16, *, alpha=0.5, beta=1.0, gamma=0.1, warmup_epochs=5,
         map_sigma=1.0,
         **options: Unpack[LatentOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**FenceGAN._defaults, **options})
         self.alpha = alpha
         self.beta = beta

@@ -1,13 +1,12 @@
 """Anomalous samples are given another code once they are rebuilt."""
 
 from collections.abc import Iterator
-from numbers import Real
 
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, Context, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, critic_loss
 from featad.neural.losses import absolute_error, squared_error
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -80,9 +79,9 @@ class GANomaly(ReconstructionDetector):
     )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
-        "adversarial_weight": [Interval(Real, 0, None, closed="left")],
-        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
-        "latent_weight": [Interval(Real, 0, None, closed="left")],
+        "adversarial_weight": [NON_NEGATIVE],
+        "reconstruction_weight": [NON_NEGATIVE],
+        "latent_weight": [NON_NEGATIVE],
         "score_by": [StrOptions({"latent", *REDUCTIONS})],
     }
 
@@ -91,14 +90,10 @@ class GANomaly(ReconstructionDetector):
     _error = "l1"
 
     def __init__(
-        self,
-        latent_dim=64,
-        *,
-        adversarial_weight=1.0,
-        reconstruction_weight=50.0,
+        self, latent_dim=64, *, adversarial_weight=1.0, reconstruction_weight=50.0,
         latent_weight=1.0,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**GANomaly._defaults, **options})
         self.adversarial_weight = adversarial_weight
         self.reconstruction_weight = reconstruction_weight

@@ -25,9 +25,6 @@ class PerceptualAutoencoder(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=32
-        Length of the code that a sample is rebuilt from.
-
     arch : str, default="vgg_mini"
         Name of the network whose features are compared: ``"vgg_mini"``, whose weights
         ship with featad, or one of torchvision's classification networks. It is frozen,
@@ -108,14 +105,9 @@ class PerceptualAutoencoder(ReconstructionDetector):
     _stages = (Stage("measure", "_untrained"), Stage("main"))
 
     def __init__(
-        self,
-        latent_dim=32,
-        *,
-        arch="vgg_mini",
-        layer=None,
-        weights="default",
+        self, latent_dim=32, *, arch="vgg_mini", layer=None, weights="default",
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**PerceptualAutoencoder._defaults, **options})
         self.arch = arch
         self.layer = layer

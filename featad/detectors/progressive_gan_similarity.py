@@ -1,7 +1,7 @@
 """Anomalous samples are unlike their counterpart from a growing GAN, at some size."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
+from numbers import Integral
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +9,14 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import descend
-from featad.neural.detector import Context, Interval, Stage, StrOptions
+from featad.neural.detector import (
+    NON_NEGATIVE,
+    POSITIVE,
+    Context,
+    Interval,
+    Stage,
+    StrOptions,
+)
 from featad.neural.gan_losses import WGAN_DRIFT, adversarial, wasserstein_critic_loss
 from featad.neural.growing import (
     GrowingCritic,
@@ -104,25 +111,19 @@ class ProgressiveGANSimilarity(LatentDetector):
         **LatentDetector._parameter_constraints,
         "counterpart": [StrOptions({"encoder", "search"})],
         "n_steps": [Interval(Integral, 0, None, closed="left")],
-        "search_lr": [Interval(Real, 0, None, closed="neither")],
+        "search_lr": [POSITIVE],
         "scale_weights": [tuple, None],
-        "gp_weight": [Interval(Real, 0, None, closed="left")],
+        "gp_weight": [NON_NEGATIVE],
     }
 
     _defaults = {"width": 8, "batch_size": 16, "max_epochs": 30, "ema": 0.99}
     _optimizers = {"generator": _ADAM, "critic": _ADAM}
 
     def __init__(
-        self,
-        latent_dim=32,
-        *,
-        counterpart="encoder",
-        n_steps=100,
-        search_lr=0.1,
-        scale_weights=None,
-        gp_weight=10.0,
+        self, latent_dim=32, *, counterpart="encoder", n_steps=100, search_lr=0.1,
+        scale_weights=None, gp_weight=10.0,
         **options: Unpack[LatentOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(
             latent_dim, **{**ProgressiveGANSimilarity._defaults, **options}
         )

@@ -1,14 +1,13 @@
 """Anomalous samples are poorly rebuilt, as labeled anomalies are."""
 
 from collections.abc import Iterator
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, Context, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import RECONSTRUCTION, abc_error
 from featad.neural.noise import add_noise
@@ -24,9 +23,6 @@ class ReconstructionGAN(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code that a sample is rebuilt from.
-
     loss : {"mse", "l1"}, default="mse"
         The error that is minimized, raised for anomalies, and used for scores.
 
@@ -92,9 +88,9 @@ class ReconstructionGAN(ReconstructionDetector):
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "loss": [StrOptions({"mse", "l1"})],
-        "anomaly_weight": [Interval(Real, 0, None, closed="left")],
-        "adversarial_weight": [Interval(Real, 0, None, closed="left")],
-        "noise": [Interval(Real, 0, None, closed="left")],
+        "anomaly_weight": [NON_NEGATIVE],
+        "adversarial_weight": [NON_NEGATIVE],
+        "noise": [NON_NEGATIVE],
     }
 
     _defaults = {"score_by": "mean", "balance": 0.5}
@@ -103,15 +99,10 @@ class ReconstructionGAN(ReconstructionDetector):
     _needs_anomalies = True
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        loss="mse",
-        anomaly_weight=0.5,
-        adversarial_weight=0.01,
+        self, latent_dim=16, *, loss="mse", anomaly_weight=0.5, adversarial_weight=0.01,
         noise=0.1,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**ReconstructionGAN._defaults, **options})
         self.loss = loss
         self.anomaly_weight = anomaly_weight

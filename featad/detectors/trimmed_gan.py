@@ -1,14 +1,13 @@
 """Anomalous samples are poorly rebuilt by a generator trained without the worst."""
 
 from collections.abc import Iterator
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, Context, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import squared_error
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -25,9 +24,6 @@ class TrimmedGAN(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code that a sample is generated from.
-
     sample_weight : float, default=30.0
         Weight of the squared error of rebuilt samples in the encoder's loss, relative
         to the squared error of the codes of generated samples. 0: the encoder sees only
@@ -90,8 +86,8 @@ class TrimmedGAN(ReconstructionDetector):
     )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
-        "sample_weight": [Interval(Real, 0, None, closed="left")],
-        "generator_weight": [Interval(Real, 0, None, closed="left")],
+        "sample_weight": [NON_NEGATIVE],
+        "generator_weight": [NON_NEGATIVE],
         "score_by": [StrOptions({"latent", *REDUCTIONS})],
     }
 
@@ -99,13 +95,9 @@ class TrimmedGAN(ReconstructionDetector):
     _optimizers = {name: {"lr": 5e-4, **GAN_ADAM} for name in ("generator", "critic")}
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        sample_weight=30.0,
-        generator_weight=0.0,
+        self, latent_dim=16, *, sample_weight=30.0, generator_weight=0.0,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**TrimmedGAN._defaults, **options})
         self.sample_weight = sample_weight
         self.generator_weight = generator_weight

@@ -1,7 +1,6 @@
 """Anomalous samples are unlikely under a variational autoencoder."""
 
 from collections.abc import Iterable, Iterator
-from numbers import Real
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import gradient_map
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, POSITIVE, Context, StrOptions
 from featad.neural.losses import gaussian_kl, gaussian_nll
 from featad.neural.noise import sample_code
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -27,9 +26,6 @@ class VAE(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code.
-
     sigma : float or None, default=None
         Standard deviation of a pixel around its reconstruction. None: one value for all
         pixels, which is learned.
@@ -92,27 +88,22 @@ default="reconstruction"
     )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
-        "sigma": [Interval(Real, 0, None, closed="neither"), None],
-        "beta": [Interval(Real, 0, None, closed="left")],
+        "sigma": [POSITIVE, None],
+        "beta": [NON_NEGATIVE],
         "score_by": [StrOptions({*REDUCTIONS, *_TERMS})],
         "map_by": [
             StrOptions({"reconstruction", "kl_gradient", "elbo_gradient", "product"})
         ],
-        "map_sigma": [Interval(Real, 0, None, closed="left")],
+        "map_sigma": [NON_NEGATIVE],
     }
 
     _optimizers = {"spread": {"lr": 0.01}}  # one number, and far to go
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        sigma=None,
-        beta=1.0,
-        map_by="reconstruction",
+        self, latent_dim=16, *, sigma=None, beta=1.0, map_by="reconstruction",
         map_sigma=1.0,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **options)
         self.sigma = sigma
         self.beta = beta
