@@ -106,10 +106,7 @@ class Autoencoder(ReconstructionDetector):
             raise ValueError(
                 f"Autoencoder(loss={self.loss!r}) needs images, got a table."
             )
-        return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
-        }
+        return super()._networks(shape)
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         rebuilt = self._rebuilt(nets, add_noise(x, self.noise, t.rng), t)

@@ -84,8 +84,7 @@ class BiGAN(ReconstructionDetector):
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
+            **super()._networks(shape),
             "critic": self._critic(shape, n_extra=self.latent_dim),
         }
 

@@ -5,7 +5,7 @@ from numbers import Integral
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import Unpack
 
 from featad.entry import Entry
@@ -92,12 +92,6 @@ default="combined"
         self.weight = weight
         self.warmup_epochs = warmup_epochs
         self.noise = noise
-
-    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
-        }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         yield tuple(nets), self._loss_of(nets, add_noise(x, self.noise, t.rng), x, t)

@@ -47,13 +47,6 @@ class DualDiscriminatorGAN(ReconstructionDetector):
     n_patches : int, default=10
         Number of patches that count.
 
-    score_by : {"mean", "relative"}, default="mean"
-        The mean absolute error of the pixels, ``"relative"`` of images in [0, 1] over
-        the root of their own mean.
-
-    balance : float in (0, 1) or None, default=0.5
-        Exact share of labeled anomalies in every batch; None: as they come.
-
     Notes
     -----
     Samples labeled 0 count as normal. A critic learns only from the samples of its
@@ -126,8 +119,7 @@ class DualDiscriminatorGAN(ReconstructionDetector):
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
+            **super()._networks(shape),
             **{name: self._critic(shape) for name in _CRITICS},
         }
 

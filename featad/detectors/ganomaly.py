@@ -101,8 +101,7 @@ class GANomaly(ReconstructionDetector):
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
+            **super()._networks(shape),
             "second_encoder": self._encoder(shape),
             "critic": self._critic(shape),
         }

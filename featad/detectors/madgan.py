@@ -42,11 +42,6 @@ class MADGAN(UNetDetector):
     gp_weight : float, default=10.0
         Weight of the critic's gradient penalty.
 
-    score_by : {"mean", "relative", "top1%", "max"}, default="mean"
-        How the squared errors of the pixels, or features, become the sample's: the mean
-        of all, of the largest hundredth, or the largest. ``"relative"`` is the mean, of
-        images in [0, 1] divided by the root of the mean square of the slices guessed.
-
     Notes
     -----
     The first slices of a scan are only ever given and never guessed. Slices should lie

@@ -121,10 +121,7 @@ class PerceptualAutoencoder(ReconstructionDetector):
                 f"table; got samples of shape {self.sample_shape_}"
                 f"{'' if self._in_unit_range else ' with other values'}."
             )
-        nets: dict[str, nn.Module] = {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
-        }
+        nets = super()._networks(shape)
         if image:
             nets["backbone"] = _Taps(self.arch, self.layer, self.weights, shape)
         return nets

@@ -37,13 +37,6 @@ class ReconstructionGAN(ReconstructionDetector):
         Standard deviation of the noise added to the inputs in training, in their own
         unit: images in [0, 1], standardized tables.
 
-    score_by : {"mean", "relative"}, default="mean"
-        The mean error of all pixels; ``"relative"``: of images in [0, 1] the same
-        over the root of the mean square (``"l1"``: mean) of their own pixels.
-
-    balance : float in (0, 1) or None, default=0.5
-        Exact share of labeled anomalies in every batch; None: as they come.
-
     Notes
     -----
     Samples labeled 0 count as normal. Without the critic this is
@@ -111,8 +104,7 @@ class ReconstructionGAN(ReconstructionDetector):
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
+            **super()._networks(shape),
             "critic": self._critic(shape),
         }
 

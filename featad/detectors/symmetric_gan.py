@@ -40,11 +40,6 @@ class SymmetricGAN(UNetDetector):
         Weight of the mean absolute error of a half that was guessed from the guess of
         the other half.
 
-    score_by : {"mean", "relative", "top1%", "max"}, default="mean"
-        How the errors of the pixels, or features, become the sample's: the mean of all,
-        of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
-        in [0, 1] divided by the root of the mean of their own pixels.
-
     Notes
     -----
     An anomaly that looks the same on both sides, or lies on the line, is not found. The

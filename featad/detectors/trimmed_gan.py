@@ -41,16 +41,11 @@ class TrimmedGAN(ReconstructionDetector):
         image's own mean square, because dark or empty images have small errors even
         when they are anomalous.
 
-    trim : float in [0, 0.5], default=0.05
-        Share of the samples left out of each step: the share of anomalies, if it is
-        known. Nothing is left out in the first tenth of the training, and the whole
-        share from half-time on. ``trimmed_share_`` says how often each sample was left
-        out.
-
     Notes
     -----
     The number of samples left out of a batch varies: errors are ranked among the last
-    512. Set ``contamination`` to the same share for a threshold that matches.
+    512. Set ``trim`` to the share of anomalies, if it is known, and ``contamination``
+    too, for a threshold that matches.
 
     The same training is called UFDGAN where anomalies resemble normal samples, as
     defects do. It then finds less, because the generator can produce something close to
