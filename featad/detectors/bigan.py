@@ -83,9 +83,8 @@ class BiGAN(ReconstructionDetector):
         self.critic_score = critic_score
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        return {
-            **super()._networks(shape),
-            "critic": self._critic(shape, n_extra=self.latent_dim),
+        return super()._networks(shape) | {
+            "critic": self._critic(shape, n_extra=self.latent_dim)
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

@@ -29,8 +29,7 @@ class GANomaly(ReconstructionDetector):
         Length of both codes.
 
     adversarial_weight : float, default=1.0
-        Weight of the squared difference between sample and reconstruction in the
-        critic's last hidden layer.
+        Weight of the squared error in the critic's last hidden layer.
 
     reconstruction_weight : float, default=50.0
         Weight of the absolute error of the reconstruction.
@@ -47,8 +46,7 @@ class GANomaly(ReconstructionDetector):
     Notes
     -----
     The autoencoder and the second encoder take a step, then the critic. A critic whose
-    loss falls below 0.00001 is reset. Maps are the absolute error of each pixel. The
-    default is ``"latent"``, as in the paper.
+    loss falls below 0.00001 is reset. Maps are the absolute error of each pixel.
 
     Differs from the paper: scores are squared, not absolute, differences of the codes.
     The authors' code divides scores by their range over the test set and keeps the
@@ -100,21 +98,15 @@ class GANomaly(ReconstructionDetector):
         self.latent_weight = latent_weight
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        return {
-            **super()._networks(shape),
-            "second_encoder": self._encoder(shape),
-            "critic": self._critic(shape),
-        }
+        nets = super()._networks(shape) | {"second_encoder": self._encoder(shape)}
+        return nets | {"critic": self._critic(shape)}
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         code, rebuilt, second = self._pass(nets, x)
         (_, real_tap), (_, fake_tap) = nets["critic"](x), nets["critic"](rebuilt)
-        loss = (
-            self.adversarial_weight * squared_error(fake_tap, real_tap)
-            + self.reconstruction_weight * absolute_error(rebuilt, x)
-            + self.latent_weight * squared_error(second, code)
-        )
-        yield _AUTOENCODER, loss
+        loss = self.adversarial_weight * squared_error(fake_tap, real_tap)
+        loss = loss + self.reconstruction_weight * absolute_error(rebuilt, x)
+        yield _AUTOENCODER, loss + self.latent_weight * squared_error(second, code)
         (real, _), (fake, _) = nets["critic"](x), nets["critic"](rebuilt.detach())
         loss = 0.5 * critic_loss(real, fake).mean()
         yield ("critic",), loss

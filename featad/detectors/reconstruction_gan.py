@@ -103,10 +103,7 @@ class ReconstructionGAN(ReconstructionDetector):
         self.noise = noise
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        return {
-            **super()._networks(shape),
-            "critic": self._critic(shape),
-        }
+        return super()._networks(shape) | {"critic": self._critic(shape)}
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         rebuilt = self._rebuilt(nets, add_noise(x, self.noise, t.rng), t)

@@ -18,28 +18,24 @@ class TrimmedGAN(ReconstructionDetector):
     """Score a sample by a generator that was trained without the worst samples.
 
     For training sets that hold an unknown share of unlabeled anomalies. A generator, a
-    critic and an encoder are trained together. At each step the share ``trim`` of the
-    samples that are rebuilt worst is left out. A GAN tends to ignore rare samples;
-    trimming reinforces this.
+    critic and an encoder are trained together. A GAN tends to ignore rare samples; to
+    reinforce this, each step leaves out the share ``trim`` that is rebuilt worst.
 
     Parameters
     ----------
     sample_weight : float, default=30.0
         Weight of the squared error of rebuilt samples in the encoder's loss, relative
-        to the squared error of the codes of generated samples. 0: the encoder sees only
-        generated samples.
+        to that of the codes of generated samples. 0: it sees only generated samples.
 
     generator_weight : float, default=0.0
         Weight of the squared error of rebuilt samples in the generator's loss, relative
-        to the critic's opinion. 0: the generator never learns to rebuild a given
-        sample.
+        to the critic's opinion. 0: it never learns to rebuild a given sample.
 
     score_by : {"relative", "mean", "top1%", "max", "latent"}, default="relative"
         ``"latent"`` is the mean square of the code. The other values reduce the map of
         squared errors between the sample and what the generator makes of its code.
         ``"relative"`` divides their mean, for images in [0, 1], by the root of the
-        image's own mean square, because dark or empty images have small errors even
-        when they are anomalous.
+        image's mean square: dark or empty ones have small errors even when anomalous.
 
     Notes
     -----
@@ -48,8 +44,7 @@ class TrimmedGAN(ReconstructionDetector):
     too, for a threshold that matches.
 
     The same training is called UFDGAN where anomalies resemble normal samples, as
-    defects do. It then finds less, because the generator can produce something close to
-    them.
+    defects do. It then finds less, because the generator comes close to them.
 
     Differs from the source: there is no paper, only a public description. The losses
     (hinge, with spectral norms in the critic), the slow start of the trimming and the
@@ -107,11 +102,9 @@ class TrimmedGAN(ReconstructionDetector):
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         code = self._random_codes(len(x), t)
         fake = nets["generator"](code)
-        real_logit, _ = nets["critic"](x)
-        fake_logit, _ = nets["critic"](fake.detach())
+        real_logit, fake_logit = (nets["critic"](s)[0] for s in (x, fake.detach()))
         yield ("critic",), critic_loss(real_logit, fake_logit, "hinge")
-        fake_logit, _ = nets["critic"](fake)
-        loss = adversarial(fake_logit, real=True, kind="hinge")
+        loss = adversarial(nets["critic"](fake)[0], real=True, kind="hinge")
         if self.generator_weight:
             loss = loss + self.generator_weight * self._squared_error(nets, x, t)
         yield ("generator",), loss
