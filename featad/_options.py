@@ -36,15 +36,15 @@ def inherit_options(cls: type) -> None:
         ``**options``, which has to stay as it is for other classes.
     """
     bases = list(_bases(cls))
-    init = vars(cls).get("__init__")
+    init, inherited = vars(cls).get("__init__"), cast(Any, cls).__init__
     if init is not None:
         cast(Any, init).__signature__ = _completed(cls, signature(init), bases)
-    elif _takes_options(signature(cast(Any, cls).__init__)):
+    elif isinstance(inherited, FunctionType) and _takes_options(signature(inherited)):
         raise TypeError(
             f"{cls.__name__} needs an __init__ of its own that hands **options on, "
             "because its first base with an __init__ is a mixin."
         )
-    names = list(signature(cast(Any, cls).__init__).parameters)
+    names = list(signature(inherited).parameters)
     for base in bases:
         if cls.__doc__ and base.__doc__:
             text = _merged(cleandoc(cls.__doc__), cleandoc(base.__doc__), names)

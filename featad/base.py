@@ -1,7 +1,7 @@
 """The contract of every detector: scores, high = normal, and one threshold."""
 
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,15 @@ from sklearn.utils import Tags, check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from featad._options import inherit_options
 from featad._sklearn import HasMethods, Interval, RealNotInt, StrOptions
 from featad._validation import check_samples, warn_of_anomalies
 from featad.systems import last_step
 
 __all__ = [  # the constraints are here for detectors to import from one place
+    "COUNT",
+    "NON_NEGATIVE",
+    "POSITIVE",
     "BaseDetector",
     "BaseMetaDetector",
     "HasMethods",
@@ -26,6 +30,10 @@ __all__ = [  # the constraints are here for detectors to import from one place
     "anomaly_threshold",
     "as_anomaly_score",
 ]
+
+COUNT = Interval(Integral, 1, None, closed="left")
+NON_NEGATIVE = Interval(Real, 0, None, closed="left")
+POSITIVE = Interval(Real, 0, None, closed="neither")
 
 
 def anomaly_scores(system: Any, X: Any) -> np.ndarray:
@@ -151,6 +159,11 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
     which returns one number per sample, high = anomalous. Both receive a validated
     float array of shape (n_samples, ...).
 
+    Parameters
+    ----------
+    contamination : float in (0, 0.5], default=0.05
+        Fraction of the training samples placed beyond the threshold.
+
     Attributes
     ----------
     sample_shape_ : tuple of int
@@ -163,8 +176,11 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         Column names, if ``fit`` was given a data frame.
 
     offset_ : float
-        The threshold on the scale of ``score_samples``: the ``contamination``
-        quantile of the training scores.
+        The threshold on the scale of ``score_samples``, from ``contamination``.
+
+    Notes
+    -----
+    Docstrings of subclasses are completed with the entries above that they lack.
     """
 
     _parameter_constraints: dict = {
@@ -173,6 +189,10 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
 
     _uses_labels: Any = False  # True: fit learns from labels
     _needs_anomalies = False  # True: fit must be given labels
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        inherit_options(cls)
 
     def fit(self, X: Any, y: Any = None) -> "BaseDetector":
         """Learn what normal samples look like.

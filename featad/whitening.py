@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.model_selection import KFold
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from featad._sklearn import HasMethods, Interval, StrOptions
 from featad.covariance import ShrunkCovariance, shrunk_covariance, whiten_out_of_fold
 
 
@@ -156,9 +156,10 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If ``fit`` was not called.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        whitened = self._covariance().whiten(X.astype(np.float64, copy=False))
-        return whitened.astype(X.dtype, copy=False)
+        dtypes = [np.float64, np.float32]
+        samples: np.ndarray = validate_data(self, X, dtype=dtypes, reset=False)
+        whitened = self._covariance().whiten(samples.astype(np.float64, copy=False))
+        return whitened.astype(samples.dtype, copy=False)
 
     def fit_transform(self, X: ArrayLike, y: Any = None) -> np.ndarray:
         """Fit, and whiten each training sample out of fold.
@@ -203,13 +204,15 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _fit(self, X: Any) -> np.ndarray:
         """Learn from the samples and return them validated."""
         self._validate_params()
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        covariance = shrunk_covariance(X.astype(np.float64, copy=False))
+        samples: np.ndarray = validate_data(
+            self, X, dtype=[np.float64, np.float32], ensure_min_samples=2
+        )
+        covariance = shrunk_covariance(samples.astype(np.float64, copy=False))
         self.location_, self.components_ = covariance.location, covariance.components
         self.shrinkage_ = covariance.shrinkage
         self.variances_ = covariance.variances
         self.residual_variance_ = covariance.residual_variance
-        return X
+        return samples
 
     def _covariance(self) -> ShrunkCovariance:
         return ShrunkCovariance(

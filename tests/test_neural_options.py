@@ -6,6 +6,7 @@ import pytest
 
 from featad.detectors import all_detectors
 from featad.neural.detector import TorchDetector
+from featad.neural.judged import CriticDetector, CriticOptions
 from featad.neural.latent import LatentDetector, LatentOptions
 from featad.neural.options import TorchOptions
 from featad.neural.reconstruction import (
@@ -24,6 +25,7 @@ LEARNED = {n: d for n, d in all_detectors().items() if issubclass(d, TorchDetect
     [
         (TorchDetector, TorchOptions),
         (LatentDetector, LatentOptions),
+        (CriticDetector, CriticOptions),
         (ErrorMapDetector, ErrorMapOptions),
         (ReconstructionDetector, ReconstructionOptions),
         (UNetDetector, UNetOptions),

@@ -60,6 +60,9 @@ class Undocumented(Mahalanobis):
     """Say nothing."""
 
 
+Undocumented.__doc__ = "Say nothing."  # without what it inherits
+
+
 class LabelReader(Mahalanobis):
     __doc__ = without_example(Mahalanobis)
 

@@ -26,9 +26,6 @@ class ALAD(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code, and of the noise.
-
     score_by : {"relative", "mean", "top1%", "max", "features", "logit"}, \
 default="relative"
         ``"features"`` is the mean absolute difference between (sample, reconstruction)
@@ -103,12 +100,11 @@ default="relative"
         for name, pairs in judged.items():
             logits = (nets[name](*(p.detach() for p in pair))[0] for pair in pairs)
             yield (name,), critic_loss(*logits)
-        loss = 0.0
+        losses = []
         for name, pairs in judged.items():
             first, second = (nets[name](*pair)[0] for pair in pairs)
-            loss = loss + adversarial(first, real=False)
-            loss = loss + adversarial(second, real=True)
-        yield ("encoder", "decoder"), loss
+            losses += [adversarial(first, real=False), adversarial(second, real=True)]
+        yield ("encoder", "decoder"), sum(losses)
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._difference(nets, x, self._rebuilt(nets, x, t))

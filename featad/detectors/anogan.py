@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import Descent, descend
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import COUNT, POSITIVE, Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import absolute_error, per_sample
 from featad.neural.noise import same_noise
@@ -26,9 +26,6 @@ class AnoGAN(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=32
-        Length of the noise that the generator makes a sample from.
-
     n_steps : int, default=100
         Steps of the search. Each is a gradient through both networks, so scoring is
         slow.
@@ -97,9 +94,9 @@ class AnoGAN(ReconstructionDetector):
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "n_steps": [Interval(Integral, 0, None, closed="left")],
-        "search_lr": [Interval(Real, 0, None, closed="neither")],
-        "n_starts": [Interval(Integral, 1, None, closed="left")],
-        "code_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "search_lr": [POSITIVE],
+        "n_starts": [COUNT],
+        "code_limit": [POSITIVE, None],
         "feature_weight": [Interval(Real, 0, 1, closed="both")],
         "score_by": [StrOptions({"relative", "mean"})],
         "spectral_norm": ["boolean"],
@@ -110,17 +107,10 @@ class AnoGAN(ReconstructionDetector):
     _error = "l1"
 
     def __init__(
-        self,
-        latent_dim=32,
-        *,
-        n_steps=100,
-        search_lr=0.1,
-        n_starts=1,
-        code_limit=3.0,
-        feature_weight=0.1,
-        spectral_norm=False,
+        self, latent_dim=32, *, n_steps=100, search_lr=0.1, n_starts=1, code_limit=3.0,
+        feature_weight=0.1, spectral_norm=False,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**AnoGAN._defaults, **options})
         self.n_steps = n_steps
         self.search_lr = search_lr

@@ -1,7 +1,6 @@
 """Anomalous samples are corrected much before they resemble a reference set."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
 
 import numpy as np
 from torch import Tensor, nn
@@ -10,7 +9,7 @@ from typing_extensions import Unpack
 from featad._validation import check_labels
 from featad.entry import Entry
 from featad.neural.context import WARM_UP
-from featad.neural.detector import Context, Interval
+from featad.neural.detector import COUNT, NON_NEGATIVE, Context
 from featad.neural.gan_losses import GAN_ADAM, WGAN_ADAM, wasserstein_critic_loss
 from featad.neural.losses import absolute_error, per_sample
 from featad.neural.networks import critic
@@ -89,9 +88,9 @@ class ASCNet(UNetDetector):
     )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
-        "sparsity": [Interval(Real, 0, None, closed="left")],
-        "n_critic": [Interval(Integral, 1, None, closed="left")],
-        "gp_weight": [Interval(Real, 0, None, closed="left")],
+        "sparsity": [NON_NEGATIVE],
+        "n_critic": [COUNT],
+        "gp_weight": [NON_NEGATIVE],
     }
 
     _defaults = {"batch_size": 32, "max_epochs": 100, "balance": 0.5}
@@ -101,13 +100,9 @@ class ASCNet(UNetDetector):
     _needs_anomalies = True  # a mixed set
 
     def __init__(
-        self,
-        *,
-        sparsity=0.35,
-        n_critic=3,
-        gp_weight=10.0,
+        self, *, sparsity=0.35, n_critic=3, gp_weight=10.0,
         **options: Unpack[UNetOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(**{**ASCNet._defaults, **options})
         self.sparsity = sparsity
         self.n_critic = n_critic

@@ -1,7 +1,6 @@
 """Anomalous samples are poorly rebuilt from a few numbers."""
 
 from collections.abc import Iterable, Iterator
-from numbers import Real
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, POSITIVE, Context, StrOptions
 from featad.neural.losses import RECONSTRUCTION, abc_error, hinge_error
 from featad.neural.noise import add_noise
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -20,9 +19,6 @@ class Autoencoder(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code that a sample is rebuilt from.
-
     loss : {"mse", "l1", "ssim", "ms-ssim"}, default="mse"
         The error that is minimized in training and used for scores. The last two need
         images.
@@ -81,25 +77,18 @@ class Autoencoder(ReconstructionDetector):
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "loss": [StrOptions(set(RECONSTRUCTION))],
-        "noise": [Interval(Real, 0, None, closed="left")],
+        "noise": [NON_NEGATIVE],
         "normalize_map": ["boolean"],
-        "anomaly_weight": [Interval(Real, 0, None, closed="left")],
+        "anomaly_weight": [NON_NEGATIVE],
         "anomaly_loss": [StrOptions({"abc", "hinge"})],
-        "margin": [Interval(Real, 0, None, closed="neither")],
+        "margin": [POSITIVE],
     }
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        loss="mse",
-        noise=0.1,
-        normalize_map=False,
-        anomaly_weight=0.0,
-        anomaly_loss="abc",
-        margin=1.0,
+        self, latent_dim=16, *, loss="mse", noise=0.1, normalize_map=False,
+        anomaly_weight=0.0, anomaly_loss="abc", margin=1.0,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **options)
         self.loss = loss
         self.noise = noise
@@ -117,10 +106,7 @@ class Autoencoder(ReconstructionDetector):
             raise ValueError(
                 f"Autoencoder(loss={self.loss!r}) needs images, got a table."
             )
-        return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
-        }
+        return super()._networks(shape)
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         rebuilt = self._rebuilt(nets, add_noise(x, self.noise, t.rng), t)

@@ -22,9 +22,6 @@ class BiGAN(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code, and of the noise.
-
     critic_weight : float in [0, 1], default=0.1
         Weight of the critic's part in the score; the reconstruction error has the rest.
 
@@ -78,22 +75,16 @@ class BiGAN(ReconstructionDetector):
     _error = "l1"
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        critic_weight=0.1,
-        critic_score="features",
+        self, latent_dim=16, *, critic_weight=0.1, critic_score="features",
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**BiGAN._defaults, **options})
         self.critic_weight = critic_weight
         self.critic_score = critic_score
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
-            "critic": self._critic(shape, n_extra=self.latent_dim),
+        return super()._networks(shape) | {
+            "critic": self._critic(shape, n_extra=self.latent_dim)
         }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:

@@ -1,15 +1,15 @@
 """Anomalous samples are poorly rebuilt, or far from the center of the codes."""
 
 from collections.abc import Iterable, Iterator
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, Context, Interval, StrOptions
 from featad.neural.losses import squared_error
 from featad.neural.noise import add_noise
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -23,9 +23,6 @@ class CenteredAutoencoder(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code that a sample is rebuilt from.
-
     weight : float, default=0.1
         Weight of the squared distance between a code and the center, relative to the
         squared reconstruction error. 0: a plain autoencoder.
@@ -79,33 +76,22 @@ default="combined"
     )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
-        "weight": [Interval(Real, 0, None, closed="left")],
+        "weight": [NON_NEGATIVE],
         "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
-        "noise": [Interval(Real, 0, None, closed="left")],
+        "noise": [NON_NEGATIVE],
         "score_by": [StrOptions({"combined", "latent", *REDUCTIONS})],
     }
 
     _defaults = {"score_by": "combined"}
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        weight=0.1,
-        warmup_epochs=10,
-        noise=0.1,
+        self, latent_dim=16, *, weight=0.1, warmup_epochs=10, noise=0.1,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**CenteredAutoencoder._defaults, **options})
         self.weight = weight
         self.warmup_epochs = warmup_epochs
         self.noise = noise
-
-    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
-        }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         yield tuple(nets), self._loss_of(nets, add_noise(x, self.noise, t.rng), x, t)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import COUNT, Context, Interval, StrOptions
 from featad.neural.unet import UNetDetector, UNetOptions
 
 _LEAST_VARIANCE = 1e-4  # of a Gaussian, in units of the features' own
@@ -90,8 +90,8 @@ class ContrastTranslation(UNetDetector):
     )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "n_dimensions": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [COUNT],
+        "n_dimensions": [COUNT],
         "n_pixels": [Interval(Integral, 2, None, closed="left")],
         "score_by": [StrOptions({"top1%", "mean", "max"})],
     }
@@ -99,13 +99,9 @@ class ContrastTranslation(UNetDetector):
     _defaults = {"score_by": "top1%", "depth": 2, "max_epochs": 50, "ema": None}
 
     def __init__(
-        self,
-        *,
-        n_components=6,
-        n_dimensions=8,
-        n_pixels=20_000,
+        self, *, n_components=6, n_dimensions=8, n_pixels=20_000,
         **options: Unpack[UNetOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(**{**ContrastTranslation._defaults, **options})
         self.n_components = n_components
         self.n_dimensions = n_dimensions

@@ -9,15 +9,14 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.descent import gradient_map
 from featad.neural.detector import Context, Interval
-from featad.neural.gan_losses import GAN_ADAM, adversarial
-from featad.neural.latent import LatentDetector, LatentOptions
+from featad.neural.gan_losses import adversarial
+from featad.neural.judged import CriticDetector, CriticOptions
 
 _N_PAST = 512  # old generated samples that are kept
 
 
-class DiscriminatorGAN(LatentDetector):
+class DiscriminatorGAN(CriticDetector):
     """Score a sample by the logit of the critic of a generative adversarial network.
 
     A generator learns to make samples that a critic, called discriminator in the
@@ -26,9 +25,6 @@ class DiscriminatorGAN(LatentDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=32
-        Length of the noise that the generator makes a sample from.
-
     replay : float in [0, 1], default=0.5
         Share of the generated samples shown to the critic that come from the whole
         training so far instead of from the current generator. With 0 the critic forgets
@@ -40,9 +36,6 @@ class DiscriminatorGAN(LatentDetector):
     spectral_norm : bool, default=False
         Whether the critic's weights are divided by their spectral norm.
 
-    map_sigma : float, default=1.0
-        Standard deviation, in pixels, of the Gaussian blur applied to maps.
-
     Notes
     -----
     This is a baseline, and a weak one: the critic only learns about the neighborhood of
@@ -52,8 +45,7 @@ class DiscriminatorGAN(LatentDetector):
 
     The score is the logit, because the sigmoids of confident logits are all 1. Weights
     are averaged (``ema``), because the last ones depend on the momentary state of the
-    game. The map is the absolute gradient of the logit with respect to each pixel,
-    blurred.
+    game. The map is the logit's absolute gradient, pixel by pixel, blurred.
 
     Differs from DCGAN: dense layers by default, no batch normalization, and old
     generated samples.
@@ -84,39 +76,28 @@ class DiscriminatorGAN(LatentDetector):
         grid={"detector__replay": [0.0, 0.5], "detector__spectral_norm": [False, True]},
     )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **CriticDetector._parameter_constraints,
         "replay": [Interval(Real, 0, 1, closed="both")],
         "label_smoothing": [Interval(Real, 0, 0.5, closed="left")],
         "spectral_norm": ["boolean"],
-        "map_sigma": [Interval(Real, 0, None, closed="left")],
     }
 
     _defaults = {"dense": True, "max_epochs": 200, "lr": 2e-4, "ema": 0.999}
-    _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
 
     def __init__(
-        self,
-        latent_dim=32,
-        *,
-        replay=0.5,
-        label_smoothing=0.0,
-        spectral_norm=False,
-        map_sigma=1.0,
-        **options: Unpack[LatentOptions],
-    ):
+        self, latent_dim=32, *, replay=0.5, label_smoothing=0.0, spectral_norm=False,
+        **options: Unpack[CriticOptions],
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**DiscriminatorGAN._defaults, **options})
         self.replay = replay
         self.label_smoothing = label_smoothing
         self.spectral_norm = spectral_norm
-        self.map_sigma = map_sigma
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         generator = self._decoder(shape)
         generator.register_buffer("past", torch.empty(0, *shape), persistent=False)
-        return {
-            "generator": generator,
-            "critic": self._critic(shape, spectral=self.spectral_norm),
-        }
+        critic = self._critic(shape, spectral=self.spectral_norm)
+        return {"generator": generator, "critic": critic}
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         fake = nets["generator"](self._random_codes(len(x), t))
@@ -152,9 +133,3 @@ class DiscriminatorGAN(LatentDetector):
     ) -> dict[str, Any]:
         nets["generator"].past = nets["generator"].past[:0].clone()  # not needed now
         return {}
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return -nets["critic"](x)[0]
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return gradient_map(lambda image: nets["critic"](image)[0], x, self.map_sigma)

@@ -1,14 +1,13 @@
 """Anomalous samples are poorly rebuilt, as labeled anomalies are."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval
+from featad.neural.detector import COUNT, NON_NEGATIVE, Context
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import abc_error, absolute_error, top_patches
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -25,9 +24,6 @@ class DualDiscriminatorGAN(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=32
-        Length of the code that a sample is rebuilt from.
-
     anomaly_weight : float, default=2.0
         Weight of the loss -log(1 - exp(-10 error)) of samples labeled -1 in ``fit``. It
         raises their error and, unlike the negated error, cannot fall below 0. The
@@ -50,13 +46,6 @@ class DualDiscriminatorGAN(ReconstructionDetector):
 
     n_patches : int, default=10
         Number of patches that count.
-
-    score_by : {"mean", "relative"}, default="mean"
-        The mean absolute error of the pixels, ``"relative"`` of images in [0, 1] over
-        the root of their own mean.
-
-    balance : float in (0, 1) or None, default=0.5
-        Exact share of labeled anomalies in every batch; None: as they come.
 
     Notes
     -----
@@ -101,12 +90,12 @@ class DualDiscriminatorGAN(ReconstructionDetector):
     )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
-        "anomaly_weight": [Interval(Real, 0, None, closed="left")],
-        "adversarial_weight": [Interval(Real, 0, None, closed="left")],
-        "latent_weight": [Interval(Real, 0, None, closed="left")],
-        "patch_weight": [Interval(Real, 0, None, closed="left")],
-        "patch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "n_patches": [Interval(Integral, 1, None, closed="left")],
+        "anomaly_weight": [NON_NEGATIVE],
+        "adversarial_weight": [NON_NEGATIVE],
+        "latent_weight": [NON_NEGATIVE],
+        "patch_weight": [NON_NEGATIVE],
+        "patch_size": [COUNT, None],
+        "n_patches": [COUNT],
     }
 
     _defaults = {"score_by": "mean", "balance": 0.5, "ema": 0.999}
@@ -116,17 +105,10 @@ class DualDiscriminatorGAN(ReconstructionDetector):
     _needs_anomalies = True
 
     def __init__(
-        self,
-        latent_dim=32,
-        *,
-        anomaly_weight=2.0,
-        adversarial_weight=0.01,
-        latent_weight=0.1,
-        patch_weight=0.1,
-        patch_size=None,
-        n_patches=10,
+        self, latent_dim=32, *, anomaly_weight=2.0, adversarial_weight=0.01,
+        latent_weight=0.1, patch_weight=0.1, patch_size=None, n_patches=10,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**DualDiscriminatorGAN._defaults, **options})
         self.anomaly_weight = anomaly_weight
         self.adversarial_weight = adversarial_weight
@@ -137,8 +119,7 @@ class DualDiscriminatorGAN(ReconstructionDetector):
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
+            **super()._networks(shape),
             **{name: self._critic(shape) for name in _CRITICS},
         }
 

@@ -1,14 +1,20 @@
 """Anomalous samples are far from what a generator makes of their code."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, Stage, StrOptions
+from featad.neural.detector import (
+    COUNT,
+    NON_NEGATIVE,
+    POSITIVE,
+    Context,
+    Stage,
+    StrOptions,
+)
 from featad.neural.gan_losses import (
     WGAN_ADAM,
     WGAN_DRIFT,
@@ -29,9 +35,6 @@ class FAnoGAN(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=32
-        Length of the noise that the generator makes a sample from.
-
     encoder_by : {"izi_f", "izi", "ziz"}, default="izi_f"
         What the encoder minimizes: the error of rebuilt normal samples (``"izi"``);
         that error plus the error in the critic's last hidden layer (``"izi_f"``); or
@@ -100,11 +103,11 @@ class FAnoGAN(ReconstructionDetector):
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "encoder_by": [StrOptions({"izi_f", "izi", "ziz"})],
-        "kappa": [Interval(Real, 0, None, closed="left")],
-        "code_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "kappa": [NON_NEGATIVE],
+        "code_limit": [POSITIVE, None],
         "score_by": [StrOptions({"relative", "mean"})],
-        "n_critic": [Interval(Integral, 1, None, closed="left")],
-        "gp_weight": [Interval(Real, 0, None, closed="left")],
+        "n_critic": [COUNT],
+        "gp_weight": [NON_NEGATIVE],
     }
 
     _defaults = {"dense": True, "max_epochs": 100, "ema": 0.999}
@@ -116,16 +119,10 @@ class FAnoGAN(ReconstructionDetector):
     _error = "l1"
 
     def __init__(
-        self,
-        latent_dim=32,
-        *,
-        encoder_by="izi_f",
-        kappa=0.1,
-        code_limit=1.0,
-        n_critic=2,
-        gp_weight=10.0,
+        self, latent_dim=32, *, encoder_by="izi_f", kappa=0.1, code_limit=1.0,
+        n_critic=2, gp_weight=10.0,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**FAnoGAN._defaults, **options})
         self.encoder_by = encoder_by
         self.kappa = kappa

@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 from numbers import Integral, Real
 
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.descent import gradient_map
-from featad.neural.detector import Context, Interval
-from featad.neural.gan_losses import GAN_ADAM, adversarial, dispersion
-from featad.neural.latent import LatentDetector, LatentOptions
+from featad.neural.detector import NON_NEGATIVE, POSITIVE, Context, Interval
+from featad.neural.gan_losses import adversarial, dispersion
+from featad.neural.judged import CriticDetector, CriticOptions
 
 
-class FenceGAN(LatentDetector):
+class FenceGAN(CriticDetector):
     """Score a sample by a critic whose generator surrounds the normal samples.
 
     The generator of a plain GAN ends among the normal samples, so its critic learns
@@ -22,9 +21,6 @@ class FenceGAN(LatentDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the noise that samples are generated from.
-
     alpha : float in (0, 1], default=0.5
         The critic's target for generated samples, from 0 (generated) to 1 (real).
 
@@ -38,14 +34,10 @@ class FenceGAN(LatentDetector):
     warmup_epochs : int, default=5
         Number of epochs at the start in which only the critic is trained.
 
-    map_sigma : float, default=1.0
-        Standard deviation, in pixels, of the Gaussian blur applied to maps.
-
     Notes
     -----
-    The strangeness is the critic's negated logit. A map is the absolute gradient of the
-    logit with respect to the image, blurred. With ``alpha=1, beta=0, gamma=1`` and no
-    warm-up this is a plain GAN.
+    The strangeness is the critic's negated logit; a map is its absolute gradient,
+    blurred. With ``alpha=1, beta=0, gamma=1`` and no warm-up this is a plain GAN.
 
     ``early_stopping`` needs no anomalies: it watches the critic's loss on held-out
     normal samples, plus the distance of its mean opinion of generated ones from
@@ -80,40 +72,24 @@ class FenceGAN(LatentDetector):
         grid={"detector__beta": [0.3, 1.0, 3.0], "detector__gamma": [0.1, 0.5]},
     )
     _parameter_constraints: dict = {
-        **LatentDetector._parameter_constraints,
+        **CriticDetector._parameter_constraints,
         "alpha": [Interval(Real, 0, 1, closed="right")],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "gamma": [Interval(Real, 0, None, closed="neither")],
+        "beta": [NON_NEGATIVE],
+        "gamma": [POSITIVE],
         "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
-        "map_sigma": [Interval(Real, 0, None, closed="left")],
     }
 
     _defaults = {"dense": True, "max_epochs": 80, "lr": 2e-4, "ema": 0.995}
-    _optimizers = {"generator": GAN_ADAM, "critic": GAN_ADAM}
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        alpha=0.5,
-        beta=1.0,
-        gamma=0.1,
-        warmup_epochs=5,
-        map_sigma=1.0,
-        **options: Unpack[LatentOptions],
-    ):
+        self, latent_dim=16, *, alpha=0.5, beta=1.0, gamma=0.1, warmup_epochs=5,
+        **options: Unpack[CriticOptions],
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**FenceGAN._defaults, **options})
         self.alpha = alpha
         self.beta = beta
         self.gamma = gamma
         self.warmup_epochs = warmup_epochs
-        self.map_sigma = map_sigma
-
-    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        return {
-            "generator": self._decoder(shape),
-            "critic": self._critic(shape),
-        }
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         fake = nets["generator"](self._random_codes(len(x), t))
@@ -133,9 +109,3 @@ class FenceGAN(LatentDetector):
         fake = nets["generator"](self._random_codes(len(x), t))
         off_the_fence = nets["critic"](fake)[0].sigmoid().mean() - self.alpha
         return adversarial(real_logit, real=True) + off_the_fence.abs()
-
-    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return -nets["critic"](x)[0]
-
-    def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return gradient_map(lambda image: nets["critic"](image)[0], x, self.map_sigma)

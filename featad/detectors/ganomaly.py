@@ -1,13 +1,12 @@
 """Anomalous samples are given another code once they are rebuilt."""
 
 from collections.abc import Iterator
-from numbers import Real
 
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, Context, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, critic_loss
 from featad.neural.losses import absolute_error, squared_error
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -30,8 +29,7 @@ class GANomaly(ReconstructionDetector):
         Length of both codes.
 
     adversarial_weight : float, default=1.0
-        Weight of the squared difference between sample and reconstruction in the
-        critic's last hidden layer.
+        Weight of the squared error in the critic's last hidden layer.
 
     reconstruction_weight : float, default=50.0
         Weight of the absolute error of the reconstruction.
@@ -48,8 +46,7 @@ class GANomaly(ReconstructionDetector):
     Notes
     -----
     The autoencoder and the second encoder take a step, then the critic. A critic whose
-    loss falls below 0.00001 is reset. Maps are the absolute error of each pixel. The
-    default is ``"latent"``, as in the paper.
+    loss falls below 0.00001 is reset. Maps are the absolute error of each pixel.
 
     Differs from the paper: scores are squared, not absolute, differences of the codes.
     The authors' code divides scores by their range over the test set and keeps the
@@ -80,9 +77,9 @@ class GANomaly(ReconstructionDetector):
     )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
-        "adversarial_weight": [Interval(Real, 0, None, closed="left")],
-        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
-        "latent_weight": [Interval(Real, 0, None, closed="left")],
+        "adversarial_weight": [NON_NEGATIVE],
+        "reconstruction_weight": [NON_NEGATIVE],
+        "latent_weight": [NON_NEGATIVE],
         "score_by": [StrOptions({"latent", *REDUCTIONS})],
     }
 
@@ -91,36 +88,25 @@ class GANomaly(ReconstructionDetector):
     _error = "l1"
 
     def __init__(
-        self,
-        latent_dim=64,
-        *,
-        adversarial_weight=1.0,
-        reconstruction_weight=50.0,
+        self, latent_dim=64, *, adversarial_weight=1.0, reconstruction_weight=50.0,
         latent_weight=1.0,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**GANomaly._defaults, **options})
         self.adversarial_weight = adversarial_weight
         self.reconstruction_weight = reconstruction_weight
         self.latent_weight = latent_weight
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
-            "second_encoder": self._encoder(shape),
-            "critic": self._critic(shape),
-        }
+        nets = super()._networks(shape) | {"second_encoder": self._encoder(shape)}
+        return nets | {"critic": self._critic(shape)}
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         code, rebuilt, second = self._pass(nets, x)
         (_, real_tap), (_, fake_tap) = nets["critic"](x), nets["critic"](rebuilt)
-        loss = (
-            self.adversarial_weight * squared_error(fake_tap, real_tap)
-            + self.reconstruction_weight * absolute_error(rebuilt, x)
-            + self.latent_weight * squared_error(second, code)
-        )
-        yield _AUTOENCODER, loss
+        loss = self.adversarial_weight * squared_error(fake_tap, real_tap)
+        loss = loss + self.reconstruction_weight * absolute_error(rebuilt, x)
+        yield _AUTOENCODER, loss + self.latent_weight * squared_error(second, code)
         (real, _), (fake, _) = nets["critic"](x), nets["critic"](rebuilt.detach())
         loss = 0.5 * critic_loss(real, fake).mean()
         yield ("critic",), loss

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import product
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval
+from featad.neural.detector import COUNT, NON_NEGATIVE, Context, Interval
 from featad.neural.gan_losses import adversarial, critic_loss
 from featad.neural.networks import critic
 from featad.neural.noise import random_boxes
@@ -90,24 +90,19 @@ class Inpainting(UNetDetector):
         **UNetDetector._parameter_constraints,
         "hole": [Interval(Real, 0, 1, closed="neither")],
         "stride": [Interval(Real, 0, 1, closed="right")],
-        "adversarial_weight": [Interval(Real, 0, None, closed="left")],
+        "adversarial_weight": [NON_NEGATIVE],
         "normalize_map": ["boolean"],
-        "n_segments": [Interval(Integral, 1, None, closed="left"), None],
+        "n_segments": [COUNT, None],
     }
 
     _defaults = {"depth": 2, "max_epochs": 60}
     _error = "l1"
 
     def __init__(
-        self,
-        *,
-        hole=0.3,
-        stride=0.5,
-        adversarial_weight=0.0,
-        normalize_map=False,
+        self, *, hole=0.3, stride=0.5, adversarial_weight=0.0, normalize_map=False,
         n_segments=None,
         **options: Unpack[UNetOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(**{**Inpainting._defaults, **options})
         self.hole = hole
         self.stride = stride

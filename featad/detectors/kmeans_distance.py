@@ -1,12 +1,10 @@
 """Anomalous samples are far from every k-means center."""
 
-from numbers import Integral
-
 import numpy as np
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from featad.base import BaseDetector, Interval
+from featad.base import COUNT, BaseDetector
 from featad.entry import Entry
 
 
@@ -18,9 +16,6 @@ class KMeansDistance(BaseDetector):
     n_clusters : int, default=8
         Number of centers, at most ``n_samples``.
 
-    contamination : float in (0, 0.5], default=0.05
-        Fraction of the training samples placed beyond the threshold.
-
     random_state : int, RandomState instance or None, default=None
         Seeds the initial centers.
 
@@ -28,18 +23,6 @@ class KMeansDistance(BaseDetector):
     ----------
     kmeans_ : sklearn.cluster.KMeans
         The fitted clustering.
-
-    sample_shape_ : tuple of int
-        Shape of one sample.
-
-    n_features_in_ : int
-        Product of ``sample_shape_``.
-
-    feature_names_in_ : ndarray of str
-        Column names, where ``fit`` saw a data frame.
-
-    offset_ : float
-        The threshold on the scale of ``score_samples``.
 
     Notes
     -----
@@ -71,7 +54,7 @@ class KMeansDistance(BaseDetector):
     )
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
-        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "n_clusters": [COUNT],
         "random_state": ["random_state"],
     }
 

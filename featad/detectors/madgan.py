@@ -1,14 +1,13 @@
 """Anomalous samples are windows whose last slices are hard to guess from the first."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval
+from featad.neural.detector import COUNT, NON_NEGATIVE, Context
 from featad.neural.gan_losses import WGAN_ADAM, adversarial, wasserstein_critic_loss
 from featad.neural.losses import absolute_error
 from featad.neural.networks import critic
@@ -42,11 +41,6 @@ class MADGAN(UNetDetector):
 
     gp_weight : float, default=10.0
         Weight of the critic's gradient penalty.
-
-    score_by : {"mean", "relative", "top1%", "max"}, default="mean"
-        How the squared errors of the pixels, or features, become the sample's: the mean
-        of all, of the largest hundredth, or the largest. ``"relative"`` is the mean, of
-        images in [0, 1] divided by the root of the mean square of the slices guessed.
 
     Notes
     -----
@@ -89,26 +83,21 @@ class MADGAN(UNetDetector):
     )
     _parameter_constraints: dict = {
         **UNetDetector._parameter_constraints,
-        "n_given": [Interval(Integral, 1, None, closed="left"), None],
+        "n_given": [COUNT, None],
         "attention": ["boolean"],
-        "l1_weight": [Interval(Real, 0, None, closed="left")],
-        "n_critic": [Interval(Integral, 1, None, closed="left")],
-        "gp_weight": [Interval(Real, 0, None, closed="left")],
+        "l1_weight": [NON_NEGATIVE],
+        "n_critic": [COUNT],
+        "gp_weight": [NON_NEGATIVE],
     }
 
     _defaults = {"score_by": "mean"}
     _optimizers = {"unet": WGAN_ADAM, "critic": WGAN_ADAM}
 
     def __init__(
-        self,
-        *,
-        n_given=None,
-        attention=True,
-        l1_weight=100.0,
-        n_critic=2,
+        self, *, n_given=None, attention=True, l1_weight=100.0, n_critic=2,
         gp_weight=10.0,
         **options: Unpack[UNetOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(**{**MADGAN._defaults, **options})
         self.n_given = n_given
         self.attention = attention

@@ -15,9 +15,6 @@ class Mahalanobis(BaseDetector):
 
     Parameters
     ----------
-    contamination : float in (0, 0.5], default=0.05
-        Fraction of the training samples placed beyond the threshold.
-
     threshold : {"training", "held-out"}, default="training"
         Of which scores of the training samples the threshold is a quantile: of those
         that ``score_samples`` gives them, or of ``held_out_scores_``. With fewer
@@ -44,18 +41,6 @@ class Mahalanobis(BaseDetector):
         Score of each training sample under the covariance of all others, shrunk as that
         of all samples is. None where the others' covariance is not of full rank.
         `featad.CalibratedDetector` takes its threshold from them.
-
-    sample_shape_ : tuple of int
-        Shape of one sample.
-
-    n_features_in_ : int
-        Product of ``sample_shape_``.
-
-    feature_names_in_ : ndarray of str
-        Column names, where ``fit`` saw a data frame.
-
-    offset_ : float
-        The threshold on the scale of ``score_samples``.
 
     Notes
     -----

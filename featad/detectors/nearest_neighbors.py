@@ -1,12 +1,10 @@
 """Anomalous samples are far from their nearest normal neighbors."""
 
-from numbers import Integral
-
 import numpy as np
 from sklearn import neighbors
 from sklearn.utils import gen_batches
 
-from featad.base import BaseDetector, Interval, StrOptions
+from featad.base import COUNT, BaseDetector, StrOptions
 from featad.entry import Entry
 
 _SAME = 1e-3  # of the usual distance to the nearest neighbor
@@ -24,9 +22,6 @@ class NearestNeighbors(BaseDetector):
     distance : {"kth", "mean"}, default="kth"
         Distance to the farthest of the neighbors, or mean distance to them.
 
-    contamination : float in (0, 0.5], default=0.05
-        Fraction of the training samples placed beyond the threshold.
-
     Attributes
     ----------
     samples_ : ndarray of shape (n_samples, n_features)
@@ -37,18 +32,6 @@ class NearestNeighbors(BaseDetector):
 
     tolerance_ : float
         Distance up to which a sample is considered to be a training sample itself.
-
-    sample_shape_ : tuple of int
-        Shape of one sample.
-
-    n_features_in_ : int
-        Product of ``sample_shape_``.
-
-    feature_names_in_ : ndarray of str
-        Column names, where ``fit`` saw a data frame.
-
-    offset_ : float
-        The threshold on the scale of ``score_samples``.
 
     Notes
     -----
@@ -96,7 +79,7 @@ class NearestNeighbors(BaseDetector):
     )
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "n_neighbors": [COUNT],
         "distance": [StrOptions({"kth", "mean"})],
     }
 

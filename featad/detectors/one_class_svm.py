@@ -191,7 +191,7 @@ default="rbf"
         self._validate_params()
         params = self.get_params()
         if callable(self.kernel) or self.kernel == "precomputed" or issparse(X):
-            vars(self).pop("sample_shape_", None)
+            self.__dict__.pop("sample_shape_", None)
             if self.gamma == "median":
                 params["gamma"] = _median_width(X) if issparse(X) else 1.0  # not used
             self._adopt(params, X, sample_weight)
@@ -254,7 +254,7 @@ default="rbf"
         other.random_state = 0  # not used by it, yet drawn from numpy's own generator
         before = set(vars(other))
         learned = vars(other.fit(X, None, sample_weight))
-        vars(self).update({k: v for k, v in learned.items() if k not in before})
+        self.__dict__.update({k: v for k, v in learned.items() if k not in before})
 
     def _width(self, X: np.ndarray) -> float:
         """Return ``gamma`` as a number."""

@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.decomposition import PCA
 
-from featad.base import BaseDetector, Interval, RealNotInt
+from featad.base import COUNT, BaseDetector, Interval, RealNotInt
 from featad.entry import Entry
 
 
@@ -18,9 +18,6 @@ class PCAReconstruction(BaseDetector):
         Number of components, or the share of the variance they must explain. At most
         ``n_features - 1`` are kept, because with all of them nothing is ever lost.
 
-    contamination : float in (0, 0.5], default=0.05
-        Fraction of the training samples placed beyond the threshold.
-
     Attributes
     ----------
     mean_ : ndarray of shape (n_features,), float64
@@ -28,18 +25,6 @@ class PCAReconstruction(BaseDetector):
 
     components_ : ndarray of shape (n_components, n_features), float64
         The main directions, orthogonal and of unit length.
-
-    sample_shape_ : tuple of int
-        Shape of one sample.
-
-    n_features_in_ : int
-        Product of ``sample_shape_``.
-
-    feature_names_in_ : ndarray of str
-        Column names, where ``fit`` saw a data frame.
-
-    offset_ : float
-        The threshold on the scale of ``score_samples``.
 
     Notes
     -----
@@ -70,7 +55,7 @@ class PCAReconstruction(BaseDetector):
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "n_components": [
-            Interval(Integral, 1, None, closed="left"),
+            COUNT,
             Interval(RealNotInt, 0, 1, closed="neither"),
         ],
     }

@@ -25,9 +25,6 @@ class PerceptualAutoencoder(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=32
-        Length of the code that a sample is rebuilt from.
-
     arch : str, default="vgg_mini"
         Name of the network whose features are compared: ``"vgg_mini"``, whose weights
         ship with featad, or one of torchvision's classification networks. It is frozen,
@@ -108,14 +105,9 @@ class PerceptualAutoencoder(ReconstructionDetector):
     _stages = (Stage("measure", "_untrained"), Stage("main"))
 
     def __init__(
-        self,
-        latent_dim=32,
-        *,
-        arch="vgg_mini",
-        layer=None,
-        weights="default",
+        self, latent_dim=32, *, arch="vgg_mini", layer=None, weights="default",
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**PerceptualAutoencoder._defaults, **options})
         self.arch = arch
         self.layer = layer
@@ -129,10 +121,7 @@ class PerceptualAutoencoder(ReconstructionDetector):
                 f"table; got samples of shape {self.sample_shape_}"
                 f"{'' if self._in_unit_range else ' with other values'}."
             )
-        nets: dict[str, nn.Module] = {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
-        }
+        nets = super()._networks(shape)
         if image:
             nets["backbone"] = _Taps(self.arch, self.layer, self.weights, shape)
         return nets
@@ -142,12 +131,13 @@ class PerceptualAutoencoder(ReconstructionDetector):
     ) -> dict[str, Any]:
         if t.stage != "measure" or "backbone" not in nets:
             return {}
-        totals, n = 0.0, 0
+        sums, n = [], 0
         for x in batches:
             maps = [tap.flatten(2) for tap in nets["backbone"](x)]  # (n, channels, h*w)
             means = [torch.stack([m.mean(2), (m**2).mean(2)]).sum(1) for m in maps]
-            totals, n = totals + torch.cat(means, dim=1), n + len(x)
-        center, square = totals / n
+            sums.append(torch.cat(means, dim=1))
+            n += len(x)
+        center, square = sum(sums[1:], sums[0]) / n
         spread = (square - center**2).clamp_min(0).sqrt()
         # a channel that was silent must not outweigh its layer when it speaks
         layers = spread.split([m.shape[1] for m in maps])
@@ -200,6 +190,9 @@ def _mean_size(target):
 
 class _Taps(nn.Module):
     """A frozen network, cut off: images to the maps of some layers, as a list."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, arch, layer, weights, shape):
         super().__init__()

@@ -1,7 +1,7 @@
 """Anomalous samples are unlike their counterpart from a growing GAN, at some size."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
+from numbers import Integral
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +9,14 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import descend
-from featad.neural.detector import Context, Interval, Stage, StrOptions
+from featad.neural.detector import (
+    NON_NEGATIVE,
+    POSITIVE,
+    Context,
+    Interval,
+    Stage,
+    StrOptions,
+)
 from featad.neural.gan_losses import WGAN_DRIFT, adversarial, wasserstein_critic_loss
 from featad.neural.growing import (
     GrowingCritic,
@@ -104,25 +111,19 @@ class ProgressiveGANSimilarity(LatentDetector):
         **LatentDetector._parameter_constraints,
         "counterpart": [StrOptions({"encoder", "search"})],
         "n_steps": [Interval(Integral, 0, None, closed="left")],
-        "search_lr": [Interval(Real, 0, None, closed="neither")],
+        "search_lr": [POSITIVE],
         "scale_weights": [tuple, None],
-        "gp_weight": [Interval(Real, 0, None, closed="left")],
+        "gp_weight": [NON_NEGATIVE],
     }
 
     _defaults = {"width": 8, "batch_size": 16, "max_epochs": 30, "ema": 0.99}
     _optimizers = {"generator": _ADAM, "critic": _ADAM}
 
     def __init__(
-        self,
-        latent_dim=32,
-        *,
-        counterpart="encoder",
-        n_steps=100,
-        search_lr=0.1,
-        scale_weights=None,
-        gp_weight=10.0,
+        self, latent_dim=32, *, counterpart="encoder", n_steps=100, search_lr=0.1,
+        scale_weights=None, gp_weight=10.0,
         **options: Unpack[LatentOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(
             latent_dim, **{**ProgressiveGANSimilarity._defaults, **options}
         )
@@ -132,8 +133,8 @@ class ProgressiveGANSimilarity(LatentDetector):
         self.scale_weights = scale_weights
         self.gp_weight = gp_weight
 
-    @property
-    def _stages(self):
+    @property  # read only: the stages follow from a parameter
+    def _stages(self):  # type: ignore[override]
         growing = Stage("growing", trains=("generator", "critic"))
         if self.counterpart == "search":
             return (growing,)
@@ -187,11 +188,11 @@ class ProgressiveGANSimilarity(LatentDetector):
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         maps = self._scale_maps(self._counterpart(nets, x, t), x)
-        size, total = x.shape[2:], 0.0
-        for weight, error in maps:
-            error = F.interpolate(error[:, None], size=size, mode="bilinear")
-            total = total + weight * error[:, 0]
-        return total
+        enlarged = [
+            weight * F.interpolate(error[:, None], x.shape[2:], mode="bilinear")[:, 0]
+            for weight, error in maps
+        ]
+        return sum(enlarged[1:], enlarged[0])
 
     def _counterpart(self, nets, x, t):
         """Return what the generator makes of the noise found for each sample."""

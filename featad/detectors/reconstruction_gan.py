@@ -1,14 +1,13 @@
 """Anomalous samples are poorly rebuilt, as labeled anomalies are."""
 
 from collections.abc import Iterator
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, Context, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import RECONSTRUCTION, abc_error
 from featad.neural.noise import add_noise
@@ -24,9 +23,6 @@ class ReconstructionGAN(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code that a sample is rebuilt from.
-
     loss : {"mse", "l1"}, default="mse"
         The error that is minimized, raised for anomalies, and used for scores.
 
@@ -40,13 +36,6 @@ class ReconstructionGAN(ReconstructionDetector):
     noise : float, default=0.1
         Standard deviation of the noise added to the inputs in training, in their own
         unit: images in [0, 1], standardized tables.
-
-    score_by : {"mean", "relative"}, default="mean"
-        The mean error of all pixels; ``"relative"``: of images in [0, 1] the same
-        over the root of the mean square (``"l1"``: mean) of their own pixels.
-
-    balance : float in (0, 1) or None, default=0.5
-        Exact share of labeled anomalies in every batch; None: as they come.
 
     Notes
     -----
@@ -92,9 +81,9 @@ class ReconstructionGAN(ReconstructionDetector):
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
         "loss": [StrOptions({"mse", "l1"})],
-        "anomaly_weight": [Interval(Real, 0, None, closed="left")],
-        "adversarial_weight": [Interval(Real, 0, None, closed="left")],
-        "noise": [Interval(Real, 0, None, closed="left")],
+        "anomaly_weight": [NON_NEGATIVE],
+        "adversarial_weight": [NON_NEGATIVE],
+        "noise": [NON_NEGATIVE],
     }
 
     _defaults = {"score_by": "mean", "balance": 0.5}
@@ -103,15 +92,10 @@ class ReconstructionGAN(ReconstructionDetector):
     _needs_anomalies = True
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        loss="mse",
-        anomaly_weight=0.5,
-        adversarial_weight=0.01,
+        self, latent_dim=16, *, loss="mse", anomaly_weight=0.5, adversarial_weight=0.01,
         noise=0.1,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**ReconstructionGAN._defaults, **options})
         self.loss = loss
         self.anomaly_weight = anomaly_weight
@@ -119,11 +103,7 @@ class ReconstructionGAN(ReconstructionDetector):
         self.noise = noise
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
-        return {
-            "encoder": self._encoder(shape),
-            "decoder": self._decoder(shape),
-            "critic": self._critic(shape),
-        }
+        return super()._networks(shape) | {"critic": self._critic(shape)}
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         rebuilt = self._rebuilt(nets, add_noise(x, self.noise, t.rng), t)

@@ -1,14 +1,14 @@
 """Anomalous samples are hard to guess, half by half, from their other half."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, Context, Interval, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import absolute_error
 from featad.neural.mirror import Mirror
@@ -39,11 +39,6 @@ class SymmetricGAN(UNetDetector):
     cycle_weight : float, default=0.0
         Weight of the mean absolute error of a half that was guessed from the guess of
         the other half.
-
-    score_by : {"mean", "relative", "top1%", "max"}, default="mean"
-        How the errors of the pixels, or features, become the sample's: the mean of all,
-        of the largest hundredth, or the largest. ``"relative"`` is the mean, of images
-        in [0, 1] divided by the root of the mean of their own pixels.
 
     Notes
     -----
@@ -89,8 +84,8 @@ class SymmetricGAN(UNetDetector):
         **UNetDetector._parameter_constraints,
         "axis": [StrOptions({"vertical", "horizontal"})],
         "max_shift": [Interval(Integral, 0, None, closed="left")],
-        "l1_weight": [Interval(Real, 0, None, closed="left")],
-        "cycle_weight": [Interval(Real, 0, None, closed="left")],
+        "l1_weight": [NON_NEGATIVE],
+        "cycle_weight": [NON_NEGATIVE],
     }
 
     _defaults = {"score_by": "mean"}
@@ -98,14 +93,9 @@ class SymmetricGAN(UNetDetector):
     _error = "l1"
 
     def __init__(
-        self,
-        *,
-        axis="vertical",
-        max_shift=0,
-        l1_weight=100.0,
-        cycle_weight=0.0,
+        self, *, axis="vertical", max_shift=0, l1_weight=100.0, cycle_weight=0.0,
         **options: Unpack[UNetOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(**{**SymmetricGAN._defaults, **options})
         self.axis = axis
         self.max_shift = max_shift

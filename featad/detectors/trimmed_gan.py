@@ -1,14 +1,13 @@
 """Anomalous samples are poorly rebuilt by a generator trained without the worst."""
 
 from collections.abc import Iterator
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, Context, StrOptions
 from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
 from featad.neural.losses import squared_error
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -19,46 +18,33 @@ class TrimmedGAN(ReconstructionDetector):
     """Score a sample by a generator that was trained without the worst samples.
 
     For training sets that hold an unknown share of unlabeled anomalies. A generator, a
-    critic and an encoder are trained together. At each step the share ``trim`` of the
-    samples that are rebuilt worst is left out. A GAN tends to ignore rare samples;
-    trimming reinforces this.
+    critic and an encoder are trained together. A GAN tends to ignore rare samples; to
+    reinforce this, each step leaves out the share ``trim`` that is rebuilt worst.
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code that a sample is generated from.
-
     sample_weight : float, default=30.0
         Weight of the squared error of rebuilt samples in the encoder's loss, relative
-        to the squared error of the codes of generated samples. 0: the encoder sees only
-        generated samples.
+        to that of the codes of generated samples. 0: it sees only generated samples.
 
     generator_weight : float, default=0.0
         Weight of the squared error of rebuilt samples in the generator's loss, relative
-        to the critic's opinion. 0: the generator never learns to rebuild a given
-        sample.
+        to the critic's opinion. 0: it never learns to rebuild a given sample.
 
     score_by : {"relative", "mean", "top1%", "max", "latent"}, default="relative"
         ``"latent"`` is the mean square of the code. The other values reduce the map of
         squared errors between the sample and what the generator makes of its code.
         ``"relative"`` divides their mean, for images in [0, 1], by the root of the
-        image's own mean square, because dark or empty images have small errors even
-        when they are anomalous.
-
-    trim : float in [0, 0.5], default=0.05
-        Share of the samples left out of each step: the share of anomalies, if it is
-        known. Nothing is left out in the first tenth of the training, and the whole
-        share from half-time on. ``trimmed_share_`` says how often each sample was left
-        out.
+        image's mean square: dark or empty ones have small errors even when anomalous.
 
     Notes
     -----
     The number of samples left out of a batch varies: errors are ranked among the last
-    512. Set ``contamination`` to the same share for a threshold that matches.
+    512. Set ``trim`` to the share of anomalies, if it is known, and ``contamination``
+    too, for a threshold that matches.
 
     The same training is called UFDGAN where anomalies resemble normal samples, as
-    defects do. It then finds less, because the generator can produce something close to
-    them.
+    defects do. It then finds less, because the generator comes close to them.
 
     Differs from the source: there is no paper, only a public description. The losses
     (hinge, with spectral norms in the critic), the slow start of the trimming and the
@@ -90,8 +76,8 @@ class TrimmedGAN(ReconstructionDetector):
     )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
-        "sample_weight": [Interval(Real, 0, None, closed="left")],
-        "generator_weight": [Interval(Real, 0, None, closed="left")],
+        "sample_weight": [NON_NEGATIVE],
+        "generator_weight": [NON_NEGATIVE],
         "score_by": [StrOptions({"latent", *REDUCTIONS})],
     }
 
@@ -99,13 +85,9 @@ class TrimmedGAN(ReconstructionDetector):
     _optimizers = {name: {"lr": 5e-4, **GAN_ADAM} for name in ("generator", "critic")}
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        sample_weight=30.0,
-        generator_weight=0.0,
+        self, latent_dim=16, *, sample_weight=30.0, generator_weight=0.0,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **{**TrimmedGAN._defaults, **options})
         self.sample_weight = sample_weight
         self.generator_weight = generator_weight
@@ -120,11 +102,9 @@ class TrimmedGAN(ReconstructionDetector):
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
         code = self._random_codes(len(x), t)
         fake = nets["generator"](code)
-        real_logit, _ = nets["critic"](x)
-        fake_logit, _ = nets["critic"](fake.detach())
+        real_logit, fake_logit = (nets["critic"](s)[0] for s in (x, fake.detach()))
         yield ("critic",), critic_loss(real_logit, fake_logit, "hinge")
-        fake_logit, _ = nets["critic"](fake)
-        loss = adversarial(fake_logit, real=True, kind="hinge")
+        loss = adversarial(nets["critic"](fake)[0], real=True, kind="hinge")
         if self.generator_weight:
             loss = loss + self.generator_weight * self._squared_error(nets, x, t)
         yield ("generator",), loss

@@ -1,14 +1,14 @@
 """Anomalous samples are poorly rebuilt by a U-Net that removes strong noise."""
 
 from collections.abc import Iterator
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import COUNT, NON_NEGATIVE, Context, Interval, StrOptions
 from featad.neural.losses import RECONSTRUCTION
 from featad.neural.noise import add_noise, random_boxes, same_noise
 from featad.neural.unet import UNetDetector, UNetOptions
@@ -88,23 +88,17 @@ class UNetAutoencoder(UNetDetector):
         **UNetDetector._parameter_constraints,
         "skips": [StrOptions({"none", "inner", "all"})],
         "corruption": [StrOptions({"none", "noise", "boxes", "patches", "mixed"})],
-        "noise": [Interval(Real, 0, None, closed="left"), None],
-        "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "noise": [NON_NEGATIVE, None],
+        "n_draws": [COUNT],
         "box": [Interval(Real, 0, 1, closed="right")],
         "loss": [StrOptions(set(RECONSTRUCTION))],
     }
 
     def __init__(
-        self,
-        *,
-        skips="none",
-        corruption="noise",
-        noise=None,
-        n_draws=4,
-        box=0.5,
+        self, *, skips="none", corruption="noise", noise=None, n_draws=4, box=0.5,
         loss="mse",
         **options: Unpack[UNetOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(**options)
         self.skips = skips
         self.corruption = corruption

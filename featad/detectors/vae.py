@@ -1,7 +1,6 @@
 """Anomalous samples are unlikely under a variational autoencoder."""
 
 from collections.abc import Iterable, Iterator
-from numbers import Real
 from typing import Any
 
 import torch
@@ -10,15 +9,15 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import gradient_map
-from featad.neural.detector import Context, Interval, StrOptions
+from featad.neural.detector import NON_NEGATIVE, POSITIVE, Context, StrOptions
 from featad.neural.losses import gaussian_kl, gaussian_nll
 from featad.neural.noise import sample_code
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 from featad.neural.scores import REDUCTIONS
 
 _TERMS = ("elbo", "nll", "kl")
-_QUANTILE = 0.99
-_LEAST_FACTOR = 1e-12  # of the product map
+_FACTORS = ("reconstruction", "kl_gradient")  # of the product map
+_QUANTILE, _LEAST_FACTOR = 0.99, 1e-12
 _FIRST_SIGMA = 0.3
 
 
@@ -27,9 +26,6 @@ class VAE(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code.
-
     sigma : float or None, default=None
         Standard deviation of a pixel around its reconstruction. None: one value for all
         pixels, which is learned.
@@ -92,27 +88,22 @@ default="reconstruction"
     )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
-        "sigma": [Interval(Real, 0, None, closed="neither"), None],
-        "beta": [Interval(Real, 0, None, closed="left")],
+        "sigma": [POSITIVE, None],
+        "beta": [NON_NEGATIVE],
         "score_by": [StrOptions({*REDUCTIONS, *_TERMS})],
         "map_by": [
             StrOptions({"reconstruction", "kl_gradient", "elbo_gradient", "product"})
         ],
-        "map_sigma": [Interval(Real, 0, None, closed="left")],
+        "map_sigma": [NON_NEGATIVE],
     }
 
     _optimizers = {"spread": {"lr": 0.01}}  # one number, and far to go
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        sigma=None,
-        beta=1.0,
-        map_by="reconstruction",
+        self, latent_dim=16, *, sigma=None, beta=1.0, map_by="reconstruction",
         map_sigma=1.0,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **options)
         self.sigma = sigma
         self.beta = beta
@@ -140,7 +131,7 @@ default="reconstruction"
         if len(self.sample_shape_) == 1:
             return {}
         found = {}
-        for kind in ("reconstruction", "kl_gradient"):
+        for kind in _FACTORS:
             maps = (self._one_map(kind, nets, x, t).flatten(1) for x in batches)
             found[kind] = torch.cat([m.quantile(_QUANTILE, 1) for m in maps]).mean()
         return found
@@ -158,11 +149,9 @@ default="reconstruction"
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         if self.map_by != "product":
             return self._one_map(self.map_by, nets, x, t)
-        product = 1.0
-        for kind in ("reconstruction", "kl_gradient"):
-            scale = t.statistics[kind].clamp_min(_LEAST_FACTOR)
-            product = product * self._one_map(kind, nets, x, t) / scale
-        return product
+        error, slope = (self._one_map(kind, nets, x, t) for kind in _FACTORS)
+        usual, steep = (t.statistics[k].clamp_min(_LEAST_FACTOR) for k in _FACTORS)
+        return error / usual * slope / steep
 
     def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return nets["decoder"](nets["encoder"](x).chunk(2, dim=1)[0])

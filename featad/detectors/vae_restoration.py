@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 from featad.entry import Entry
 from featad.metrics import auroc
 from featad.neural.descent import descend
-from featad.neural.detector import Context, Interval
+from featad.neural.detector import COUNT, NON_NEGATIVE, Context, Interval
 from featad.neural.losses import TINY, gaussian_kl
 from featad.neural.noise import sample_code
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -36,9 +36,6 @@ class VAERestoration(ReconstructionDetector):
 
     Parameters
     ----------
-    latent_dim : int, default=16
-        Length of the code.
-
     tv_weight : float or None, default=None
         Weight of the total variation of x - u, relative to the squared error of u under
         the autoencoder. A larger weight moves less. None: the one of 0.05, 0.1, 0.2,
@@ -110,22 +107,17 @@ class VAERestoration(ReconstructionDetector):
     )
     _parameter_constraints: dict = {
         **ReconstructionDetector._parameter_constraints,
-        "tv_weight": [Interval(Real, 0, None, closed="left"), None],
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "tv_weight": [NON_NEGATIVE, None],
+        "n_components": [COUNT],
         "n_steps": [Interval(Integral, 0, None, closed="left")],
     }
 
     _error = "l1"
 
     def __init__(
-        self,
-        latent_dim=16,
-        *,
-        tv_weight=None,
-        n_components=1,
-        n_steps=50,
+        self, latent_dim=16, *, tv_weight=None, n_components=1, n_steps=50,
         **options: Unpack[ReconstructionOptions],
-    ):
+    ):  # fmt: skip
         super().__init__(latent_dim, **options)
         self.tv_weight = tv_weight
         self.n_components = n_components

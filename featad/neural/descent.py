@@ -90,16 +90,21 @@ def descend(
             [3.]])
     """
     starts = [start] if isinstance(start, Tensor) else list(start)
-    found = None
-    for place in starts:
-        other = _descend_once(
-            objective, place.detach().clone(), n_steps,
+    found, *others = [
+        _descend_once(
+            objective,
+            place.detach().clone(),
+            n_steps,
             lr if callable(lr) else lambda step: lr,
-            method, clip, mask, bounds, backtrack,
+            method,
+            clip,
+            mask,
+            bounds,
+            backtrack,
         )  # fmt: skip
-        if found is None:
-            found = other
-            continue
+        for place in starts
+    ]
+    for other in others:
         better = other.value < found.value
         best = torch.where(_like(better, found.best), other.best, found.best)
         value = torch.where(better, other.value, found.value)

@@ -10,9 +10,15 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 
 from featad._device import autocast, resolve_device
-from featad._options import inherit_options
 from featad._validation import check_labels, check_samples, warn_of_anomalies
-from featad.base import BaseDetector, Interval, StrOptions
+from featad.base import (
+    COUNT,
+    NON_NEGATIVE,
+    POSITIVE,
+    BaseDetector,
+    Interval,
+    StrOptions,
+)
 from featad.neural.context import Context, Options, Stage
 from featad.neural.fitted import NetworkDetector
 from featad.neural.noise import local_rng
@@ -20,7 +26,16 @@ from featad.neural.sampling import hold_out
 from featad.neural.tensors import Batches, Scaling, to_array
 from featad.neural.training import Trainer
 
-__all__ = ["Context", "Interval", "Stage", "StrOptions", "TorchDetector"]
+__all__ = [  # what files of detectors import, from one place
+    "COUNT",
+    "NON_NEGATIVE",
+    "POSITIVE",
+    "Context",
+    "Interval",
+    "Stage",
+    "StrOptions",
+    "TorchDetector",
+]
 
 
 class TorchDetector(NetworkDetector):
@@ -105,9 +120,6 @@ class TorchDetector(NetworkDetector):
     score_batch_size : int, default=256
         Samples scored at a time. Affects memory and speed, not scores.
 
-    contamination : float in (0, 0.5], default=0.05
-        Fraction of the training samples placed beyond the threshold.
-
     verbose : bool, default=False
         Whether a progress bar is shown on standard error.
 
@@ -144,18 +156,6 @@ class TorchDetector(NetworkDetector):
     seed_ : int
         The seed drawn from ``random_state``, which determines the initial weights.
 
-    sample_shape_ : tuple of int
-        Shape of one sample.
-
-    n_features_in_ : int
-        Product of ``sample_shape_``.
-
-    feature_names_in_ : ndarray of str
-        Column names, where ``fit`` saw a data frame.
-
-    offset_ : float
-        The threshold on the scale of ``score_samples``.
-
     Notes
     -----
     Tables are standardized, feature by feature. Images are expected in [0, 1] and used
@@ -169,17 +169,17 @@ class TorchDetector(NetworkDetector):
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [COUNT],
+        "lr": [POSITIVE],
         "trim": [Interval(Real, 0, 0.5, closed="both")],
         "balance": [Interval(Real, 0, 1, closed="neither"), None],
         "ema": [Interval(Real, 0, 1, closed="neither"), None],
-        "clip_grad": [Interval(Real, 0, None, closed="neither"), None],
-        "early_stopping": [Interval(Integral, 1, None, closed="left"), None],
+        "clip_grad": [POSITIVE, None],
+        "early_stopping": [COUNT, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "device": [str],
         "precision": [StrOptions({"float32", "bfloat16"})],
-        "score_batch_size": [Interval(Integral, 1, None, closed="left")],
+        "score_batch_size": [COUNT],
         "verbose": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -223,10 +223,6 @@ class TorchDetector(NetworkDetector):
         self.contamination = contamination
         self.verbose = verbose
         self.random_state = random_state
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        inherit_options(cls)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._strangeness_of(nets, x, t)

@@ -115,7 +115,7 @@ class NetworkDetector(BaseDetector):
         super().__setstate__(state)
         if "networks_" in state:
             as_fitted = object.__new__(type(self))
-            vars(as_fitted).update({**vars(self), **self.fit_params_})
+            as_fitted.__dict__.update({**vars(self), **self.fit_params_})
             nets = as_fitted._build()
             changed = unpack_networks(nets, state["networks_"])
             if changed:

@@ -57,7 +57,7 @@ class GrowingGenerator(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         latent_dim: int,
         depth: int,
         *,
@@ -122,7 +122,7 @@ class GrowingCritic(nn.Module):
     on the others.
     """
 
-    def __init__(self, shape: tuple[int, int, int], depth: int, *, width: int = 8):
+    def __init__(self, shape: tuple[int, ...], depth: int, *, width: int = 8):
         super().__init__()
         channels, small = _channels(width, depth), _small(shape, depth)
         self.from_image = nn.ModuleList(
@@ -170,7 +170,8 @@ class Equalised(nn.Module):
         super().__init__()
         self.layer = layer
         nn.init.normal_(layer.weight)
-        nn.init.zeros_(layer.bias)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
         self.scale = gain / math.sqrt(layer.weight[0].numel())
 
     def forward(self, x: Tensor) -> Tensor:

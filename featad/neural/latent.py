@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.neural.context import Context
-from featad.neural.detector import Interval, TorchDetector
+from featad.neural.detector import COUNT, Interval, TorchDetector
 from featad.neural.networks import critic, decoder, encoder
 from featad.neural.options import TorchOptions
 
@@ -52,8 +52,8 @@ class LatentDetector(TorchDetector):
 
     _parameter_constraints: dict = {
         **TorchDetector._parameter_constraints,
-        "latent_dim": [Interval(Integral, 1, None, closed="left")],
-        "width": [Interval(Integral, 1, None, closed="left")],
+        "latent_dim": [COUNT],
+        "width": [COUNT],
         "depth": [Interval(Integral, 0, None, closed="left"), None],
         "dense": ["boolean"],
     }

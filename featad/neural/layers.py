@@ -1,6 +1,7 @@
 """Layers that networks are built from, and images as tensors: padded, cut, smooth."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -87,9 +88,10 @@ class Pad(nn.Module):
 class Crop(nn.Module):
     """:func:`crop` as a layer."""
 
-    def __init__(self, size: tuple[int, int]):
+    def __init__(self, size: Sequence[int]):
         super().__init__()
-        self.size = tuple(size)
+        height, width = size
+        self.size = (height, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the middle of ``x``."""

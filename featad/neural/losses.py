@@ -5,7 +5,9 @@ n_features) or (n, channels, height, width); maps have shape (n, height, width).
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -75,14 +77,14 @@ def ms_ssim_error(x: Tensor, target: Tensor) -> Tensor:
        quality assessment", Asilomar 2003.
     """
     weights = _scale_weights(x.shape[2:])
-    product = 1.0
+    terms = []
     for level, weight in enumerate(weights):
         if level:
             x, target = F.avg_pool2d(x, 2), F.avg_pool2d(target, 2)
         similarity, contrast = _ssim(x, target)
         term = similarity if level == len(weights) - 1 else contrast
-        product = product * per_sample(term).clamp_min(TINY) ** weight
-    return 1 - product
+        terms.append(per_sample(term).clamp_min(TINY) ** weight)
+    return 1 - reduce(operator.mul, terms)
 
 
 RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -112,13 +114,13 @@ def error_map(kind: str, x: Tensor, target: Tensor) -> Tensor:
         error = (x - target).abs() if kind == "l1" else (x - target) ** 2
         return error.mean(dim=1) if x.ndim == 4 else error
     n_scales = len(_scale_weights(x.shape[2:])) if kind == "ms-ssim" else 1
-    size, total = x.shape[2:], 0.0
+    size, errors = x.shape[2:], []
     for level in range(n_scales):
         if level:
             x, target = F.avg_pool2d(x, 2), F.avg_pool2d(target, 2)
         error = 1 - _ssim(x, target)[0].mean(dim=1, keepdim=True)
-        total = total + F.interpolate(error, size=size, mode="bilinear")[:, 0]
-    return total / n_scales
+        errors.append(F.interpolate(error, size=size, mode="bilinear")[:, 0])
+    return reduce(operator.add, errors) / n_scales
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:

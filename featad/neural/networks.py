@@ -236,6 +236,10 @@ class Critic(nn.Module):
         """Return logits, high = real, and the hidden layer they come from."""
         tap = self.body(x)
         if self.joint is not None:
+            if extra is None:
+                raise ValueError(
+                    "This critic judges samples together with vectors: pass extra."
+                )
             tap = self.joint(torch.cat([tap, extra], dim=1))
         logit = self.head(tap).flatten(1)
         return logit if self.patch else logit[:, 0], tap.flatten(1)

@@ -1,6 +1,6 @@
 """Bases of the detectors whose score comes from a map of errors."""
 
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.neural.context import Context
@@ -101,7 +101,8 @@ class ReconstructionOptions(LatentOptions, total=False):
 class ReconstructionDetector(LatentDetector, ErrorMapDetector):
     """Base of detectors that score a sample by its reconstruction from a code.
 
-    A subclass has the networks ``"encoder"`` and ``"decoder"``, or writes ``_rebuilt``.
+    It has the networks ``"encoder"`` and ``"decoder"``, to which a subclass may add
+    others, unless it writes ``_networks`` and ``_rebuilt``.
     """
 
     _parameter_constraints: dict = {
@@ -112,6 +113,9 @@ class ReconstructionDetector(LatentDetector, ErrorMapDetector):
     def __init__(self, latent_dim=16, **options: Unpack[ReconstructionOptions]):
         # LatentDetector hands score_by on to ErrorMapDetector, the next of the bases
         super().__init__(latent_dim, **options)  # type: ignore[misc]
+
+    def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        return {"encoder": self._encoder(shape), "decoder": self._decoder(shape)}
 
     def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return nets["decoder"](nets["encoder"](x))

@@ -123,9 +123,10 @@ class Trainer:
         trained = list(stage.trains or self.nets)
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         self._averages: dict[str, dict[str, Tensor]] = {}
+        self._n_averaged: dict[str, int] = {}
         for name in self.nets:
             self._freeze(name, name not in trained)
-        best, step = _Best(), 0
+        best, step, patience = _Best(), 0, self.options.early_stopping
         n_steps = n_epochs * self._n_batches()
         epochs = tqdm(
             range(n_epochs), desc=stage.name, unit="epoch",
@@ -142,12 +143,12 @@ class Trainer:
                 self._step(index, t, trained, totals)
                 step += 1
             record = {"stage": stage.name, "epoch": epoch, **totals.means()}
-            if self.options.early_stopping is not None:
+            if patience is not None:
                 record["validation"] = self._validate(t)
                 best.offer(record["validation"], self._state)
             self.history.append(record)
             epochs.set_postfix({k: v for k, v in record.items() if type(v) is float})
-            if best.waited and best.waited >= self.options.early_stopping:
+            if patience is not None and best.waited >= patience:
                 break
         self._load_state(best.state or self._state())
         for name in self.nets:
@@ -164,10 +165,12 @@ class Trainer:
         losses = self.losses(self.nets, x, t)
         while True:
             with autocast(self.device, self.options.precision):
-                names, loss = next(losses, (None, None))
-                if names is None:
+                found = next(losses, None)
+                if found is None:
                     return
-                if loss is not RESET:
+                names, loss = found
+                reset = loss is RESET
+                if not reset:
                     loss = loss.float().mean()
             unknown = [name for name in names if name not in trained]
             if unknown:
@@ -175,7 +178,7 @@ class Trainer:
                     f"The networks trained in stage {t.stage!r} are {trained}, but a "
                     f"loss was yielded for {unknown[0]!r}."
                 )
-            if loss is RESET:
+            if reset:
                 self._reset(names)
                 continue
             value = loss.item()
@@ -199,7 +202,7 @@ class Trainer:
             if self._weights[name]:
                 self._optimizer(name).step()
             if self.options.ema is not None:
-                self._average(name)
+                self._average(name, self.options.ema)
         for weight in weights:
             weight.grad = None
 
@@ -222,17 +225,17 @@ class Trainer:
             self._optimizers.pop(name, None)
             self._averages.pop(name, None)
 
-    def _average(self, name):
+    def _average(self, name, ema):
         state = self.nets[name].state_dict()
         if name not in self._averages:
             self._averages[name] = {key: v.clone() for key, v in state.items()}
-            self._averages[name]["n_steps"] = 0
+            self._n_averaged[name] = 0
             return
         average = self._averages[name]
-        average["n_steps"] += 1
+        self._n_averaged[name] += 1
         # early averages forget faster: they begin at the random weights
-        n_steps = average["n_steps"]
-        decay = min(self.options.ema, (1 + n_steps) / (10 + n_steps))
+        n_steps = self._n_averaged[name]
+        decay = min(ema, (1 + n_steps) / (10 + n_steps))
         for key, value in state.items():
             if value.is_floating_point():
                 average[key].lerp_(value, 1 - decay)

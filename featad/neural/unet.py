@@ -1,7 +1,6 @@
 """The U-Net, and the base of the detectors that have one."""
 
 from itertools import pairwise
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch.nn import functional as F
 from typing_extensions import Unpack
 
 from featad.neural.context import Context
-from featad.neural.detector import Interval
+from featad.neural.detector import COUNT
 from featad.neural.layers import (
     OUTPUTS,
     Attention,
@@ -113,9 +112,9 @@ class UNet(nn.Module):
             for c_in, c_out in pairwise([shape[0], *sizes[:-1]])
         )
         self.bottom = (
-            double_conv(*sizes[-2:], norm, dilations)
+            double_conv(sizes[-2], sizes[-1], norm, dilations)
             if image
-            else dense_layer(*sizes[-2:], norm)
+            else dense_layer(sizes[-2], sizes[-1], norm)
         )
         self.attention = Attention(sizes[-1]) if attention and image else nn.Identity()
         self.ups = nn.ModuleList(
@@ -192,8 +191,8 @@ class UNetDetector(ErrorMapDetector):
 
     _parameter_constraints: dict = {
         **ErrorMapDetector._parameter_constraints,
-        "width": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 1, None, closed="left")],
+        "width": [COUNT],
+        "depth": [COUNT],
     }
 
     _defaults = {"batch_size": 16, "lr": 2e-3, "max_epochs": 30, "ema": 0.99}

@@ -98,7 +98,8 @@ def check_detector(
     results = []
     for checked, check in detector_checks(estimator, images=images):
         name = check_name(check)
-        status, exception = "passed", None
+        status = "passed"
+        exception: Exception | None = None
         try:
             check(checked)
         except SkipTest as skipped:
@@ -175,7 +176,7 @@ def detector_checks(
         name = check_name(check)
         counts[name] = counts.get(name, 0) + 1
         number = f"-{counts[name]}" if counts[name] > 1 else ""
-        marks = ()
+        marks: tuple = ()
         if name in reasons:  # rounding may happen to agree: not strict
             marks = (pytest.mark.xfail(reason=reasons[name], strict=False),)
         label = f"{type(estimator).__name__}-{name}{number}"
