@@ -45,8 +45,8 @@ class GANomaly(ReconstructionDetector):
 
     Notes
     -----
-    The autoencoder and the second encoder take a step, then the critic. A critic whose
-    loss falls below 0.00001 is reset. Maps are the absolute error of each pixel.
+    The autoencoder and the second encoder take a step, then the critic, which is reset
+    at a loss below 0.00001. Maps are absolute errors. The default is the paper's score.
 
     Differs from the paper: scores are squared, not absolute, differences of the codes.
     The authors' code divides scores by their range over the test set and keeps the
