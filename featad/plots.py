@@ -136,9 +136,16 @@ def plot_most_anomalous(
         beyond = threshold is not None and scores[i] > threshold
         ax.imshow(read_image(sources[i]))
         ax.set_title(
-            f"{scores[i]:.4g}", fontsize=9, color=_ANOMALOUS if beyond else _INK
+            _number(scores[i]), fontsize=9, color=_ANOMALOUS if beyond else _INK
         )
     return _save(figure, path)
+
+
+def _number(score):
+    """Return a score with four significant digits, never as a power of ten."""
+    return np.format_float_positional(
+        score, precision=4, unique=False, fractional=False, trim="-"
+    )
 
 
 def _figure(width, height, rows=1, columns=1):

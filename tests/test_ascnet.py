@@ -103,7 +103,7 @@ def test_it_finds_digits_that_only_the_mixed_set_holds(real_data, eights):
     others = np.random.default_rng(0).permutation(images[digits != 8])[:50]
     X = np.concatenate([train[:450], others / np.float32(255)])
     sets = np.repeat([1, 0], [250, 250])  # 50 in 250 mixed ones are no eights
-    detector = ASCNet(max_epochs=60, n_critic=1, device="cpu", random_state=0)
+    detector = ASCNet(max_epochs=60, device="cpu", random_state=0)
     found = auroc(y, anomaly_scores(detector.fit(X, sets), test))
     before = auroc(y, anomaly_scores(untrained(detector, X, sets), test))
     pca = auroc(y, anomaly_scores(PCAReconstruction(32).fit(train[:250]), test))

@@ -43,3 +43,12 @@ def test_a_missing_matplotlib_is_told_with_the_way_out(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'featad\[report\]'"):
         plot_roc({"a": (Y, SCORES)}, tmp_path / "r.png")
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"), [(38072.1, "38070"), (0.00123456, "0.001235"), (12, "12")]
+)
+def test_scores_above_pictures_are_no_powers_of_ten(score, shown):
+    from featad.plots import _number
+
+    assert _number(score) == shown
