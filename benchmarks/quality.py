@@ -36,6 +36,12 @@ def main() -> None:
     parser.add_argument("--systems", default="", help="those whose names start so")
     parser.add_argument("--output", default="quality.md", help="in benchmarks/results")
     parser.add_argument("--cache", help="keep features here, for the next run")
+    parser.add_argument(
+        "--no-vgg16",
+        nargs="+",
+        help="data sets without VGG16, which is slow",
+        default=(),
+    )
     args = parser.parse_args()
 
     sections, aurocs = [], {}
@@ -47,7 +53,8 @@ def main() -> None:
         except featad.errors.DatasetError as error:
             print(f"{name}: skipped, {error}", file=sys.stderr)
             continue
-        systems = _systems(image_size, args.cache).items()
+        vgg16 = VGG16.exists() and name not in args.no_vgg16
+        systems = _systems(image_size, args.cache, vgg16).items()
         table = featad.compare(
             {k: v for k, v in systems if k.startswith(args.systems)},
             dataset.images,
@@ -63,7 +70,7 @@ def main() -> None:
     write(args.output, text + _means(pd.DataFrame(aurocs)) + "".join(sections))
 
 
-def _systems(image_size, cache):
+def _systems(image_size, cache, vgg16):
     """Return every system there are weights for, by the name of its table row."""
     systems = {}
     options = {"image_size": image_size, "cache": cache}
@@ -72,8 +79,11 @@ def _systems(image_size, cache):
         systems[f"filters-{kind}"] = featad.build(f"filters-{kind}")
         for name in (f"mini-{kind}", f"mini-stats-{kind}"):
             systems[name] = featad.build(name, **options)
-        for arch, file in (("squeezenet1_1", SQUEEZENET), ("vgg16", VGG16)):
-            if file.exists() and not (arch == "vgg16" and image_size == 64):
+        for arch, file, takes_part in (
+            ("squeezenet1_1", SQUEEZENET, SQUEEZENET.exists()),
+            ("vgg16", VGG16, vgg16 and image_size != 64),
+        ):
+            if takes_part:
                 name = f"{arch}-stats-{kind}"
                 system = featad.build(name, weights=str(file), **options)
                 systems[f"{name}, ImageNet"] = system
