@@ -12,7 +12,7 @@ from featad.cli import options
 from featad.cli.compare import format_table
 from featad.errors import FeatadError, MissingExtraError
 
-_SCORERS = ("stats-mahalanobis", "stats-knn", "ocsvm", "kmeans", "iforest")
+_SCORERS = ("stats-mahalanobis", "stats-ocsvm", "stats-kmeans", "stats-iforest")
 _BASELINES = ("filters-mahalanobis", "pixels-pca")
 _FOLDERS = ("parts", "incoming")
 _MARK = ".featad-demo"  # says that the folders beside it may be replaced
