@@ -46,8 +46,7 @@ class SymmetricGAN(UNetDetector):
     middle column of an odd width belongs to both halves, so it is guessed from itself.
 
     The map is the absolute error of both guesses, put together again. The default is
-    ``"mean"``: with ``"relative"`` scores would differ from those published with
-    featad.
+    ``"mean"``, with which the figures in the README were measured.
 
     In a table the last features, from the end, mirror the first.
 
