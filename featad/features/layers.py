@@ -139,7 +139,7 @@ def check_layer(arch: str, layer: str, nodes: Sequence[str]) -> None:
         raise WeightsNotFoundError(
             f"These weights hold the convolutions of {arch} only, and layer {layer!r} "
             "needs the fully connected ones. Take a convolution, such as "
-            f"layer={default_layers(arch)[1]!r}, or pass weights of the whole network."
+            f"layer={default_layers(arch)[1][1]!r}, or pass weights of the whole network."
         )
     if paper:
         known = f"it should be one of {', '.join(paper)}, or a node of the network"
