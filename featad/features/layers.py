@@ -138,8 +138,8 @@ def check_layer(arch: str, layer: str, nodes: Sequence[str]) -> None:
     if paper and paper["fc7"] not in names and is_connected:
         raise WeightsNotFoundError(
             f"These weights hold the convolutions of {arch} only, and layer {layer!r} "
-            "needs the fully connected ones. Take a convolution, such as "
-            f"layer={default_layers(arch)[1][1]!r}, or pass weights of the whole network."
+            "needs the fully connected ones. Take a convolution, such as layer="
+            f"{default_layers(arch)[1][1]!r}, or pass weights of the whole network."
         )
     if paper:
         known = f"it should be one of {', '.join(paper)}, or a node of the network"
