@@ -66,8 +66,9 @@ def main() -> None:
         )
         sections.append(_section(name, protocol, table))
         aurocs[name] = table["auroc"]
-    text = heading("Quality on real images", "benchmarks.quality") + _notes()
-    write(args.output, text + _means(pd.DataFrame(aurocs)) + "".join(sections))
+        text = heading("Quality on real images", "benchmarks.quality") + _notes()
+        means = _means(pd.DataFrame(aurocs))
+        write(args.output, text + means + "".join(sections))  # so far
 
 
 def _systems(image_size, cache, vgg16):

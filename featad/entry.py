@@ -29,8 +29,9 @@ class Entry:
         Parameters of the detector in named systems, where they are not its defaults.
 
     whiten : bool
-        Whether `featad.ShrunkWhitening` stands between features and detector. Not where
-        the detector whitens by itself, or looks at the variance of the features.
+        Whether features are whitened before the detector: those of networks by
+        `featad.ShrunkWhitening`, pixels and filters by PCA to 97 % of their variance.
+        Not where the detector whitens by itself, or looks at the variance.
     """
 
     name: str | None

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
@@ -188,7 +189,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
         [
             ("features", _features(features, stats=kind.startswith(_STATS))),
             ("normalize", _normalizer(features)),
-            ("reduce", ShrunkWhitening() if scorer.entry.whiten else "passthrough"),
+            ("reduce", _reducer(features) if scorer.entry.whiten else "passthrough"),
             ("detector", scorer.make()),
         ]
     )
@@ -267,3 +268,9 @@ def _features(features, *, stats):
 def _normalizer(features):
     # filter responses have units of their own; networks normalize their layers
     return StandardScaler() if features == "filters" else "passthrough"
+
+
+def _reducer(features):
+    # pixels have directions that no image fills, which the shrunk covariance magnifies
+    plain = features in _PLAIN_FEATURES
+    return PCA(0.97, whiten=True) if plain else ShrunkWhitening()

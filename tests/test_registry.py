@@ -146,3 +146,8 @@ def test_every_kind_of_features_is_described():
 
 def test_vgg_mini_may_be_called_by_its_full_name():
     assert build("vgg_mini-knn")["features"].arch == "vgg_mini"
+
+
+@pytest.mark.parametrize("features", ["pixels", "filters"])
+def test_pixels_and_filters_are_whitened_by_pca(features):
+    assert build(f"{features}-kmeans")["reduce"].whiten
