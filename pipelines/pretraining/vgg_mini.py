@@ -292,7 +292,7 @@ def read_checkpoint(path, arguments):
         before = checkpoint["arguments"]
     except Exception as error:  # unpickling damaged bytes raises anything at all
         raise ModelFileError(
-            f"{path} is no checkpoint of this program: {error}. Name another --out, or "
+            f"{path} is not a checkpoint of this program: {error}. Name another --out, or "
             "delete the file to start anew."
         ) from error
     for name, value in arguments.items():
