@@ -69,7 +69,7 @@ def test_more_steps_are_refused_once_the_rate_descends(trained):
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
     (tmp_path / "latest.pt").write_bytes(b"damaged")
-    with pytest.raises(ModelFileError, match="no checkpoint"):
+    with pytest.raises(ModelFileError, match="not a checkpoint"):
         _weights(tmp_path, "--steps", "4")
 
 
