@@ -180,8 +180,9 @@ def _means(aurocs):
     ]
     return (
         f"\n## AUROC on all sets\n\nMeans are over {', '.join(counted)}; "
-        f"{' and '.join(SMALL)} have two normal test images, so that their figures move "
-        "in steps of 0.0625.\n\n" + markdown_table(["system", *aurocs.columns], rows)
+        f"{' and '.join(SMALL)} have two normal test images, so that their figures "
+        "move in steps of 0.0625.\n\n"
+        + markdown_table(["system", *aurocs.columns], rows)
     )
 
 
