@@ -292,8 +292,8 @@ def read_checkpoint(path, arguments):
         before = checkpoint["arguments"]
     except Exception as error:  # unpickling damaged bytes raises anything at all
         raise ModelFileError(
-            f"{path} is not a checkpoint of this program: {error}. Name another --out, or "
-            "delete the file to start anew."
+            f"{path} is not a checkpoint of this program: {error}. Name another --out, "
+            "or delete the file to start anew."
         ) from error
     for name, value in arguments.items():
         if name not in FREE and before.get(name) != value:
