@@ -267,7 +267,8 @@ class BackboneFeatures(ImageFeatures):
         self._check_parameters()
         sources = check_sources(X, estimator_name=type(self).__name__)
         extractor = self._checked_extractor()
-        width = sum(self._layer_widths(extractor))
+        widths = self._layer_widths(extractor)
+        width = sum(widths)
         cache = None
         if self.cache is not None:
             cache = FeatureCache(self.cache, self._fingerprint(extractor), width)
@@ -282,7 +283,7 @@ class BackboneFeatures(ImageFeatures):
         )
         features = gather(stream, len(sources), width, self.on_error)
         if self.normalize:
-            normalize_blocks(features, self._layer_widths(extractor))
+            normalize_blocks(features, widths)
         return features
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
