@@ -220,7 +220,8 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         X = check_samples(self, X, reset=True)
         warn_of_anomalies(self, y)
         self._fit(X)
-        self.offset_ = float(np.percentile(self._scores(X), 100 * self.contamination))
+        scores = self._training_scores(X)
+        self.offset_ = float(np.percentile(scores, 100 * self.contamination))
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -251,6 +252,10 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.target_tags.required = self._needs_anomalies
         return tags
+
+    def _training_scores(self, X: np.ndarray) -> np.ndarray:
+        """Return the scores of the training samples that set the threshold."""
+        return self._scores(X)
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
         strangeness = np.asarray(self._strangeness(X), dtype=np.float64)

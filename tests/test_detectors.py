@@ -171,6 +171,31 @@ def test_a_held_out_threshold_holds_for_new_samples_of_many_features():
     assert 0.05 < np.mean(rates["held-out"]) < 0.15
 
 
+def test_a_held_out_threshold_of_k_means_holds_for_new_samples_of_many_features():
+    rates = {"training": [], "held-out": []}
+    for seed in range(5):
+        X = np.random.default_rng(seed).normal(size=(300, 100))
+        for threshold, found in rates.items():
+            detector = KMeansDistance(4, contamination=0.1, threshold=threshold)
+            detector.set_params(random_state=0).fit(X[:40])
+            found.append((detector.predict(X[40:]) == -1).mean())
+    assert np.mean(rates["training"]) > 0.3
+    assert 0.05 < np.mean(rates["held-out"]) < 0.17
+
+
+def test_a_held_out_threshold_of_k_means_takes_each_center_without_the_sample():
+    X = np.array([[0.0], [2.0], [20.0], [22.0], [26.0], [90.0]])
+    detector = KMeansDistance(3, contamination=0.5, random_state=0)
+    detector.set_params(threshold="held-out").fit(X)
+    distances = [2, 2, 4, 1, 5, 90 - 68 / 3]
+    assert detector.offset_ == pytest.approx(-np.median(distances))
+
+
+def test_a_held_out_threshold_of_k_means_needs_two_samples():
+    with pytest.raises(ValueError, match="needs at least 2 samples, got 1 sample"):
+        KMeansDistance(threshold="held-out").fit([[0.0, 1.0]])
+
+
 def test_a_held_out_threshold_needs_held_out_scores():
     with pytest.raises(ValueError, match="needs more samples .* threshold='training'"):
         Mahalanobis(threshold="held-out").fit(np.eye(2, 5))

@@ -57,7 +57,7 @@ def test_attributes_are_scikit_learns(settings, cache_size):
     X, _ = samples()
     theirs = svm.OneClassSVM(**settings, cache_size=cache_size).fit(X)
     ours = OneClassSVM(**settings, cache_size=cache_size).fit(X)
-    assert set(vars(ours)) - {"sample_shape_"} == set(vars(theirs))
+    assert set(vars(ours)) - {"sample_shape_", "threshold"} == set(vars(theirs))
     np.testing.assert_array_equal(ours.support_, theirs.support_)
     np.testing.assert_array_equal(ours.support_vectors_, theirs.support_vectors_)
     np.testing.assert_array_equal(ours.n_support_, theirs.n_support_)
@@ -69,10 +69,11 @@ def test_attributes_are_scikit_learns(settings, cache_size):
         np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-5)
 
 
-def test_parameters_are_scikit_learns():
+def test_parameters_are_scikit_learns_and_the_threshold():
     theirs = svm.OneClassSVM()
     assert isinstance(OneClassSVM(), svm.OneClassSVM)
-    assert OneClassSVM().get_params() == theirs.get_params()
+    expected = theirs.get_params() | {"threshold": "training"}
+    assert OneClassSVM().get_params() == expected
 
 
 def test_a_precomputed_kernel_is_taken():
@@ -116,13 +117,13 @@ def test_weights_of_samples_are_scikit_learns(cache_size):
 
 def test_the_kernel_matrix_is_made_where_it_fits_in_the_cache(monkeypatch):
     sizes = []
-    whole = OneClassSVM._kernel_values
+    whole = OneClassSVM._kernel
 
     def recorded(self, X, Y, gamma):
         sizes.append((len(X), len(Y)))
         return whole(self, X, Y, gamma)
 
-    monkeypatch.setattr(OneClassSVM, "_kernel_values", recorded)
+    monkeypatch.setattr(OneClassSVM, "_kernel", recorded)
     X, _ = samples()
     megabytes = 8 * 120**2 / 2**20
     OneClassSVM(cache_size=megabytes).fit(X)
@@ -153,7 +154,7 @@ def test_the_median_width_is_one_over_the_median_squared_distance():
 
 
 def test_the_median_width_is_taken_from_samples_evenly_spread(monkeypatch):
-    monkeypatch.setattr(one_class_svm, "MEDIAN_SAMPLES", 40)
+    monkeypatch.setattr("featad.kernels.MEDIAN_SAMPLES", 40)
     X, new = samples()
     squared = euclidean_distances(X[::3])[np.triu_indices(40, 1)] ** 2
     expected = OneClassSVM(gamma=1 / np.median(squared)).fit(X).score_samples(new)
@@ -237,6 +238,54 @@ def test_scores_are_the_same_in_small_batches(monkeypatch):
     whole = detector.score_samples(new)
     monkeypatch.setattr(one_class_svm, "BATCH_VALUES", 100)
     np.testing.assert_allclose(detector.score_samples(new), whole, rtol=1e-12)
+
+
+def test_a_held_out_threshold_holds_for_new_samples_of_many_features():
+    rates = {"training": [], "held-out": []}
+    for seed in range(5):
+        X = np.random.default_rng(seed).normal(size=(340, 500))
+        for threshold, found in rates.items():
+            detector = OneClassSVM(gamma="median", nu=0.1, threshold=threshold)
+            found.append((detector.fit(X[:40]).predict(X[40:]) == -1).mean())
+    assert np.mean(rates["training"]) > 0.8
+    assert 0.05 < np.mean(rates["held-out"]) < 0.2
+
+
+def test_a_held_out_threshold_is_close_to_that_of_refits_without_each_sample():
+    X, _ = samples()
+    detector = OneClassSVM(nu=0.2, gamma=0.1, threshold="held-out").fit(X)
+    refits = [
+        OneClassSVM(nu=0.2 * 120 / 119, gamma=0.1).fit(np.delete(X, i, axis=0))
+        for i in range(len(X))
+    ]
+    scores = [fit.score_samples(X[[i]])[0] for i, fit in enumerate(refits)]
+    expected = np.percentile(scores, 20)
+    assert detector.offset_ == pytest.approx(expected, rel=0.08)
+
+
+@pytest.mark.parametrize("cache_size", [200, 1e-3])
+def test_the_threshold_changes_no_score(cache_size):
+    X, new = samples()
+    plain, held_out = (
+        OneClassSVM(cache_size=cache_size, threshold=threshold).fit(X)
+        for threshold in ("training", "held-out")
+    )
+    np.testing.assert_array_equal(held_out.score_samples(new), plain.score_samples(new))
+    assert held_out.offset_ < plain.offset_
+    assert held_out.intercept_ == -held_out.offset_
+
+
+@pytest.mark.parametrize(
+    ("X", "kernel", "message"),
+    [
+        (np.eye(3), "linear", "takes dense samples and kernel='rbf'"),
+        (csr_array(np.eye(3)), "rbf", "takes dense samples and kernel='rbf'"),
+        ([[0.0]], "rbf", "needs at least 2 samples, got 1 sample"),
+    ],
+)
+def test_a_held_out_threshold_is_refused_where_there_is_none(X, kernel, message):
+    with pytest.raises(ValueError, match=message):
+        OneClassSVM(kernel=kernel, threshold="held-out").fit(X)
 
 
 def test_frames_keep_their_column_names():
