@@ -191,9 +191,21 @@ def test_a_held_out_threshold_of_k_means_takes_each_center_without_the_sample():
     assert detector.offset_ == pytest.approx(-np.median(distances))
 
 
-def test_a_held_out_threshold_of_k_means_needs_two_samples():
+def test_a_held_out_threshold_of_components_holds_for_new_samples_of_many_features():
+    rates = {"training": [], "held-out": []}
+    for seed in range(5):
+        X = np.random.default_rng(seed).normal(size=(340, 200))
+        for threshold, found in rates.items():
+            detector = PCAReconstruction(contamination=0.1, threshold=threshold)
+            found.append((detector.fit(X[:40]).predict(X[40:]) == -1).mean())
+    assert np.mean(rates["training"]) == 1
+    assert 0.05 < np.mean(rates["held-out"]) < 0.15
+
+
+@pytest.mark.parametrize("detector", [KMeansDistance, PCAReconstruction])
+def test_a_held_out_threshold_needs_two_samples(detector):
     with pytest.raises(ValueError, match="needs at least 2 samples, got 1 sample"):
-        KMeansDistance(threshold="held-out").fit([[0.0, 1.0]])
+        detector(threshold="held-out").fit([[0.0, 1.0]])
 
 
 def test_a_held_out_threshold_needs_held_out_scores():
