@@ -26,6 +26,7 @@ from featad.detectors import FAnoGAN as FAnoGAN
 from featad.detectors import FenceGAN as FenceGAN
 from featad.detectors import GANomaly as GANomaly
 from featad.detectors import Inpainting as Inpainting
+from featad.detectors import IsolationForest as IsolationForest
 from featad.detectors import KMeansDistance as KMeansDistance
 from featad.detectors import MADGAN as MADGAN
 from featad.detectors import Mahalanobis as Mahalanobis

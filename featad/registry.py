@@ -8,7 +8,6 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from sklearn.decomposition import PCA
-from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
 
@@ -40,16 +39,6 @@ class Scorer(NamedTuple):
 
 
 _SCIKIT_LEARN = {
-    "iforest": Scorer(
-        lambda: IsolationForest(n_estimators=200, contamination=0.05),
-        Entry(
-            "iforest",
-            "isolated by few random splits",
-            "Liu et al. 2008",
-            {"detector__max_samples": [64, 256], "detector__max_features": [0.5, 1.0]},
-            whiten=True,
-        ),
-    ),
     "lof": Scorer(
         lambda: LocalOutlierFactor(n_neighbors=20, novelty=True, contamination=0.05),
         Entry(

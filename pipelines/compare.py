@@ -9,7 +9,6 @@ through the network once per choice of layers.
 import argparse
 
 import pandas as pd
-from sklearn.ensemble import IsolationForest
 from sklearn.model_selection import GridSearchCV
 
 import featad
@@ -19,9 +18,7 @@ from pipelines._recipe import add_network, network_options, run
 DETECTORS = {
     "one-class SVM": featad.OneClassSVM(gamma="median", nu=0.05),
     "k-means distance": featad.KMeansDistance(n_clusters=8, random_state=0),
-    "isolation forest": IsolationForest(
-        n_estimators=200, contamination=0.05, random_state=0
-    ),
+    "isolation forest": featad.IsolationForest(random_state=0),
 }
 
 

@@ -9,7 +9,6 @@ import argparse
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
-from sklearn.ensemble import IsolationForest
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.svm import OneClassSVM
@@ -30,7 +29,7 @@ GANS = (
 SCORERS = (
     OneClassSVM(nu=0.05),
     featad.KMeansDistance(random_state=0),
-    IsolationForest(n_estimators=200, random_state=0),
+    featad.IsolationForest(random_state=0),
 )
 
 

@@ -4,9 +4,8 @@ By default the features are statistics of three layers. ``--layer fc7`` takes th
 values of the last fully connected layer instead.
 """
 
-from sklearn.ensemble import IsolationForest
-
 from featad import (
+    IsolationForest,
     KMeansDistance,
     OneClassSVM,
     Pipeline,
@@ -19,7 +18,7 @@ from pipelines._recipe import fit_and_save, network_options, recipe_parser, run
 DETECTORS = {
     "ocsvm": OneClassSVM(gamma="median", nu=0.05),
     "kmeans": KMeansDistance(n_clusters=8, random_state=0),
-    "iforest": IsolationForest(n_estimators=200, contamination=0.05, random_state=0),
+    "iforest": IsolationForest(random_state=0),
 }
 
 

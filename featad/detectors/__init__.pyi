@@ -12,6 +12,7 @@ from featad.detectors.fanogan import FAnoGAN as FAnoGAN
 from featad.detectors.fence_gan import FenceGAN as FenceGAN
 from featad.detectors.ganomaly import GANomaly as GANomaly
 from featad.detectors.inpainting import Inpainting as Inpainting
+from featad.detectors.isolation_forest import IsolationForest as IsolationForest
 from featad.detectors.kmeans_distance import KMeansDistance as KMeansDistance
 from featad.detectors.madgan import MADGAN as MADGAN
 from featad.detectors.mahalanobis import Mahalanobis as Mahalanobis
