@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from featad.cli import main
+from featad.scoring import COLUMNS
 
 FIT = ["--system", "pixels-kmeans"]
 
@@ -41,7 +42,7 @@ def test_score_writes_a_row_for_every_input(model, parts, tmp_path, capsys):
 def test_score_prints_csv_without_an_output_file(model, parts, capsys):
     assert main(["score", str(model), str(parts / "train")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("path,anomaly_score,threshold,is_anomaly,p_value,error")
+    assert lines[0].startswith(",".join(COLUMNS))
     assert len(lines) == 25
 
 
