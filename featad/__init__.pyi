@@ -6,6 +6,7 @@ from featad.calibration import calibrate as calibrate
 from featad.comparison import compare as compare
 from featad.datasets import ImageDataset as ImageDataset
 from featad.datasets import aggregate_scores as aggregate_scores
+from featad.datasets import find_groups as find_groups
 from featad.datasets import load_digits_images as load_digits_images
 from featad.datasets import load_folder as load_folder
 from featad.datasets import load_idx as load_idx

@@ -1,6 +1,5 @@
 """Scoring many images: one row per input, and no score is lost to a later fault."""
 
-import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,14 +12,15 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from featad.base import anomaly_threshold, as_anomaly_score
+from featad.base import as_anomaly_score
 from featad.errors import MissingExtraError
 from featad.images import check_sources, describe_source
-from featad.systems import iter_parts_and_templates, last_step, set_everywhere
+from featad.scorer import Scorer
 
 COLUMNS = (
     "path",
     "anomaly_score",
+    "score_ratio",
     "threshold",
     "is_anomaly",
     "p_value",
@@ -30,8 +30,6 @@ COLUMNS = (
 
 FORMATS = (".csv", ".parquet", ".jsonl")
 """The endings that a score file may have."""
-
-_FINE = (None, "raise")  # values of on_error under which no row vanishes
 
 
 def score_images(
@@ -66,10 +64,12 @@ def score_images(
     ------
     rows : DataFrame
         One row per image with the columns ``path`` (or a description of an image in
-        memory), ``anomaly_score`` (float, high = anomalous), ``threshold`` (float, on
-        the same scale), ``is_anomaly`` (bool), ``p_value`` (float in (0, 1]; missing
-        if the system is not calibrated) and ``error`` (str or None). If there is an
-        error, the four columns in the middle are missing.
+        memory), ``anomaly_score`` (float, high = anomalous), ``score_ratio`` (float; 0
+        = a typical normal image, 1 = the threshold, see `Scorer.score_ratios`),
+        ``threshold`` (float, on the scale of ``anomaly_score``), ``is_anomaly`` (bool),
+        ``p_value`` (float in (0, 1]) and ``error`` (str or None). If there is an error,
+        the five columns in the middle are missing. ``score_ratio`` and ``p_value`` are
+        also missing if the system is not calibrated.
 
     Raises
     ------
@@ -102,86 +102,9 @@ def score_images(
         failed = next((i for i, error in enumerate(errors) if error), None)
         if failed is not None and on_error == "raise":
             kept = [part[:failed] for part in (names, scores, p_values, errors)]
-            yield _rows(scorer.threshold, *kept)
+            yield _rows(scorer, *kept)
             raise errors[failed]
-        yield _rows(scorer.threshold, names, scores, p_values, errors)
-
-
-class Scorer:
-    """Score batches with a fitted system; an image that fails makes its batch fail.
-
-    Parameters
-    ----------
-    system : estimator
-        A fitted system with a threshold. Steps in it that leave out what they cannot
-        read are copied and set to raise, so that no row vanishes.
-
-    Attributes
-    ----------
-    threshold : float
-        Anomaly scores above it are anomalous.
-
-    Raises
-    ------
-    NotFittedError
-        If the system is not fitted.
-
-    TypeError
-        If its detector has no threshold.
-
-    Examples
-    --------
-    >>> from featad import KMeansDistance
-    >>> scorer = Scorer(KMeansDistance(1).fit([[0.0], [2.0]]))
-    >>> scorer.score([[1.0], [4.0]])
-    (array([-0., -3.]), array([nan, nan]))
-    """
-
-    def __init__(self, system: BaseEstimator) -> None:
-        self.threshold = anomaly_threshold(system)
-        self._p_values_of = getattr(last_step(system), "p_values_from_scores", None)
-        self._system = _raising(system)
-
-    def score(self, batch: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Return scores and p-values of a batch.
-
-        Parameters
-        ----------
-        batch : sequence of sources
-            What the system scores.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), float64
-            As ``score_samples`` returns them, high = normal.
-
-        p_values : ndarray of shape (n_samples,), float64
-            NaN where the system is not calibrated.
-
-        Raises
-        ------
-        ValueError
-            If the system returns more or fewer scores than there are samples.
-        """
-        scores = np.asarray(self._system.score_samples(batch), dtype=np.float64)
-        if len(scores) != len(batch):
-            raise ValueError(
-                f"{type(self._system).__name__} returned {len(scores)} scores for "
-                f"{len(batch)} images. Every step must keep one row per image."
-            )
-        if self._p_values_of is None:
-            return scores, np.full(len(scores), np.nan)
-        return scores, self._p_values_of(scores)
-
-
-def _raising(system: BaseEstimator) -> BaseEstimator:
-    """Return the system with readers that raise: a row must not vanish or be NaN."""
-    parts = iter_parts_and_templates(system)
-    if all(part.get_params(deep=False).get("on_error") in _FINE for part in parts):
-        return system
-    system = copy.deepcopy(system)
-    set_everywhere(system, "on_error", "raise")
-    return system
+        yield _rows(scorer, names, scores, p_values, errors)
 
 
 @dataclass(frozen=True)
@@ -253,7 +176,7 @@ def score_to_file(
     _check_format(path)
     first = next(frames, None)  # what fails at once leaves an older file as it was
     if first is None:
-        first = _rows(np.nan, [], np.empty(0), np.empty(0), [])
+        first = pd.DataFrame(columns=list(COLUMNS))
     with _writer(path, stream) as write:
         for rows in chain([first], frames):
             write(rows)
@@ -286,14 +209,21 @@ def _score_or_halve(scorer, batch):
     return scores, p_values, left[2] + right[2]
 
 
-def _rows(threshold, names, scores, p_values, errors):
+def _rows(scorer, names, scores, p_values, errors):
     fine = np.array([error is None for error in errors], dtype=bool)
     anomaly_score = as_anomaly_score(scores)
-    is_anomaly = pd.array(anomaly_score > threshold, dtype="boolean")
+    is_anomaly = pd.array(anomaly_score > scorer.threshold, dtype="boolean")
     is_anomaly[~fine] = pd.NA
     reasons = [None if error is None else str(error) for error in errors]
-    thresholds = np.where(fine, threshold, np.nan)
-    columns = (names, anomaly_score, thresholds, is_anomaly, p_values, reasons)
+    columns = (
+        names,
+        anomaly_score,
+        scorer.score_ratios(scores),
+        np.where(fine, scorer.threshold, np.nan),
+        is_anomaly,
+        p_values,
+        reasons,
+    )
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
 
@@ -355,7 +285,7 @@ def _parquet_writer(path):
             ".csv."
         ) from error
     number, text = pa.float64(), pa.string()
-    types = (text, number, number, pa.bool_(), number, text)
+    types = (text, number, number, number, pa.bool_(), number, text)
     schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
     with parquet.ParquetWriter(path, schema) as writer:
         # missing numbers are null in the file, not NaN

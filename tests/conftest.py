@@ -113,6 +113,17 @@ def part_folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def part_model(part_folder, tmp_path_factory) -> Path:
+    """Return a model fitted by the command line on the good parts of `part_folder`."""
+    from featad.cli import main
+
+    path = tmp_path_factory.mktemp("model") / "model.joblib"
+    arguments = ["--data", str(part_folder), "--target-fpr", "0.1", "-o", str(path)]
+    assert main(["fit", "--system", "pixels-kmeans", *arguments]) == 0
+    return path
+
+
 @pytest.fixture
 def image_folder(tmp_path, images) -> Path:
     """Return a folder of six 8 x 8 PNG files, 0.png to 5.png."""

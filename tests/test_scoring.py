@@ -17,7 +17,7 @@ from featad.detectors import KMeansDistance
 from featad.errors import ImageReadError
 from featad.images import ImageReader, list_images
 from featad.registry import build
-from featad.scoring import COLUMNS, Scorer, score_images, score_to_file
+from featad.scoring import COLUMNS, score_images, score_to_file
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_there_is_a_row_for_every_input_in_input_order(system, paths):
 def test_a_broken_image_has_an_error_and_no_score(system, paths):
     row = _table(system, paths).iloc[2]
     assert "2.png" in row["error"]
-    assert row[["anomaly_score", "threshold", "is_anomaly", "p_value"]].isna().all()
+    assert row[list(COLUMNS[1:-1])].isna().all()
 
 
 def test_a_broken_image_changes_no_other_score(system, paths):
@@ -83,9 +83,9 @@ def test_an_anomaly_is_a_score_above_the_threshold(system, images):
     )
 
 
-def test_a_system_without_calibration_has_no_p_values(images):
+def test_a_system_without_calibration_has_neither_p_values_nor_ratios(images):
     table = _table(build("pixels-ocsvm").fit(images), images)
-    assert table["p_value"].isna().all()
+    assert table[["p_value", "score_ratio"]].isna().all(axis=None)
     assert table["anomaly_score"].notna().all()
 
 
@@ -247,11 +247,3 @@ def test_a_short_answer_is_a_failed_batch(images):
     assert "returned 0 scores for 1 images" in table["error"][3]
     expected = 0 - system.score_samples(images[:5])
     np.testing.assert_allclose(table["anomaly_score"].dropna(), expected, rtol=1e-6)
-
-
-def test_a_scorer_returns_scores_and_p_values(system, images):
-    scorer = Scorer(system)
-    scores, p_values = scorer.score(list(images))
-    np.testing.assert_array_equal(scores, system.score_samples(images))
-    np.testing.assert_array_equal(p_values, system[-1].p_values_from_scores(scores))
-    assert scorer.threshold == 0 - system[-1].offset_

@@ -16,8 +16,9 @@ def add_parser(commands: Any) -> None:
         "score",
         help="score images with a fitted model",
         description="Score images and folders of images. There is one row per image, "
-        "in input order, with path, anomaly_score (high = anomalous), threshold, "
-        "is_anomaly, p_value and error. Rows are written batch by batch.",
+        "in input order, with path, anomaly_score (high = anomalous), score_ratio (0 = "
+        "a typical good image, 1 = the threshold), threshold, is_anomaly, p_value and "
+        "error. Rows are written batch by batch.",
         epilog="Exit codes: 0 success, even if images were skipped (their rows say "
         "why); 1 the job failed, no image could be scored, or one could not with "
         "--on-error raise; 2 wrong use.",
