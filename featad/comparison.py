@@ -19,6 +19,7 @@ def compare(
     X: Any,
     y: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     cv: Any = None,
     reference: str | None = None,
     n_bootstrap: int = 1000,
@@ -35,6 +36,7 @@ def compare(
     X: Any,
     y: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     cv: Any = None,
     reference: str | None = None,
     n_bootstrap: int = 1000,
@@ -50,6 +52,7 @@ def compare(
     X: Any,
     y: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     cv: Any = None,
     reference: str | None = None,
     n_bootstrap: int = 1000,
@@ -76,6 +79,11 @@ def compare(
     y : array-like of shape (n_samples,)
         Labels: 1 normal, -1 anomalous. Detectors that learn from labels get those of
         the training samples; all others learn from every sample of a training set.
+
+    groups : array-like of shape (n_samples,), default=None
+        Samples of one group, such as the photographs of one part or the slices of one
+        patient, stay on one side of each split, and are drawn together for the
+        intervals.
 
     cv : int, splitter, iterable of (train, test) or None, default=None
         A number stands for ``OneClassKFold(cv, random_state=random_state)``, None for
@@ -108,14 +116,15 @@ def compare(
 
     scores : DataFrame
         Only with ``return_scores=True``. One row for each system, fold and test sample:
-        ``system``, ``fold`` (from 1), ``sample`` (position in ``X``), ``label`` and
-        ``anomaly_score``. Scores of different folds come from different fits.
+        ``system``, ``fold`` (from 1), ``sample`` (position in ``X``), ``group`` if
+        there are groups, ``label`` and ``anomaly_score``. Scores of different folds
+        come from different fits.
 
     Raises
     ------
     ValueError
-        If a label is not 1 or -1, there is no system or no fold, or ``reference`` is
-        not the name of a system.
+        If a label is not 1 or -1, there is no system or no fold, ``cv`` splits a group,
+        or ``reference`` is not the name of a system.
     ImageReadError, WeightsNotFoundError
         If an image cannot be read, or weights cannot be found.
     FeatadError
@@ -148,9 +157,9 @@ def compare(
     check_share(confidence, "confidence")
     check_reference(reference, systems)
     y = check_labels(y, n_samples=len(X), needs_both=True)
-    folds = make_folds(cv, y, random_state)
+    folds = make_folds(cv, y, random_state, groups)
     found = run_folds(systems, *drop_unused(X, y, folds), on_progress)
-    scores = _scores({name: found[name] for name in systems}, y, folds)
+    scores = _scores({name: found[name] for name in systems}, y, folds, groups)
     table = compare_scores(
         scores,
         reference=reference,
@@ -165,21 +174,21 @@ def compare(
 
 
 def _scores(
-    found: dict[str, FoldScores], y: np.ndarray, folds: list[Fold]
+    found: dict[str, FoldScores],
+    y: np.ndarray,
+    folds: list[Fold],
+    groups: ArrayLike | None,
 ) -> pd.DataFrame:
     """Return the scores of all systems as one table."""
     tests = [test for _, test in folds]
+    numbers = np.arange(1, len(folds) + 1)
     samples = np.concatenate(tests)
-    parts = [
-        pd.DataFrame(
-            {
-                "system": name,
-                "fold": np.repeat(np.arange(1, len(folds) + 1), list(map(len, tests))),
-                "sample": samples,
-                "label": y[samples],
-                "anomaly_score": np.concatenate(of_system.scores),
-            }
-        )
-        for name, of_system in found.items()
-    ]
+    columns = {"fold": np.repeat(numbers, list(map(len, tests))), "sample": samples}
+    if groups is not None:
+        columns["group"] = np.asarray(groups)[samples]
+    columns["label"] = y[samples]
+    parts = []
+    for name, of_system in found.items():
+        scored = np.concatenate(of_system.scores)
+        parts.append(pd.DataFrame({"system": name, **columns, "anomaly_score": scored}))
     return pd.concat(parts, ignore_index=True)

@@ -51,7 +51,8 @@ def compare_scores(
         return_scores=True)`` returns it and ``featad compare --scores`` writes it. The
         columns are ``system``, ``fold``, ``sample`` or ``path``, ``label`` (1 normal,
         -1 anomalous) and ``anomaly_score``. All systems have the same samples in the
-        same folds. Rows of other tools may be added.
+        same folds. Rows of other tools may be added. With a column ``group``, samples
+        of one group, such as the photographs of one part, are drawn together.
 
     reference : str or None, default=None
         The system that all others are compared with. None takes the best one. Name one
@@ -75,8 +76,8 @@ def compare_scores(
         ``f1_max_chance``; ``auroc_low`` and ``auroc_high``; ``difference``, the AUROC
         minus that of the reference, ``difference_low`` and ``difference_high``;
         ``p_bootstrap`` and ``p_delong``, two-sided p-values of "as good as the
-        reference". DeLong's test is for one fold; with several, ``p_delong`` is NaN. In
-        the row of the reference, both are NaN.
+        reference". DeLong's test is for single samples of one fold; with several folds,
+        or groups, ``p_delong`` is NaN. In the row of the reference, both are NaN.
 
     Raises
     ------
@@ -87,8 +88,8 @@ def compare_scores(
     Warns
     -----
     UserWarning
-        If there is only one anomaly, or only one normal sample. One sample gives no
-        interval and no p-value; they are NaN.
+        If there is only one anomaly, or only one normal sample, or only one group that
+        has one. One gives no interval and no p-value; they are NaN.
 
     Notes
     -----
@@ -118,7 +119,7 @@ def compare_scores(
     False
     """
     check_share(confidence, "confidence")
-    y, places, tested = _by_system(scores)
+    labels, places, tested = _by_system(scores)
     check_reference(reference, tested)
     table = pd.DataFrame.from_dict(
         {name: _figures(folds) for name, folds in tested.items()}, orient="index"
@@ -126,8 +127,9 @@ def compare_scores(
     table = table.sort_values("auroc", ascending=False, kind="stable")
     reference = table.index[0] if reference is None else reference
     table["difference"] = table["auroc"] - table.loc[reference, "auroc"]
-    if _gives_intervals(y):
-        draws = _draws(y, places, tested, n_bootstrap, random_state)
+    unit = "group" if "group" in scores else "sample"
+    if _gives_intervals(labels, unit):
+        draws = _draws(labels, places, tested, n_bootstrap, random_state)
     else:
         draws = {name: np.full(1, np.nan) for name in tested}
     ends = [50 * (1 - confidence), 50 * (1 + confidence)]
@@ -136,7 +138,9 @@ def compare_scores(
         table.loc[name, ["auroc_low", "auroc_high"]] = _ends(draws[name], ends)
         table.loc[name, ["difference_low", "difference_high"]] = _ends(apart, ends)
         table.loc[name, "p_bootstrap"] = _p_of_draws(apart)
-        table.loc[name, "p_delong"] = _p_delong(tested[reference], tested[name])
+        table.loc[name, "p_delong"] = (
+            _p_delong(tested[reference], tested[name]) if unit == "sample" else np.nan
+        )
     table.loc[reference, ["p_bootstrap", "p_delong"]] = np.nan
     first = ["auroc", "auroc_low", "auroc_high"]
     order = [*first, *[name for name in table.columns if name not in first]]
@@ -157,8 +161,9 @@ def _by_system(
 ) -> tuple[np.ndarray, list[np.ndarray], dict[str, Tested]]:
     """Check a table of scores and take it apart.
 
-    Returns the labels of all samples, their places among these by fold, and labels and
-    scores by system and fold.
+    Returns the labels of what is drawn for intervals, samples or groups; the places of
+    the rows of each fold among these; and labels and scores by system and fold. A group
+    counts as anomalous if a sample of it is.
     """
     identity = "path" if "path" in scores and "sample" not in scores else "sample"
     columns = ["system", "fold", identity, "label", "anomaly_score"]
@@ -171,7 +176,7 @@ def _by_system(
     if scores[columns].isna().any(axis=None):
         raise ValueError("compare_scores: scores has missing values.")
     place, samples = pd.factorize(scores[identity])
-    rows = scores.assign(place=place)
+    rows = scores.reset_index(drop=True).assign(place=place)
     y = rows.groupby("place")["label"].agg(["first", "nunique"])
     frames = {
         name: of_system.sort_values(["fold", "place"])
@@ -198,7 +203,10 @@ def _by_system(
         ]
         for name, frame in frames.items()
     }
-    return y["first"].to_numpy(), [keys[i, 1] for i in by_fold], tested
+    unit = pd.factorize(rows["group"])[0] if "group" in rows else place
+    labels = rows["label"].groupby(unit).min().to_numpy()
+    drawn = pd.Series(unit, rows.index).loc[first.index].to_numpy()
+    return labels, [drawn[i] for i in by_fold], tested
 
 
 def _figures(folds: Tested) -> dict[str, float]:
@@ -208,13 +216,13 @@ def _figures(folds: Tested) -> dict[str, float]:
     }
 
 
-def _gives_intervals(y: np.ndarray) -> bool:
-    """Return whether each label has two samples; warn if it does not."""
+def _gives_intervals(labels: np.ndarray, unit: str) -> bool:
+    """Return whether each label occurs twice; warn if it does not."""
     for label, kind in ((1, "normal"), (-1, "anomalous")):
-        if (y == label).sum() < 2:
+        if (labels == label).sum() < 2:
             warnings.warn(
-                f"There is only one {kind} test sample. One sample gives no interval "
-                "and no p-value, so these columns are empty.",
+                f"There is only one {kind} test {unit}. One gives no interval and no "
+                "p-value, so these are missing.",
                 UserWarning,
             )
             return False
@@ -222,7 +230,7 @@ def _gives_intervals(y: np.ndarray) -> bool:
 
 
 def _draws(
-    y: np.ndarray,
+    labels: np.ndarray,
     places: list[np.ndarray],
     tested: dict[str, Tested],
     n_bootstrap: int,
@@ -230,7 +238,7 @@ def _draws(
 ) -> dict[str, np.ndarray]:
     """Return each system's mean AUROC over the folds for each bootstrap draw."""
     draws: dict[str, list[np.ndarray]] = {name: [] for name in tested}
-    for counts in bootstrap_counts(y, n_bootstrap, random_state):
+    for counts in bootstrap_counts(labels, n_bootstrap, random_state):
         for name in tested:
             aurocs = [
                 of_draws(auroc, *fold, counts[:, place])

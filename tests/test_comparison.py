@@ -147,6 +147,16 @@ def test_scores_of_all_folds_are_returned_on_request(systems, X, y):
     pd.testing.assert_frame_equal(again, table[again.columns])
 
 
+def test_groups_are_kept_in_the_scores(X, y):
+    groups = np.arange(55) // 2
+    y = np.repeat([1, -1], [40, 15])
+    _, scores = compare(
+        {"a": Mahalanobis()}, X, y, groups=groups, cv=2, n_bootstrap=5,
+        return_scores=True,
+    )  # fmt: skip
+    assert (scores["group"] == scores["sample"] // 2).all()
+
+
 def test_samples_are_places_in_x_even_where_some_are_in_no_fold(X, y):
     y = y.copy()
     y[43:45] = 1

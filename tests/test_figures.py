@@ -90,6 +90,18 @@ def test_chance_is_what_equal_scores_give(scores):
     assert row["f1_max_chance"] == pytest.approx(f1_max(Y, same))
 
 
+def test_samples_of_a_group_are_drawn_together(scores):
+    copies = [scores.assign(sample=scores["sample"] + start) for start in (0, 60)]
+    bursts = pd.concat(copies)
+    bursts = bursts.assign(group=bursts["sample"] % 60)  # every sample comes twice
+    once, twice = compare_scores(scores), compare_scores(bursts)
+    for column in ("auroc", "auroc_low", "difference_high", "p_bootstrap"):
+        assert twice.loc["poor", column] == pytest.approx(once.loc["poor", column])
+    assert twice["p_delong"].isna().all()
+    apart = compare_scores(bursts.drop(columns="group"))
+    assert apart.loc["poor", "auroc_low"] > twice.loc["poor", "auroc_low"]
+
+
 def test_one_anomaly_gives_no_interval_and_a_sentence():
     y = np.repeat([1, -1], [50, 1])
     table = pd.concat([_table(name, np.arange(51.0), y) for name in "ab"])
