@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 from sklearn.base import clone
 
+from featad._progress import tracked
 from featad.base import anomaly_scores
 from featad.errors import FeatadError
 from featad.metrics import check_scores
@@ -146,14 +147,17 @@ def run_folds(
     """
     found: dict[str, FoldScores] = {}
 
-    def tell(name: str, n_folds: int) -> None:
-        if on_progress is not None:
-            done = len(found) * len(folds) + n_folds
-            on_progress(done, len(systems) * len(folds), name)
+    def rounds(name: str) -> Iterator[tuple[int, Fold]]:
+        before, total = len(found) * len(folds), len(systems) * len(folds)
+        told = tracked(folds, "fold", total, first=before)
+        for number, fold in enumerate(told, start=1):
+            yield number, fold
+            if on_progress is not None:
+                on_progress(before + number, total, name)
 
     copies = {name: clone(system) for name, system in systems.items()}
     for name, system, features, seconds in _after_shared_steps(copies, X, 0.0):
-        found[name] = _run_one(name, system, features, y, folds, seconds, tell)
+        found[name] = _run_one(name, system, features, y, folds, seconds, rounds(name))
         del features  # before the next group makes its own
     return found
 
@@ -188,11 +192,11 @@ def _run_one(
     y: np.ndarray,
     folds: list[Fold],
     seconds: float,
-    tell: Callable[[str, int], None],
+    rounds: Iterator[tuple[int, Fold]],
 ) -> FoldScores:
     """Fit and test one system on each fold; ``seconds`` an image went before."""
     scores, times = [], []
-    for number, (train, test) in enumerate(folds, start=1):
+    for number, (train, test) in rounds:
         with _naming(name, f"fold {number} of {len(folds)}"):
             start = perf_counter()
             fitted = _unfitted(system).fit(_take(X, train), _labels(system, y[train]))
@@ -200,7 +204,6 @@ def _run_one(
             scored = anomaly_scores(fitted, _take(X, test))
             times.append((middle - start, perf_counter() - middle))
             scores.append(check_scores(y[test], scored)[1])
-        tell(name, number)
     n_train, n_test = np.array([[len(train), len(test)] for train, test in folds]).T
     fit_times, test_times = np.array(times).T
     return FoldScores(

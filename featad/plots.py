@@ -146,6 +146,30 @@ def plot_most_anomalous(
     return _save(figure, path)
 
 
+def check_picture(path: str | os.PathLike) -> None:
+    """Raise an error before the work if a picture cannot be written afterwards.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write.
+
+    Raises
+    ------
+    ValueError
+        If its name does not end in .png, .pdf or .svg.
+
+    MissingExtraError
+        If matplotlib is not installed (extra ``report``).
+    """
+    if Path(path).suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ValueError(
+            f"Pictures are written to .png, .pdf or .svg files, but the file is called "
+            f"{Path(path).name!r}."
+        )
+    _figure(1, 1)
+
+
 def _folds_of(curves):
     """Return labels and scores fold by fold, for each system."""
     if not isinstance(curves, pd.DataFrame):

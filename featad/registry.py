@@ -28,6 +28,21 @@ from featad.whitening import ShrunkWhitening
 RECOMMENDED = "mini-stats-mahalanobis"
 """What ``featad fit`` takes without ``--system``: the best of the cheap systems."""
 
+COMPARED = (
+    RECOMMENDED,
+    "mini-stats-pca",
+    "mini-mahalanobis",
+    "filters-knn",
+    "pixels-mahalanobis",
+)
+"""What ``featad compare`` takes without ``--systems``; nothing to download.
+
+Other scorers on the same features give almost the same figures, see
+``benchmarks/results/quality.md``. So these differ in their features: three layers, with
+two scorers; the last layer; and the best systems without a network, which it has to
+beat.
+"""
+
 _STATS = "stats-"
 _IMAGES = "images"
 

@@ -1,19 +1,15 @@
 """The command line does the main job, and answers bad input in one sentence."""
 
 import os
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from featad.base import anomaly_scores
 from featad.cli import main
 from featad.cli.demo import _claim
-from featad.datasets import load_folder
-from featad.metrics import auroc
-from featad.registry import build, list_systems
+from featad.registry import list_systems
 
 FIT = ["--system", "pixels-kmeans"]
 
@@ -29,40 +25,6 @@ def _error(capsys):
     lines = capsys.readouterr().err.strip().splitlines()
     assert "Traceback" not in "\n".join(lines)
     return lines[-1]
-
-
-def test_compare_prints_a_table_and_writes_it(parts, tmp_path, capsys):
-    output = tmp_path / "table.csv"
-    systems = "pixels-kmeans,filters-mahalanobis"
-    arguments = ["compare", "--data", str(parts), "--systems", systems]
-    assert main([*arguments, "-o", str(output)]) == 0
-    printed = capsys.readouterr().out
-    assert "AUROC" in printed
-    assert "filters-mahalanobis" in printed
-    table = pd.read_csv(output, index_col="system")
-    assert set(table.index) == set(systems.split(","))
-    train, test = (load_folder(parts).part(part) for part in ("train", "test"))
-    system = build("filters-mahalanobis").fit(train.images)
-    expected = auroc(test.labels, anomaly_scores(system, test.images))
-    assert table["auroc"]["filters-mahalanobis"] == pytest.approx(expected)
-
-
-def test_compare_cross_validates_two_folders(parts, tmp_path, capsys):
-    shutil.copytree(parts / "train" / "good", tmp_path / "fine")
-    for kind in ("spot", "line"):
-        shutil.copytree(parts / "test" / kind, tmp_path / "bad", dirs_exist_ok=True)
-    arguments = ["compare", "--data", str(tmp_path), "--systems", "pixels-knn"]
-    assert main([*arguments, "--normal", "fine", "--anomaly", "bad", "--cv", "3"]) == 0
-    assert "pixels-knn" in capsys.readouterr().out
-
-
-def test_compare_warns_of_test_images_that_were_trained_on(parts, tmp_path, capsys):
-    shutil.copytree(parts, tmp_path / "leaky")
-    source = next((parts / "train" / "good").iterdir())
-    shutil.copy(source, tmp_path / "leaky" / "test" / "good" / "copy.png")
-    data = str(tmp_path / "leaky")
-    assert main(["compare", "--data", data, "--systems", "pixels-knn"]) == 0
-    assert "1 test images are also training images" in capsys.readouterr().err
 
 
 def test_list_names_every_system(capsys):
@@ -115,12 +77,6 @@ def test_doctor_tells_how_to_get_a_missing_extra(capsys, monkeypatch):
 def test_wrong_use_is_exit_code_2_and_says_why(arguments, said, capsys):
     assert main(arguments) == 2
     assert said in capsys.readouterr().err
-
-
-def test_comparing_without_anomalies_is_refused(parts, capsys):
-    data = str(parts / "train" / "good")
-    assert main(["compare", "--data", data, "--systems", "pixels-knn"]) == 1
-    assert "no anomalous images" in _error(capsys)
 
 
 def test_weights_are_chosen_by_architecture():

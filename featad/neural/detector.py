@@ -318,6 +318,7 @@ class TorchDetector(NetworkDetector):
             options=self._options(),
             seed=self.seed_,
             device=device,
+            n_epochs=sum(getattr(self, stage.epochs) for stage in self._stages),
         )
         others = np.flatnonzero(labels != -1)
         with local_rng(self.seed_, device):
