@@ -53,13 +53,9 @@ def test_compare_prints_a_table_and_writes_it(part_folder, tmp_path, capsys):
     assert table["auroc"]["filters-mahalanobis"] == pytest.approx(expected)
 
 
-def test_compare_cross_validates_two_folders(part_folder, tmp_path, capsys):
-    shutil.copytree(part_folder / "train" / "good", tmp_path / "fine")
-    for kind in ("spot", "line"):
-        shutil.copytree(
-            part_folder / "test" / kind, tmp_path / "bad", dirs_exist_ok=True
-        )
-    arguments = ["compare", "--data", str(tmp_path), "--systems", "pixels-knn"]
+def test_compare_cross_validates_two_folders(two_folders, capsys):
+    (two_folders / "good").rename(two_folders / "fine")
+    arguments = ["compare", "--data", str(two_folders), "--systems", "pixels-knn"]
     assert main([*arguments, "--normal", "fine", "--anomaly", "bad", "--cv", "3"]) == 0
     assert "pixels-knn" in capsys.readouterr().out
 
