@@ -42,7 +42,7 @@ def main() -> None:
                 print(*row, file=sys.stderr)
     text = heading("Large training sets", "benchmarks.scale")
     text += (
-        f"\nTables of {args.d:,} float32 features, {_threads()}. Seconds of the fit, as "
+        f"\nTables of {args.d:,} float32 features, {_threads()}. Seconds of a fit, as "
         "the clock and as the processor counts them, and of scoring 100 new samples; "
         "peak memory beyond the table, in gigabytes and in times the table.\n\n"
     )
