@@ -47,6 +47,7 @@ def compare(
     X: Any,
     y: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     cv: Any = None,
     n_bootstrap: int = 1000,
     confidence: float = 0.95,
@@ -71,6 +72,10 @@ def compare(
     y : array-like of shape (n_samples,)
         Labels: 1 normal, -1 anomalous. Detectors that learn from labels get those of
         the training samples; all others learn from every sample of a training set.
+
+    groups : array-like of shape (n_samples,), default=None
+        Samples of one group, such as the photographs of one part or the slices of one
+        patient, stay on one side of each split.
 
     cv : int, splitter, iterable of (train, test) or None, default=None
         A number stands for ``OneClassKFold(cv, random_state=random_state)``, None for
@@ -102,7 +107,8 @@ def compare(
     Raises
     ------
     ValueError
-        If a label is not 1 or -1, or there is no system or no fold.
+        If a label is not 1 or -1, there is no system or no fold, or ``cv`` splits a
+        group.
     ImageReadError, WeightsNotFoundError
         If an image cannot be read, or weights cannot be found.
     FeatadError
@@ -139,7 +145,7 @@ def compare(
         )
     check_share(confidence, "confidence")
     y = check_labels(y, n_samples=len(X), needs_both=True)
-    X, y, folds = drop_unused(X, y, make_folds(cv, y, random_state))
+    X, y, folds = drop_unused(X, y, make_folds(cv, y, random_state, groups))
     found = run_folds(systems, X, y, folds, on_progress)
     tested = {name: _tested(y, folds, found[name].scores) for name in systems}
     draws = _draws(y, folds, tested, n_bootstrap, random_state)

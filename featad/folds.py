@@ -15,7 +15,7 @@ from sklearn.base import clone
 from featad.base import anomaly_scores
 from featad.errors import FeatadError
 from featad.metrics import check_scores
-from featad.model_selection import OneClassKFold
+from featad.model_selection import OneClassKFold, split_samples
 from featad.systems import split_stateless, uses_labels
 
 Fold: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -44,7 +44,10 @@ class FoldScores:
 
 
 def make_folds(
-    cv: Any, y: np.ndarray, random_state: int | np.random.RandomState | None
+    cv: Any,
+    y: np.ndarray,
+    random_state: int | np.random.RandomState | None,
+    groups: Any = None,
 ) -> list[Fold]:
     """Return the folds that ``cv`` stands for.
 
@@ -59,6 +62,9 @@ def make_folds(
     random_state : int, RandomState instance or None
         Seeds the default folds.
 
+    groups : array-like of shape (n_samples,), default=None
+        Samples with equal values stay on one side of each split.
+
     Returns
     -------
     folds : list of (train, test)
@@ -66,15 +72,12 @@ def make_folds(
     Raises
     ------
     ValueError
-        If there is no fold, or one has nothing to train on or lacks a label to test.
+        If there is no fold, one has nothing to train on or lacks a label to test, or
+        a group is on both sides of a split.
     """
     if cv is None or isinstance(cv, Integral):
         cv = OneClassKFold(5 if cv is None else int(cv), random_state=random_state)
-    samples = np.arange(len(y))
-    pairs = cv.split(samples, y) if hasattr(cv, "split") else cv
-    folds = [
-        (samples[np.asarray(train)], samples[np.asarray(test)]) for train, test in pairs
-    ]
+    folds = split_samples(cv, np.arange(len(y)), y, groups)
     if not folds:
         raise ValueError(
             "compare: cv holds no fold. Pass a splitter or [(train, test)]."
