@@ -31,7 +31,7 @@ from featad.systems import iter_parts
 from featad.trimming import TrimmedDetector
 from featad.whitening import ShrunkWhitening
 
-FORMAT = 2
+FORMAT = 3
 """Goes up whenever older files can no longer be read."""
 
 _PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "joblib")

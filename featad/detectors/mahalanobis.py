@@ -1,7 +1,5 @@
 """Anomalous samples are far from the mean, in shrunk standard deviations."""
 
-from typing import Any
-
 import numpy as np
 from sklearn.decomposition import PCA
 
@@ -94,41 +92,6 @@ class Mahalanobis(BaseDetector):
         self.contamination = contamination
         self.threshold = threshold
 
-    def fit(self, X: Any, y: Any = None) -> "Mahalanobis":
-        """Estimate mean and covariance of normal samples.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            A table (n_samples, n_features) or images (n_samples, height, width) or
-            (n_samples, height, width, channels).
-
-        y : object, default=None
-            Not used.
-
-        Returns
-        -------
-        self : Mahalanobis
-            The fitted detector.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of its range, ``X`` is empty, not finite or one
-            sample, or there are no held-out scores to take the threshold from.
-        """
-        super().fit(X, y)
-        if self.threshold == "held-out":
-            if self.held_out_scores_ is None:
-                raise ValueError(
-                    "Mahalanobis(threshold='held-out') needs more samples that differ: "
-                    "without one of them, the covariance of the others is not of full "
-                    "rank. Pass more samples, or threshold='training'."
-                )
-            share = 100 * self.contamination
-            self.offset_ = float(np.percentile(self.held_out_scores_, share))
-        return self
-
     def _fit(self, X: np.ndarray) -> None:
         n_samples = len(X)
         if n_samples < 2:
@@ -144,6 +107,19 @@ class Mahalanobis(BaseDetector):
         self.residual_variance_ = covariance.residual_variance
         held_out = covariance.leave_one_out(X)
         self.held_out_scores_ = None if held_out is None else -held_out
+
+    def _set_offset(self, X: np.ndarray) -> None:
+        if self.threshold == "training":
+            super()._set_offset(X)
+        elif self.held_out_scores_ is not None:
+            share = 100 * self.contamination
+            self.offset_ = float(np.percentile(self.held_out_scores_, share))
+        elif self._has_threshold:
+            raise ValueError(
+                "Mahalanobis(threshold='held-out') needs more samples that differ: "
+                "without one of them, the covariance of the others is not of full "
+                "rank. Pass more samples, or threshold='training'."
+            )
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
         X = X.reshape(len(X), -1).astype(np.float64, copy=False)
