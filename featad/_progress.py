@@ -87,6 +87,26 @@ def tracked(
         _levels.set(outer)
 
 
+@contextmanager
+def within(what: str, done: int, total: int) -> Iterator[None]:
+    """Tell that a block is round ``done``, from 0, of ``total``.
+
+    Parameters
+    ----------
+    what : str
+        What a round is called.
+
+    done, total : int
+        Number of rounds before this one, and of all.
+    """
+    outer = _levels.get()
+    _tell((*outer, Level(what, done, total)))
+    try:
+        yield
+    finally:
+        _levels.set(outer)
+
+
 def fraction(levels: tuple[Level, ...]) -> float:
     """Return the share of the outermost loop that is done, inner loops included.
 

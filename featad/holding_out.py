@@ -16,6 +16,7 @@ from sklearn.model_selection import (
 from sklearn.svm import OneClassSVM
 from sklearn.utils.parallel import Parallel, delayed
 
+from featad._progress import tracked, within
 from featad._sklearn import num_samples, safe_indexing
 from featad._validation import CONVERT, check_labels, shorten
 from featad.base import RealNotInt, without_threshold
@@ -84,7 +85,8 @@ def fit_and_hold_out(
         scores = [fitted.score_samples(rows(X, test))]
     else:
         seen = np.flatnonzero(learns | (labels != -1))
-        fitted.fit(rows(X, seen), rows(y, seen))
+        with within("fit", 0, len(splits) + 1):
+            fitted.fit(rows(X, seen), rows(y, seen))
         known = getattr(only_learner(fitted), "held_out_scores_", None)
         if known is not None and isinstance(cv, Integral) and groups is None:
             splits = [(seen, seen[labels[seen] == 1])]
@@ -244,9 +246,10 @@ def out_of_fold_scores(
     scores : list of ndarray
         For each split, those of its test samples.
     """
+    pairs = zip(estimators, splits, strict=True)
     return Parallel(n_jobs=n_jobs)(
         delayed(_scores_of_split)(fitted, estimator, X, y, train, test)
-        for estimator, (train, test) in zip(estimators, splits, strict=True)
+        for estimator, (train, test) in tracked(pairs, "fit", len(splits) + 1, first=1)
     )
 
 

@@ -126,10 +126,23 @@ def test_epochs_of_a_training_are_heard(images, capsys):
     assert shares[-1] == 1
 
 
+def test_fits_of_a_calibration_are_heard(images):
+    heard = []
+    detector = Autoencoder(max_epochs=2, random_state=0)
+    with listening(heard.append):
+        calibrate(detector, cv=3, target_fpr=0.1).fit(images)
+    fits = [levels[0].done for levels in heard]
+    assert fits == sorted(fits)
+    assert heard[0] == (Level("fit", 0, 4),)
+    assert (Level("fit", 2, 4), Level("epoch", 1, 2), Level("step", 0, 1)) in heard
+    assert fraction(heard[-1]) == 1
+
+
 def test_what_is_heard_does_not_change_scores(images):
     def scores():
         detector = Autoencoder(max_epochs=2, random_state=0)
-        return calibrate(detector, cv=2).fit(images).score_samples(images)
+        system = calibrate(detector, cv=2, target_fpr=0.1)
+        return system.fit(images).score_samples(images)
 
     alone = scores()
     with shown("fitting"):
