@@ -246,6 +246,13 @@ class CalibratedDetector(BaseMetaDetector):
         self._set_offset()
         return self
 
+    def set_params(self, **params: Any) -> "CalibratedDetector":
+        """Set parameters. Of a fitted detector, ``target_fpr`` moves the threshold."""
+        super().set_params(**params)
+        if "target_fpr" in params and hasattr(self, "calibration_scores_"):
+            self.set_threshold(target_fpr=self.target_fpr)
+        return self
+
     def p_values(self, X: Any, *, groups: ArrayLike | None = None) -> np.ndarray:
         """Return the p-value of each sample, or group, if it were normal.
 

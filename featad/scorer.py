@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from featad.base import anomaly_threshold, as_anomaly_score
+from featad.calibration import CalibratedDetector
+from featad.conformal import HeldOutScores
 from featad.systems import iter_parts_and_templates, last_step, set_everywhere
 
 _FINE = (None, "raise")  # values of on_error under which no row vanishes
@@ -22,6 +24,10 @@ class Scorer:
         A fitted system with a threshold. Steps in it that leave out what they cannot
         read are copied and set to raise, so that no row vanishes.
 
+    by_group : bool, default=False
+        Whether a score is the smallest one of all images of a part. Threshold, ratios
+        and p-values are then those of parts.
+
     Attributes
     ----------
     threshold : float
@@ -33,7 +39,8 @@ class Scorer:
         If the system is not fitted.
 
     TypeError
-        If its detector has no threshold.
+        If its detector has no threshold, or ``by_group`` is set and it is not
+        calibrated.
 
     Examples
     --------
@@ -44,11 +51,21 @@ class Scorer:
     (array([-0., -3.]), array([nan, nan]))
     """
 
-    def __init__(self, system: BaseEstimator) -> None:
+    def __init__(self, system: BaseEstimator, *, by_group: bool = False) -> None:
         self.threshold = anomaly_threshold(system)
-        detector = last_step(system)
-        self._p_values_of = getattr(detector, "p_values_from_scores", None)
-        held_out = getattr(detector, "calibration_scores_", np.nan)
+        self._detector = last_step(system)
+        self._by_group = by_group
+        held_out = getattr(self._detector, "calibration_scores_", np.nan)
+        if by_group:
+            if not isinstance(self._detector, CalibratedDetector):
+                raise TypeError(
+                    "Scores of groups need a system from featad.calibrate, fitted with "
+                    f"groups, but its detector is a {type(self._detector).__name__}."
+                )
+            held_out = self._detector.calibration_group_scores_
+            found = HeldOutScores.of(held_out)
+            line = found.threshold(self._detector.target_fpr)
+            self.threshold = float(as_anomaly_score(line))
         self._typical = float(as_anomaly_score(np.median(held_out)))
         self._system = _raising(system)
 
@@ -79,9 +96,29 @@ class Scorer:
                 f"{type(self._system).__name__} returned {len(scores)} scores for "
                 f"{len(batch)} images. Every step must keep one row per image."
             )
-        if self._p_values_of is None:
-            return scores, np.full(len(scores), np.nan)
-        return scores, self._p_values_of(scores)
+        return scores, self.p_values(scores)
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """Return the p-values that belong to scores.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_samples,)
+            As ``score_samples`` returns them, high = normal.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,), float64
+            NaN where the score is NaN, or the system is not calibrated.
+        """
+        if not hasattr(self._detector, "p_values_from_scores"):
+            return np.full(len(scores), np.nan)
+        if not self._by_group:
+            return self._detector.p_values_from_scores(scores)
+        p_values, fine = np.full(len(scores), np.nan), ~np.isnan(scores)
+        each = np.arange(fine.sum())
+        p_values[fine] = self._detector.p_values_from_scores(scores[fine], groups=each)
+        return p_values
 
     def score_ratios(self, scores: np.ndarray) -> np.ndarray:
         """Return how far scores are on the way from a typical sample to the threshold.

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from featad.base import as_anomaly_score
+from featad.drift import LEVELS
 from featad.errors import MissingExtraError
 from featad.images import check_sources, describe_source
 from featad.scorer import Scorer
+from featad.systems import last_step
 
 COLUMNS = (
     "path",
@@ -28,6 +31,9 @@ COLUMNS = (
 )
 """The columns of a score table, one row per image."""
 
+PART_COLUMNS = ("group", "n_images", *COLUMNS)
+"""The columns of a score table with one row per part."""
+
 FORMATS = (".csv", ".parquet", ".jsonl")
 """The endings that a score file may have."""
 
@@ -36,10 +42,11 @@ def score_images(
     system: BaseEstimator,
     sources: Sequence[Any],
     *,
+    groups: ArrayLike | None = None,
     batch_size: int = 64,
     on_error: str = "skip",
 ) -> Iterator[pd.DataFrame]:
-    """Score images a batch at a time, in input order.
+    """Score images, or parts shown by several images, a batch at a time.
 
     Memory does not grow with the number of images: each batch is read, scored, yielded
     and discarded.
@@ -53,6 +60,10 @@ def score_images(
     sources : sequence of sources
         Paths, bytes, PIL images or arrays.
 
+    groups : array-like of shape (n_sources,), default=None
+        The part that each image shows, see `featad.find_groups`. There is then one row
+        and one decision per part. The system must be calibrated with groups.
+
     batch_size : int, default=64
         Images scored at a time.
 
@@ -63,16 +74,26 @@ def score_images(
     Yields
     ------
     rows : DataFrame
-        One row per image with the columns ``path`` (or a description of an image in
-        memory), ``anomaly_score`` (float, high = anomalous), ``score_ratio`` (float; 0
-        = a typical normal image, 1 = the threshold, see `Scorer.score_ratios`),
-        ``threshold`` (float, on the scale of ``anomaly_score``), ``is_anomaly`` (bool),
-        ``p_value`` (float in (0, 1]) and ``error`` (str or None). If there is an error,
-        the five columns in the middle are missing. ``score_ratio`` and ``p_value`` are
-        also missing if the system is not calibrated.
+        One row per image, in input order, with the columns ``path`` (or a description
+        of an image in memory), ``anomaly_score`` (float, high = anomalous),
+        ``score_ratio`` (float; 0 = a typical normal image, 1 = the threshold, see
+        `Scorer.score_ratios`), ``threshold`` (float, on the scale of
+        ``anomaly_score``), ``is_anomaly`` (bool), ``p_value`` (float in (0, 1]) and
+        ``error`` (str or None). If there is an error, the five columns in the middle
+        are missing. ``score_ratio`` and ``p_value`` are also missing if the system is
+        not calibrated.
+
+        With ``groups``: one row per part, in the order in which the parts first occur,
+        with the columns ``group`` and ``n_images`` before these. ``path`` is the part's
+        most anomalous image, ``anomaly_score`` is its score, and ``threshold``,
+        ``score_ratio`` and ``p_value`` are those of parts. If one of its images cannot
+        be scored, ``error`` says so, and the five columns are missing unless the part
+        is anomalous all the same.
 
     Raises
     ------
+    TypeError, ValueError
+        If there are ``groups`` and the system was not calibrated with groups.
     ImageReadError
         With ``on_error="raise"``, at the first image that cannot be read.
 
@@ -91,6 +112,9 @@ def score_images(
         raise ValueError(f"on_error must be 'skip' or 'raise', but is {on_error!r}.")
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, but is {batch_size}.")
+    if groups is not None:
+        yield from _score_parts(system, sources, groups, batch_size, on_error)
+        return
     scorer = Scorer(system)  # first: an unfitted system fails here
     if len(sources):
         sources = check_sources(sources, estimator_name="score_images")
@@ -109,15 +133,17 @@ def score_images(
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """The result of a scoring run: images ``scored``, ``anomalous`` and ``failed``.
+    """The result of a scoring run: rows ``scored``, ``anomalous`` and ``failed``.
 
-    ``first_error`` is the first failure's message, or None.
+    ``first_error`` is the first failure's message, or None. ``low_p_values`` counts,
+    for each level, the p-values that are at most as large.
     """
 
     scored: int
     anomalous: int
     failed: int
     first_error: str | None
+    low_p_values: dict[float, int]
 
 
 def score_to_file(
@@ -125,6 +151,7 @@ def score_to_file(
     sources: Sequence[Any],
     path: str | os.PathLike | None,
     *,
+    groups: ArrayLike | None = None,
     batch_size: int = 64,
     on_error: str = "skip",
     stream: Any = None,
@@ -145,6 +172,9 @@ def score_to_file(
     path : path-like or None
         Where to write. The ending selects the format; Parquet needs the extra
         ``parquet``. None writes CSV to ``stream``.
+
+    groups : array-like of shape (n_sources,), default=None
+        See `score_images`: one row per part.
 
     batch_size : int, default=64
         Images scored, and rows written, at a time.
@@ -172,12 +202,15 @@ def score_to_file(
     """
     scored = anomalous = failed = 0
     first_error = None
-    frames = score_images(system, sources, batch_size=batch_size, on_error=on_error)
+    low = dict.fromkeys(LEVELS, 0)
+    frames = score_images(
+        system, sources, groups=groups, batch_size=batch_size, on_error=on_error
+    )
     _check_format(path)
     first = next(frames, None)  # what fails at once leaves an older file as it was
     if first is None:
-        first = pd.DataFrame(columns=list(COLUMNS))
-    with _writer(path, stream) as write:
+        first = pd.DataFrame(columns=list(COLUMNS if groups is None else PART_COLUMNS))
+    with _writer(path, stream, first.columns) as write:
         for rows in chain([first], frames):
             write(rows)
             bad = rows["error"].notna()
@@ -186,8 +219,10 @@ def score_to_file(
             failed += int(bad.sum())
             if first_error is None and bad.any():
                 first_error = rows["error"][bad].iloc[0]
-            progress(len(rows))
-    return ScoreSummary(scored, anomalous, failed, first_error)
+            for level in low:
+                low[level] += int((rows["p_value"] <= level).sum())
+            progress(len(rows) if groups is None else int(rows["n_images"].sum()))
+    return ScoreSummary(scored, anomalous, failed, first_error, low)
 
 
 def _score_or_halve(scorer, batch):
@@ -227,8 +262,54 @@ def _rows(scorer, names, scores, p_values, errors):
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
 
+def _score_parts(system, sources, groups, batch_size, on_error):
+    """Yield one row per part; the images of a part are scored one after another."""
+    scorer = Scorer(system, by_group=True)
+    groups = np.asarray(groups).astype(str)
+    if len(groups) != len(sources):
+        raise ValueError(f"There are {len(sources)} sources, but {len(groups)} groups.")
+    if len(groups):
+        sources = check_sources(sources, estimator_name="score_images")
+        # its checks of the groups
+        last_step(system).p_values_from_scores(np.zeros(len(groups)), groups=groups)
+    _, first, part = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.argsort(first[part], kind="stable")
+    groups, ordered = groups[order], [sources[i] for i in order]
+    ends = np.r_[0, np.bincount(part)[np.argsort(first)].cumsum()]
+    pending, done = pd.DataFrame(), 0
+    for rows in score_images(system, ordered, batch_size=batch_size, on_error=on_error):
+        rows = rows.assign(group=groups[done : done + len(rows)])
+        pending = pd.concat([pending, rows]) if len(pending) else rows
+        done += len(rows)
+        complete = ends[ends <= done][-1] - (done - len(pending))
+        if complete:
+            yield _part_rows(scorer, pending[:complete])
+        pending = pending[complete:]
+
+
+def _part_rows(scorer, rows):
+    """Return one row per part from the rows of its images."""
+    parts = []
+    for name, part in rows.groupby("group", sort=False):
+        worst = part.iloc[part["anomaly_score"].fillna(-np.inf).argmax()]
+        failed, score, error = part["error"].dropna(), worst["anomaly_score"], None
+        if len(failed):
+            error = f"{len(failed)} of {len(part)} images: {failed.iloc[0]}"
+            if not score > scorer.threshold:  # what was not seen may be anomalous
+                score = np.nan
+        parts.append((name, len(part), worst["path"], score, error))
+    names, counts, paths, anomaly_scores, errors = zip(*parts, strict=True)
+    scores = as_anomaly_score(anomaly_scores)  # turned back
+    missing = [e if np.isnan(s) else None for e, s in zip(errors, scores, strict=True)]
+    table = _rows(scorer, paths, scores, scorer.p_values(scores), missing)
+    table = table.assign(error=np.array(errors, dtype=object))
+    return pd.concat(
+        [pd.DataFrame({"group": names, "n_images": counts}), table], axis=1
+    )
+
+
 @contextmanager
-def _writer(path, stream):
+def _writer(path, stream, columns):
     """Yield a function that appends a frame of rows to the file."""
     if path is None:
         yield _csv_writer(stream)
@@ -237,7 +318,7 @@ def _writer(path, stream):
     suffix = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".parquet":
-        with _parquet_writer(path) as write:
+        with _parquet_writer(path, columns) as write:
             yield write
         return
     with open(path, "w", encoding="utf-8", newline="") as file:
@@ -275,7 +356,7 @@ def _jsonl_writer(file):
 
 
 @contextmanager
-def _parquet_writer(path):
+def _parquet_writer(path, columns):
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -284,9 +365,11 @@ def _parquet_writer(path):
             "A .parquet file needs pyarrow: pip install 'featad[parquet]'; or write "
             ".csv."
         ) from error
-    number, text = pa.float64(), pa.string()
-    types = (text, number, number, number, pa.bool_(), number, text)
-    schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
+    types = dict.fromkeys(columns, pa.float64())
+    types |= dict.fromkeys({"group", "path", "error"} & set(columns), pa.string())
+    types |= {"is_anomaly": pa.bool_()}
+    types |= {"n_images": pa.int64()} if "n_images" in types else {}
+    schema = pa.schema(list(types.items()))
     with parquet.ParquetWriter(path, schema) as writer:
         # missing numbers are null in the file, not NaN
         yield lambda rows: writer.write_table(

@@ -9,6 +9,7 @@ from PIL import Image
 
 from featad.base import anomaly_scores, last_step
 from featad.cli import main
+from featad.datasets import load_folder
 from featad.persistence import load
 
 FIT = ["--system", "pixels-kmeans"]
@@ -168,3 +169,89 @@ def test_a_system_of_whole_images_is_fitted_and_scores(parts, tmp_path, capsys):
     scores = pd.read_csv(output)["anomaly_score"]
     paths = pd.read_csv(output)["path"]
     np.testing.assert_allclose(scores, anomaly_scores(load(model), list(paths)))
+
+
+def _fit(plates, tmp_path, *more):
+    """Fit on the 60 plates, and return the exit code."""
+    arguments = ["fit", "--system", "pixels-mahalanobis", "--set", "size=8"]
+    arguments += ["--data", str(plates / "fit"), "-o", str(tmp_path / "m.joblib")]
+    return main([*arguments, *more])
+
+
+def test_fit_says_what_the_threshold_promises(plates, tmp_path, capsys):
+    assert _fit(plates, tmp_path, "--target-fpr", "0.05") == 0
+    printed = capsys.readouterr().out
+    low, high = last_step(load(tmp_path / "m.joblib")).false_alarm_interval_
+    assert "set by 60 held-out images: about 5 % of good images" in printed
+    assert f"{100 * low:.2g} % to {100 * high:.2g} % with 95 % confidence" in printed
+    assert "A rate of 5 % needs 19 good images or more" in printed
+    assert "and 119 to be sure that it is at most 10 %" in printed
+    assert len(printed.splitlines()) <= 6
+
+
+def test_fit_names_the_images_nearest_to_the_threshold(plates, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(plates / "fit", data / "fit")
+    shutil.copy(plates / "odd" / "odd00.png", data / "fit" / "stray.png")
+    arguments = ["fit", "--system", "pixels-mahalanobis", "--set", "size=8"]
+    arguments += ["--target-fpr", "0.05", "-o", str(tmp_path / "m.joblib")]
+    assert main([*arguments, "--data", str(data)]) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if "Look at" in x)
+    detector = last_step(load(tmp_path / "m.joblib"))
+    order = np.argsort(detector.held_out_scores_)
+    paths = load_folder(data).images
+    assert paths[order[0]].name == "stray.png"
+    assert line.index("stray.png") < line.index(paths[order[1]].name)
+    threshold = int((detector.calibration_scores_ < detector.offset_).sum())
+    assert f"{paths[order[threshold]].name} (1.00)" in line
+
+
+def test_fit_says_that_images_are_too_few_once(plates, tmp_path, capsys):
+    assert _fit(plates, tmp_path) == 0
+    captured = capsys.readouterr()
+    assert "60 are too few: a rate of 1 % needs 99 good images or more" in captured.out
+    assert "about 1.6 % of good images" in captured.out
+    assert "too few" not in captured.err
+
+
+def test_fit_takes_a_share_to_hold_out(plates, tmp_path, capsys):
+    assert _fit(plates, tmp_path, "--target-fpr", "0.05", "--cv", "0.5") == 0
+    assert "set by 30 held-out images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("folds", ["1", "0", "-2", "1.5", "2.5", "many"])
+def test_folds_are_a_number_or_a_share(folds, plates, tmp_path, capsys):
+    assert _fit(plates, tmp_path, "--cv", folds) == 2
+    assert "a number of folds" in capsys.readouterr().err
+
+
+def test_fit_takes_a_number_of_processes(plates, tmp_path):
+    assert _fit(plates, tmp_path, "--target-fpr", "0.05", "--jobs", "2") == 0
+    assert last_step(load(tmp_path / "m.joblib")).n_jobs == 2
+
+
+def test_fit_keeps_the_views_of_a_part_together(plates, tmp_path, capsys):
+    arguments = ["fit", "--system", "pixels-mahalanobis", "--set", "size=8"]
+    arguments += ["--data", str(plates / "views"), "-o", str(tmp_path / "m.joblib")]
+    assert main([*arguments, "--target-fpr", "0.1", "--groups", "(.+)_view"]) == 0
+    assert "60 held-out images of 20 parts" in capsys.readouterr().out
+    assert pd.read_csv(f"{tmp_path / 'm.joblib'}.split.csv")["group"].nunique() == 20
+
+
+def test_the_groups_of_a_manifest_are_used(plates, tmp_path, capsys):
+    images = sorted((plates / "views").iterdir())
+    rows = [f"{image},1,{image.name[:3]}" for image in images]
+    (tmp_path / "parts.csv").write_text("\n".join(["path,label,group", *rows]))
+    arguments = ["fit", *FIT, "--data", str(tmp_path / "parts.csv")]
+    arguments += ["--target-fpr", "0.1", "-o", str(tmp_path / "m.joblib")]
+    assert main(arguments) == 0
+    assert "60 held-out images of 20 parts" in capsys.readouterr().out
+
+
+def test_groups_follow_images_that_are_left_out(plates, tmp_path, capsys):
+    shutil.copytree(plates / "views", tmp_path / "views")
+    (tmp_path / "views" / "a_view0.png").write_bytes(b"text")
+    arguments = ["fit", *FIT, "--data", str(tmp_path / "views")]
+    arguments += ["--target-fpr", "0.1", "-o", str(tmp_path / "m.joblib")]
+    assert main([*arguments, "--groups", "(.+)_view"]) == 0
+    assert "60 held-out images of 20 parts" in capsys.readouterr().out
