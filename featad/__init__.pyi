@@ -6,6 +6,7 @@ from featad.calibration import calibrate as calibrate
 from featad.comparison import compare as compare
 from featad.datasets import ImageDataset as ImageDataset
 from featad.datasets import aggregate_scores as aggregate_scores
+from featad.datasets import find_groups as find_groups
 from featad.datasets import load_digits_images as load_digits_images
 from featad.datasets import load_folder as load_folder
 from featad.datasets import load_idx as load_idx
@@ -44,6 +45,7 @@ from featad.detectors import VAERestoration as VAERestoration
 from featad.features import BackboneFeatures as BackboneFeatures
 from featad.features import FilterBankFeatures as FilterBankFeatures
 from featad.features import VGGFeatures as VGGFeatures
+from featad.figures import compare_scores as compare_scores
 from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
 from featad.images import read_image as read_image
@@ -60,5 +62,6 @@ from featad.scoring import score_images as score_images
 from featad.scoring import score_to_file as score_to_file
 from featad.trimming import TrimmedDetector as TrimmedDetector
 from featad.whitening import ShrunkWhitening as ShrunkWhitening
+from featad.whole_systems import p_values as p_values
 
 __version__: str

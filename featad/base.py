@@ -29,6 +29,7 @@ __all__ = [  # the constraints are here for detectors to import from one place
     "anomaly_scores",
     "anomaly_threshold",
     "as_anomaly_score",
+    "without_threshold",
 ]
 
 COUNT = Interval(Integral, 1, None, closed="left")
@@ -114,6 +115,26 @@ def anomaly_threshold(system: Any) -> float:
     return float(as_anomaly_score(detector.offset_).item())
 
 
+def without_threshold(system: Any) -> Any:
+    """Keep an unfitted system from scoring its training samples for ``offset_``.
+
+    Parameters
+    ----------
+    system : estimator
+        A copy whose scores alone are read. Detectors that are not featad's are left as
+        they are.
+
+    Returns
+    -------
+    system : estimator
+        The same object.
+    """
+    detector = last_step(system)
+    if isinstance(detector, BaseDetector):
+        detector._has_threshold = False
+    return system
+
+
 class _Threshold:
     """What follows from ``score_samples`` and ``offset_``."""
 
@@ -187,6 +208,8 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
     }
 
+    _trains_networks = False  # True: the scores of two fits share no scale
+    _has_threshold = True  # False, on a copy: nobody reads its offset_
     _uses_labels: Any = False  # True: fit learns from labels
     _needs_anomalies = False  # True: fit must be given labels
 
@@ -220,8 +243,7 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         X = check_samples(self, X, reset=True)
         warn_of_anomalies(self, y)
         self._fit(X)
-        scores = self._training_scores(X)
-        self.offset_ = float(np.percentile(scores, 100 * self.contamination))
+        self._set_offset(X)
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -252,6 +274,12 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.target_tags.required = self._needs_anomalies
         return tags
+
+    def _set_offset(self, X: np.ndarray) -> None:
+        """Place a share of these normal training samples beyond the threshold."""
+        if self._has_threshold:
+            share = 100 * self.contamination
+            self.offset_ = float(np.percentile(self._training_scores(X), share))
 
     def _training_scores(self, X: np.ndarray) -> np.ndarray:
         """Return the scores of the training samples that set the threshold."""

@@ -1,101 +1,127 @@
 """Thresholds with a known false alarm rate, from normal samples alone."""
 
-import warnings
-from math import ceil, floor
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn import pipeline
 from sklearn.base import clone
-from sklearn.model_selection import KFold
-from sklearn.svm import OneClassSVM
 from sklearn.utils import indexable
 from sklearn.utils.validation import check_is_fitted
 
-from featad._sklearn import num_samples, safe_indexing
-from featad._validation import CONVERT, check_labels, shorten
-from featad.base import BaseMetaDetector, HasMethods, Interval
+from featad.base import BaseMetaDetector, Interval, RealNotInt
+from featad.conformal import HeldOutScores
+from featad.holding_out import fit_and_hold_out, rows
 from featad.pipeline import Pipeline
-from featad.systems import last_step, only_learner, split_stateless
+from featad.systems import last_step, split_stateless
 
 
 class CalibratedDetector(BaseMetaDetector):
     """Give a system p-values, and a threshold with a chosen false alarm rate.
 
-    The system is fitted on all samples. Its threshold comes from scores of held-out
-    normal samples, which copies of the system did not see in ``fit``. It therefore
-    holds for new images, unlike a quantile of the training scores. Anomalies are not
-    used for it.
+    The threshold comes from scores of held-out normal samples, by systems that did not
+    see them in ``fit``. It therefore holds for new images, unlike a quantile of the
+    training scores. Anomalies are not used for it.
 
     Parameters
     ----------
     estimator : estimator
         A detector or a pipeline that ends in one; has ``fit`` and ``score_samples``.
-        It is cloned; the object itself is never fitted.
+        It is cloned; the object itself is never fitted. A `FrozenEstimator` is not
+        fitted at all: all normal samples calibrate what it holds.
 
     target_fpr : float in (0, 1), default=0.01
         Accepted share of normal samples that are called anomalous.
 
-    cv : int or splitter, default=5
-        Number of folds of the normal samples, at most one per sample; or an object
-        whose ``split(X, y)`` yields training and test indices. It may hold out each
-        normal sample at most once. A number is not used where one fit is enough, see
-        Notes.
+    cv : int, float, splitter, iterable of (train, test) or None, default=None
+        Which normal samples are held out. A number of folds, at most one for each
+        sample or group: the system is fitted on all samples, and copies of it score
+        each fold after a fit on the others. A share in (0, 1): the system is fitted on
+        the rest. A splitter, or its splits: copies are fitted on them; each normal
+        sample may be held out at most once. None: 5 folds, or a share of 0.3 where the
+        detector trains networks.
 
     random_state : int, RandomState instance or None, default=None
-        Shuffles the normal samples before they are folded, and seeds every
+        Shuffles the samples, or groups, before they are held out, and seeds every
         ``random_state`` inside ``estimator`` that is None.
+
+    n_jobs : int, default=None
+        Number of processes that fit copies. None is one.
 
     Attributes
     ----------
     estimator_ : estimator
-        The system, fitted on all samples.
-
-    calibration_scores_ : ndarray of shape (n_calibration,), float64
-        Scores of held-out normal samples, ascending.
+        The fitted system.
 
     offset_ : float
         The threshold on the scale of ``score_samples``.
 
-    n_features_in_ : int
-        Number of features, if ``estimator_`` knows it.
+    false_alarm_interval_ : tuple of float
+        Ends of the 95 % interval of the true false alarm rate of this threshold.
 
-    feature_names_in_ : ndarray of str
-        Column names, if ``estimator_`` was given a data frame.
+    n_calibration_ : int
+        Number of held-out normal samples, or of their groups.
+
+    held_out_scores_ : ndarray of shape (n_samples,), float64
+        Score of each sample of ``fit`` when it was held out, NaN where it was not.
+
+    calibration_indices_ : ndarray of int
+        Where ``held_out_scores_`` holds a score.
+
+    calibration_scores_ : ndarray of float64
+        These scores, ascending.
+
+    calibration_weights_ : ndarray of float64
+        What each of them counts for: 1 / the number of held-out samples of its group.
+
+    calibration_group_scores_ : ndarray of shape (n_calibration_,), float64
+        The smallest held-out score of each group, ascending.
+
+    largest_group_ : int
+        Number of held-out samples in the largest group.
+
+    n_features_in_, feature_names_in_
+        Those of ``estimator_``, if it knows them.
 
     Warns
     -----
     UserWarning
-        If there are too few normal samples for ``target_fpr``; the message says how
-        many are needed and which rate holds instead. Also if ``y`` cannot be used.
+        If there are too few normal samples for ``target_fpr``, or ``y`` cannot be used.
 
     Notes
     -----
-    With n calibration scores, the p-value of a sample is (1 + the number of calibration
+    With n held-out scores, the p-value of a sample is (1 + the number of held-out
     scores that are not above its score) / (n + 1). A sample is called anomalous exactly
     when its p-value is at most ``target_fpr``. For new normal samples, the probability
-    of that is at most ``target_fpr``, on average over calibration sets.
+    of that is at most ``target_fpr``, on average over calibration sets. For one set the
+    true rate differs from it; ``false_alarm_interval_`` says how much. Parameters such
+    as ``contamination`` and ``nu`` of the detector do not set this rate.
 
-    ``X`` is passed on as it is: a table, images, a data frame, a Series or a list of
-    paths. Put feature extraction that learns nothing in front of this detector, not
-    inside it, so that it runs once instead of ``cv + 1`` times: see `calibrate`.
+    **Groups.** Photographs of one part, frames of one video and slices of one patient
+    resemble each other. A fold that holds out some of them and trains on others is too
+    easy, and the threshold too tight. Pass ``groups``. Then n counts groups, and each
+    score weighs 1 / the number of held-out samples of its group. The p-value of a
+    sample holds for a sample of a new group [4]_, [5]_. The p-value of a new group, by
+    ``p_values(X, groups=groups)``, compares its smallest score with the smallest score
+    of each held-out group. It holds where groups have about as many samples as in
+    ``fit``.
 
-    A detector that knows how each training sample scores under a fit on the others,
-    as `Mahalanobis` does, says so by its attribute ``held_out_scores_`` (n_samples,).
-    Where nothing is learned before it, the system is fitted once and calibrated by
-    these scores. A splitter is followed all the same, since its folds may keep images
-    of one part together.
+    **Shares or folds.** With a share, the very system that scores new samples is
+    calibrated, as in [1]_ and [2]_: exactly, for every detector. Folds use every sample
+    twice, as in [3]_, and are approximately valid, on the safe side if fitting on more
+    samples raises scores. Scores of fits on most and on all samples must be comparable.
+    Those of networks that are trained anew, against a critic above all, are not. Scores
+    of a one-class SVM grow with the number of samples and are rescaled. PCA that keeps
+    a share of the variance keeps the same number of components in every fold.
 
-    Differs from the paper: the p-values of [1]_ and [2]_ come from one held-out set
-    and are exactly valid. Here, as in [3]_, every fold is held out in turn, and new
-    samples are scored by a system fitted on all samples. This uses every sample and is
-    approximately valid; it errs on the safe side if fitting on more samples raises
-    scores. It assumes that scores of fits on most and on all samples are comparable.
-    Scores of a one-class SVM grow with the number of samples and are rescaled to those
-    of the fit on all samples. PCA that keeps a share of the variance keeps the same
-    number of components in every fold.
+    **Fits.** ``X`` is passed on as it is: a table, images, a data frame, a Series or a
+    list of paths. Put feature extraction that learns nothing in front of this detector,
+    so that it runs once and not once for each fit: see `calibrate`. A detector that
+    knows how each training sample scores under a fit on the others, as `Mahalanobis`
+    does, says so by its attribute ``held_out_scores_`` (n_samples,). Where nothing is
+    learned before it and there are no groups, folds are not needed: the system is
+    fitted once and calibrated by these scores.
 
     References
     ----------
@@ -104,6 +130,10 @@ class CalibratedDetector(BaseMetaDetector):
        p-values", Annals of Statistics 51, 2023.
     .. [3] Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial
        Intelligence 74, 2015.
+    .. [4] Lee, Barber and Willett, "Distribution-free inference with hierarchical
+       data", arXiv 2306.06342, 2023: each group has the weight of one.
+    .. [5] Dunn, Wasserman and Ramdas, "Distribution-free prediction sets for two-layer
+       hierarchical models", Journal of the American Statistical Association 118, 2022.
 
     Examples
     --------
@@ -118,22 +148,33 @@ class CalibratedDetector(BaseMetaDetector):
     array([ 1, -1])
     >>> detector.p_values([[9, 9]])
     array([0.005])
+    >>> detector.set_threshold(target_fpr=0.1).false_alarm_interval_
+    (0.06..., 0.14...)
     """
 
     _parameter_constraints: dict = {
         **BaseMetaDetector._parameter_constraints,
         "target_fpr": [Interval(Real, 0, 1, closed="neither")],
-        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"])],
+        "cv": ["cv_object", Interval(RealNotInt, 0, 1, closed="neither")],
+        "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator, *, target_fpr=0.01, cv=5, random_state=None):
+    # with metadata routing, fit(X, groups=...) of a pipeline or search reaches fit
+    __metadata_request__fit = {"groups": True}
+
+    def __init__(
+        self, estimator, *, target_fpr=0.01, cv=None, random_state=None, n_jobs=None
+    ):
         self.estimator = estimator
         self.target_fpr = target_fpr
         self.cv = cv
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None) -> "CalibratedDetector":
-        """Fit the system on all samples and its threshold on held-out normal ones.
+    def fit(
+        self, X: Any, y: Any = None, *, groups: ArrayLike | None = None
+    ) -> "CalibratedDetector":
+        """Fit the system, and its threshold on held-out normal samples.
 
         Parameters
         ----------
@@ -141,10 +182,14 @@ class CalibratedDetector(BaseMetaDetector):
             What the estimator takes: a table, images, or paths.
 
         y : array-like of shape (n_samples,), default=None
-            1 normal, -1 anomalous, 0 unlabeled. None means that all are normal. All
-            samples and labels go to the estimator's ``fit``; only normal samples
-            calibrate. If ``y`` contains no -1, it is not used for calibration, as in
-            scikit-learn's detectors; a warning says so unless all labels are 1.
+            1 normal, -1 anomalous, 0 unlabeled. None means that all are normal. Only
+            normal samples calibrate. Samples labeled -1 are left out of the fit unless
+            the estimator learns from labels. If it does not and ``y`` contains no -1,
+            all samples calibrate; a warning says so unless all labels are 1.
+
+        groups : array-like of shape (n_samples,), default=None
+            What each sample shows: the part, the patient, the scan. Samples with equal
+            values are held out together and together count as one.
 
         Returns
         -------
@@ -155,36 +200,81 @@ class CalibratedDetector(BaseMetaDetector):
         ------
         ValueError
             If ``y`` contains -1 and other values than 1 and 0, there are fewer than 2
-            normal samples, ``cv`` holds out no normal sample or the same one twice, or
-            a score is not a number.
+            normal samples or groups, ``cv`` tears a group, holds out no normal sample
+            or the same one twice, or a score is not a number.
         """
         self._validate_params()
-        estimator = self._new_estimator().fit(X, y)  # bad input fails here, as a whole
-        X, y = indexable(X, y)
-        labels = _calibration_labels(y, num_samples(X))
-        scores = self._known_scores(estimator, labels)
-        if scores is None:
-            scores = self._out_of_fold_scores(estimator, X, y, labels)
-        self._calibrate(scores)
+        X, y, groups = indexable(X, y, groups)
+        how = {name: getattr(self, name) for name in ("cv", "random_state", "n_jobs")}
+        estimator, held_out = fit_and_hold_out(self._new_estimator, X, y, groups, **how)
+        index = np.flatnonzero(~np.isnan(held_out))
+        found = HeldOutScores.of(held_out[index], rows(groups, index))
         self.estimator_ = estimator
+        self.held_out_scores_ = held_out
+        self.calibration_indices_ = index
+        self.calibration_scores_ = found.scores
+        self.calibration_weights_ = found.weights
+        self.calibration_group_scores_ = found.group_scores
+        self.largest_group_ = found.largest_group
+        self.n_calibration_ = found.n_units
+        self._set_offset()
         return self
 
-    def p_values(self, X: Any) -> np.ndarray:
-        """Return the p-value of each sample under the hypothesis that it is normal.
+    def set_threshold(self, *, target_fpr: float) -> "CalibratedDetector":
+        """Set the threshold to another false alarm rate, without fitting again.
+
+        Parameters
+        ----------
+        target_fpr : float in (0, 1)
+            Accepted share of normal samples that are called anomalous.
+
+        Returns
+        -------
+        self : CalibratedDetector
+            With another ``offset_`` and ``target_fpr``.
+
+        Raises
+        ------
+        ValueError
+            If ``target_fpr`` is not in (0, 1).
+        NotFittedError
+            If ``fit`` was not called.
+        """
+        check_is_fitted(self)
+        CalibratedDetector(self.estimator, target_fpr=target_fpr)._validate_params()
+        self.target_fpr = target_fpr
+        self._set_offset()
+        return self
+
+    def set_params(self, **params: Any) -> "CalibratedDetector":
+        """Set parameters. Of a fitted detector, ``target_fpr`` moves the threshold."""
+        super().set_params(**params)
+        if "target_fpr" in params and hasattr(self, "calibration_scores_"):
+            self.set_threshold(target_fpr=self.target_fpr)
+        return self
+
+    def p_values(self, X: Any, *, groups: ArrayLike | None = None) -> np.ndarray:
+        """Return the p-value of each sample, or group, if it were normal.
 
         Parameters
         ----------
         X : array-like or sequence of length n_samples
             As for ``score_samples``.
 
+        groups : array-like of shape (n_samples,), default=None
+            The part that each sample shows. None: each sample is judged by itself.
+
         Returns
         -------
-        p_values : ndarray of shape (n_samples,), float64
-            Between 1 / (n_calibration + 1) and 1; low = anomalous.
+        p_values : ndarray of shape (n_samples,) or (n_groups,), float64
+            Between 1 / (n_calibration + 1) and 1; low = anomalous. Those of groups are
+            in the order of ``numpy.unique(groups)``.
         """
-        return self.p_values_from_scores(self.score_samples(X))
+        return self.p_values_from_scores(self.score_samples(X), groups=groups)
 
-    def p_values_from_scores(self, scores: ArrayLike) -> np.ndarray:
+    def p_values_from_scores(
+        self, scores: ArrayLike, *, groups: ArrayLike | None = None
+    ) -> np.ndarray:
         """Return the p-values that belong to scores of ``score_samples``.
 
         Parameters
@@ -192,93 +282,49 @@ class CalibratedDetector(BaseMetaDetector):
         scores : array-like of shape (n_samples,)
             Scores, high = normal.
 
+        groups : array-like of shape (n_samples,), default=None
+            As for :meth:`p_values`, which also raises and warns as this does.
+
         Returns
         -------
-        p_values : ndarray of shape (n_samples,), float64
-            Between 1 / (n_calibration + 1) and 1; low = anomalous. NaN where the score
-            is NaN.
+        p_values : ndarray of shape (n_samples,) or (n_groups,), float64
+            NaN where a score is NaN.
+
+        Raises
+        ------
+        ValueError
+            If groups hold several samples, but there were no groups in ``fit``.
+
+        Warns
+        -----
+        UserWarning
+            If a group holds more samples than any group in ``fit``.
         """
         check_is_fitted(self)
-        not_above = np.searchsorted(self.calibration_scores_, scores, side="right")
-        p_values = (1 + not_above) / (1 + len(self.calibration_scores_))
-        return np.where(np.isnan(scores), np.nan, p_values)
+        return self._held_out.p_values(scores, groups)
 
-    def _known_scores(self, fitted: Any, labels: np.ndarray) -> np.ndarray | None:
-        """Return held-out scores of normal samples, where one fit knows them."""
-        scores = getattr(only_learner(fitted), "held_out_scores_", None)
-        if scores is None or not isinstance(self.cv, Integral):
-            return None
-        if len(scores) != len(labels) or (labels == 1).sum() < 2:
-            return None
-        return scores[labels == 1]
+    @property
+    def _held_out(self) -> HeldOutScores:
+        return HeldOutScores(
+            self.calibration_scores_,
+            self.calibration_weights_,
+            self.calibration_group_scores_,
+            self.largest_group_,
+        )
 
-    def _out_of_fold_scores(
-        self, fitted: Any, X: Any, y: Any, labels: np.ndarray
-    ) -> np.ndarray:
-        """Return scores of normal samples under refits on the other folds."""
-        scores = []
-        for train, test in self._folds(X, y, labels):
-            fold = _sized_like(fitted, self._new_estimator(), len(train))
-            fold.fit(safe_indexing(X, train), _rows(y, train))
-            unit = _unit(fitted) / _unit(fold)
-            scores.append(unit * fold.score_samples(safe_indexing(X, test)))
-        return np.concatenate(scores).astype(np.float64)
-
-    def _folds(self, X: Any, y: Any, labels: np.ndarray) -> list:
-        """Return training indices and those of held-out normal samples, per fold."""
-        normal = np.flatnonzero(labels == 1)
-        if len(normal) < 2:
-            raise ValueError(
-                "CalibratedDetector needs at least 2 normal samples (label 1), got "
-                f"{len(normal)} sample{'s' * (len(normal) != 1)}."
-            )
-        everything = np.arange(len(labels))
-        if isinstance(self.cv, Integral):  # anomalies stay in the training part
-            n_splits = min(self.cv, len(normal))
-            cv = KFold(n_splits, shuffle=True, random_state=self.random_state)
-            tests = [normal[test] for _, test in cv.split(normal)]
-            return [(np.setdiff1d(everything, test), test) for test in tests]
-        folds = [
-            (everything[train], np.intersect1d(everything[test], normal))
-            for train, test in self.cv.split(X, y)
-        ]
-        folds = [(train, test) for train, test in folds if len(test)]
-        held_out = np.concatenate([normal[:0], *(test for _, test in folds)])
-        if len(held_out) == 0 or len(np.unique(held_out)) < len(held_out):
-            raise ValueError(
-                f"cv={self.cv} must hold out normal samples, each at most once, but it "
-                f"holds out {len(np.unique(held_out))} of {len(normal)}, "
-                f"{len(held_out)} times in all."
-            )
-        return folds
-
-    def _calibrate(self, scores: np.ndarray) -> None:
-        if np.isnan(scores).any():
-            raise ValueError(
-                f"{type(self.estimator).__name__} gave {np.isnan(scores).sum()} of "
-                f"{len(scores)} held-out normal samples a score that is not a number."
-            )
-        n = len(scores)
-        rank = floor(self.target_fpr * (n + 1))
-        if (rank + 1) / (n + 1) <= self.target_fpr:  # lost to rounding
-            rank += 1
-        if rank == 0:
-            warnings.warn(
-                f"{n} held-out normal samples are too few for target_fpr="
-                f"{self.target_fpr}, which needs {ceil(1 / self.target_fpr) - 1}; the "
-                f"threshold has a false alarm rate of {1 / (n + 1):.3g} instead.",
-                UserWarning,
-            )
-        self.calibration_scores_ = np.sort(scores)
-        self.offset_ = float(self.calibration_scores_[max(rank, 1) - 1])
+    def _set_offset(self) -> None:
+        held_out = self._held_out
+        self.offset_ = held_out.threshold(self.target_fpr)
+        self.false_alarm_interval_ = held_out.false_alarm_interval(self.offset_)
 
 
 def calibrate(
     system: Any,
     *,
     target_fpr: float = 0.01,
-    cv: Any = 5,
+    cv: Any = None,
     random_state: Any = None,
+    n_jobs: int | None = None,
 ) -> Pipeline:
     """Return an unfitted copy of a system whose last step is calibrated.
 
@@ -288,22 +334,28 @@ def calibrate(
     Parameters
     ----------
     system : estimator
-        A detector or a pipeline that ends in one.
+        A detector or a pipeline that ends in one. ``FrozenEstimator(fitted)`` is
+        calibrated on new samples as it is, without another fit.
 
     target_fpr : float in (0, 1), default=0.01
         Accepted share of normal samples that are called anomalous.
 
-    cv : int or splitter, default=5
-        Folds of the normal samples, see `CalibratedDetector`.
+    cv : int, float, splitter, iterable of (train, test) or None, default=None
+        Which normal samples are held out, see `CalibratedDetector`.
 
     random_state : int, RandomState instance or None, default=None
-        Shuffles the normal samples before they are folded, and seeds every
-        ``random_state`` inside the wrapped part that is None.
+        Shuffles the samples before they are held out, and seeds every ``random_state``
+        inside the wrapped part that is None.
+
+    n_jobs : int, default=None
+        Number of processes that fit copies. None is one.
 
     Returns
     -------
     calibrated : Pipeline
-        The steps that learn nothing, then ``"detector"``, a `CalibratedDetector`.
+        The steps that learn nothing, then ``"detector"``, a `CalibratedDetector`. Its
+        ``fit`` takes ``detector__groups=``; with scikit-learn's metadata routing, it
+        takes ``groups=``.
 
     Raises
     ------
@@ -327,7 +379,11 @@ def calibrate(
         )
     head, tail = split_stateless(system)
     detector = CalibratedDetector(
-        clone(tail), target_fpr=target_fpr, cv=cv, random_state=random_state
+        clone(tail),
+        target_fpr=target_fpr,
+        cv=list(cv) if isinstance(cv, Iterator) else cv,  # to be gone through twice
+        random_state=random_state,
+        n_jobs=n_jobs,
     )
     if head is None:
         return Pipeline([("detector", detector)])
@@ -338,51 +394,3 @@ def calibrate(
         verbose=system.verbose,
         drop_anomalies=getattr(system, "drop_anomalies", True),
     )
-
-
-def _calibration_labels(y: Any, n_samples: int) -> np.ndarray:
-    """Return labels, 1 = used to calibrate; warn if ``y`` cannot be used."""
-    found = [1] if y is None else list(dict.fromkeys(np.asarray(y).ravel().tolist()))
-    if -1 in found:
-        return check_labels(y, n_samples=n_samples, allow_unlabeled=True)
-    if found != [1]:
-        warnings.warn(
-            f"y holds {shorten(found)} but no -1; labels are 1 (normal), -1 "
-            f"(anomalous) and 0 (unlabeled). y is not used to calibrate: all "
-            f"{n_samples} samples count as normal. {CONVERT}",
-            UserWarning,
-        )
-    return np.ones(n_samples, dtype=np.int64)
-
-
-def _unit(system: Any) -> float:
-    """Return what the scores of a fitted system are proportional to.
-
-    It is 1, except for a one-class SVM, which weighs its kernels by coefficients whose
-    sum, nu * n_samples, grows with the training set.
-    """
-    detector = last_step(system)
-    if hasattr(detector, "estimator_"):
-        return _unit(detector.estimator_)
-    return (
-        float(detector.dual_coef_.sum()) if isinstance(detector, OneClassSVM) else 1.0
-    )
-
-
-def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
-    """Give PCA in an unfitted system the number of components of a fitted copy.
-
-    With a share of the variance, each fold would choose another number, and scores of
-    different folds could not be compared.
-    """
-    if isinstance(system, pipeline.Pipeline):
-        for (_, mine), (_, theirs) in zip(system.steps, fitted.steps, strict=True):
-            _sized_like(theirs, mine, n_samples)
-    components = getattr(fitted, "components_", ())
-    if len(components) and isinstance(getattr(system, "n_components", None), float):
-        system.set_params(n_components=max(1, min(len(components), n_samples - 1)))
-    return system
-
-
-def _rows(y: Any, indices: np.ndarray) -> Any:
-    return None if y is None else safe_indexing(y, indices)

@@ -12,10 +12,11 @@ import joblib
 import numpy as np
 from sklearn.base import clone
 
+from featad._progress import tracked
 from featad.base import anomaly_scores
 from featad.errors import FeatadError
 from featad.metrics import check_scores
-from featad.model_selection import OneClassKFold
+from featad.model_selection import OneClassKFold, split_samples
 from featad.systems import split_stateless, uses_labels
 
 Fold: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -44,7 +45,10 @@ class FoldScores:
 
 
 def make_folds(
-    cv: Any, y: np.ndarray, random_state: int | np.random.RandomState | None
+    cv: Any,
+    y: np.ndarray,
+    random_state: int | np.random.RandomState | None,
+    groups: Any = None,
 ) -> list[Fold]:
     """Return the folds that ``cv`` stands for.
 
@@ -59,6 +63,9 @@ def make_folds(
     random_state : int, RandomState instance or None
         Seeds the default folds.
 
+    groups : array-like of shape (n_samples,), default=None
+        Samples with equal values stay on one side of each split.
+
     Returns
     -------
     folds : list of (train, test)
@@ -66,15 +73,12 @@ def make_folds(
     Raises
     ------
     ValueError
-        If there is no fold, or one has nothing to train on or lacks a label to test.
+        If there is no fold, one has nothing to train on or lacks a label to test, or
+        a group is on both sides of a split.
     """
     if cv is None or isinstance(cv, Integral):
         cv = OneClassKFold(5 if cv is None else int(cv), random_state=random_state)
-    samples = np.arange(len(y))
-    pairs = cv.split(samples, y) if hasattr(cv, "split") else cv
-    folds = [
-        (samples[np.asarray(train)], samples[np.asarray(test)]) for train, test in pairs
-    ]
+    folds = split_samples(cv, np.arange(len(y)), y, groups)
     if not folds:
         raise ValueError(
             "compare: cv holds no fold. Pass a splitter or [(train, test)]."
@@ -143,14 +147,17 @@ def run_folds(
     """
     found: dict[str, FoldScores] = {}
 
-    def tell(name: str, n_folds: int) -> None:
-        if on_progress is not None:
-            done = len(found) * len(folds) + n_folds
-            on_progress(done, len(systems) * len(folds), name)
+    def rounds(name: str) -> Iterator[tuple[int, Fold]]:
+        before, total = len(found) * len(folds), len(systems) * len(folds)
+        told = tracked(folds, "fold", total, first=before)
+        for number, fold in enumerate(told, start=1):
+            yield number, fold
+            if on_progress is not None:
+                on_progress(before + number, total, name)
 
     copies = {name: clone(system) for name, system in systems.items()}
     for name, system, features, seconds in _after_shared_steps(copies, X, 0.0):
-        found[name] = _run_one(name, system, features, y, folds, seconds, tell)
+        found[name] = _run_one(name, system, features, y, folds, seconds, rounds(name))
         del features  # before the next group makes its own
     return found
 
@@ -185,11 +192,11 @@ def _run_one(
     y: np.ndarray,
     folds: list[Fold],
     seconds: float,
-    tell: Callable[[str, int], None],
+    rounds: Iterator[tuple[int, Fold]],
 ) -> FoldScores:
     """Fit and test one system on each fold; ``seconds`` an image went before."""
     scores, times = [], []
-    for number, (train, test) in enumerate(folds, start=1):
+    for number, (train, test) in rounds:
         with _naming(name, f"fold {number} of {len(folds)}"):
             start = perf_counter()
             fitted = _unfitted(system).fit(_take(X, train), _labels(system, y[train]))
@@ -197,7 +204,6 @@ def _run_one(
             scored = anomaly_scores(fitted, _take(X, test))
             times.append((middle - start, perf_counter() - middle))
             scores.append(check_scores(y[test], scored)[1])
-        tell(name, number)
     n_train, n_test = np.array([[len(train), len(test)] for train, test in folds]).T
     fit_times, test_times = np.array(times).T
     return FoldScores(

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
+from featad._sklearn import num_samples
 from featad._validation import check_labels
 from featad.base import anomaly_scores
 from featad.metrics import auroc, average_precision, tpr_at_fpr
@@ -131,7 +132,9 @@ class OneClassKFold(BaseCrossValidator):
                 "got y=None. Pass y."
             )
         y = check_labels(y, n_samples=len(X), needs_both=True)
-        group, unit = _group_numbers(groups, len(y))
+        group, unit = np.arange(len(y)), "sample"
+        if groups is not None:
+            group, unit = group_numbers(groups, len(y), "OneClassKFold"), "group"
         n_anomalies = np.bincount(group, weights=y == -1)  # anomalies in each group
         rng = check_random_state(self.random_state)
         normal = rng.permutation(np.flatnonzero(n_anomalies == 0))
@@ -161,17 +164,94 @@ class OneClassKFold(BaseCrossValidator):
         yield from folds
 
 
-def _group_numbers(groups, n_samples):
-    """Return the number of each sample's group, from 0, and what a group is called."""
-    if groups is None:
-        return np.arange(n_samples), "sample"
+def group_numbers(groups: ArrayLike, n_samples: int, owner: str) -> np.ndarray:
+    """Return the number of each sample's group, from 0.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_samples,)
+        Samples with equal values are one group.
+
+    n_samples : int
+        Required number of values.
+
+    owner : str
+        Who asks, for the message.
+
+    Returns
+    -------
+    numbers : ndarray of shape (n_samples,), int64
+        In the order of the sorted values.
+
+    Raises
+    ------
+    ValueError
+        If there is another number of values.
+
+    Examples
+    --------
+    >>> group_numbers(["b", "a", "b"], 3, "example")
+    array([1, 0, 1])
+    """
     groups = np.asarray(groups)
     if groups.shape != (n_samples,):
         raise ValueError(
-            f"OneClassKFold: groups must hold one value for each of the {n_samples} "
+            f"{owner}: groups must hold one value for each of the {n_samples} "
             f"samples, got groups.shape={groups.shape}."
         )
-    return np.unique(groups, return_inverse=True)[1], "group"
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def split_samples(
+    cv: Any, X: Any, y: ArrayLike | None, groups: ArrayLike | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the indices of each split that a splitter makes, or a list holds.
+
+    Parameters
+    ----------
+    cv : splitter or iterable of (train, test)
+        Has ``split(X, y)``, or holds indices or masks.
+
+    X : sequence of n_samples samples
+        What is split.
+
+    y : array-like of shape (n_samples,) or None
+        Labels.
+
+    groups : array-like of shape (n_samples,), default=None
+        Samples with equal values stay on one side of each split.
+
+    Returns
+    -------
+    splits : list of (train, test)
+        Indices of samples.
+
+    Raises
+    ------
+    ValueError
+        If a group is on both sides of a split.
+
+    Examples
+    --------
+    >>> split_samples([([True, False], [1])], ["a", "b"], None)
+    [(array([0]), array([1]))]
+    """
+    if hasattr(cv, "split"):
+        # only splitters that know groups take them
+        cv = cv.split(X, y) if groups is None else cv.split(X, y, groups)
+    samples = np.arange(num_samples(X))
+    splits = [(samples[np.asarray(a)], samples[np.asarray(b)]) for a, b in cv]
+    if groups is not None:
+        names = np.asarray(groups)
+        for number, (train, test) in enumerate(splits, start=1):
+            torn = np.intersect1d(names[train], names[test]).tolist()
+            if torn:
+                raise ValueError(
+                    f"cv must keep groups whole, but split {number} trains and tests "
+                    f"on samples of {len(torn)} groups, among them {torn[0]!r}. Pass "
+                    "a number of folds, or a splitter that keeps groups together."
+                )
+    return splits
 
 
 def _nearest_count(totals, wanted):

@@ -27,11 +27,11 @@ from featad.errors import (
 from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
 from featad.images import ImageReader, content_hash
 from featad.pipeline import Pipeline
-from featad.systems import iter_parts
+from featad.systems import iter_parts, last_step
 from featad.trimming import TrimmedDetector
 from featad.whitening import ShrunkWhitening
 
-FORMAT = 2
+FORMAT = 3
 """Goes up whenever older files can no longer be read."""
 
 _PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "joblib")
@@ -39,7 +39,13 @@ _REPEATED = ("steps", "memory", "transform_input", "verbose")  # add nothing
 _SAFE = ".skops"
 
 
-def save(system: BaseEstimator, path: str | os.PathLike, *, X: Any = None) -> dict:
+def save(
+    system: BaseEstimator,
+    path: str | os.PathLike,
+    *,
+    X: Any = None,
+    like: str | os.PathLike | None = None,
+) -> dict:
     """Write a fitted system to a file, and its manifest beside it.
 
     The file is a plain ``joblib.dump`` (or, where ``path`` ends in ``.skops``, a file
@@ -57,6 +63,9 @@ def save(system: BaseEstimator, path: str | os.PathLike, *, X: Any = None) -> di
 
     X : sequence of sources, default=None
         The training images, for their digest in the manifest.
+
+    like : path-like, default=None
+        Without ``X``: a model file whose record of the training images is kept.
 
     Returns
     -------
@@ -82,16 +91,13 @@ def save(system: BaseEstimator, path: str | os.PathLike, *, X: Any = None) -> di
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    digest = None if X is None else data_digest(X)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if path.suffix == _SAFE:
             _skops().dump(system, partial)
         else:
             joblib.dump(system, partial, compress=3)
-        manifest = _manifest(system, partial)
-        manifest["training_images"] = None if X is None else len(X)
-        manifest["training_data_digest"] = digest
+        manifest = _manifest(system, partial) | _trained_on(X, like)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -194,6 +200,14 @@ def data_digest(X: Any) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
+def _trained_on(X, like):
+    """Return what a manifest says of the training images."""
+    if X is not None:
+        return {"training_images": len(X), "training_data_digest": data_digest(X)}
+    old = (None if like is None else _read_manifest(Path(like))) or {}
+    return {key: old.get(key) for key in ("training_images", "training_data_digest")}
+
+
 def _manifest(system, file):
     return {
         "format": FORMAT,
@@ -208,6 +222,7 @@ def _manifest(system, file):
             if name.rpartition("__")[2] not in _REPEATED
         },
         "threshold": anomaly_threshold(system),
+        "calibration": _calibration(last_step(system)),
         "weights_fingerprints": [
             part.weights_fingerprint_
             for part in iter_parts(system)
@@ -215,6 +230,15 @@ def _manifest(system, file):
         ],
         "sha256": _sha256(file),
     }
+
+
+def _calibration(detector):
+    """Return the false alarm rate in force, if the detector is calibrated."""
+    if isinstance(detector, CalibratedDetector):
+        low, high = detector.false_alarm_interval_
+        n, target = detector.n_calibration_, detector.target_fpr
+        return {"target_fpr": target, "held_out": n, "rate_interval": [low, high]}
+    return None
 
 
 def _plain(value):
@@ -242,7 +266,7 @@ def _read_manifest(path):
     try:
         manifest = json.loads(beside.read_text(encoding="utf-8"))
         wanted = ("format", "sha256", "featad", "packages")
-        return {key: manifest[key] for key in wanted}
+        return manifest | {key: manifest[key] for key in wanted}
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFileError(
             f"{str(beside)!r} is not a featad manifest ({type(error).__name__}: "

@@ -1,11 +1,12 @@
 """Score histogram, ROC curve, and the most anomalous images."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.metrics import roc_curve
 
@@ -65,32 +66,36 @@ def plot_histogram(
 
 
 def plot_roc(
-    curves: dict[str, tuple[ArrayLike, ArrayLike]], path: str | os.PathLike
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]] | pd.DataFrame,
+    path: str | os.PathLike,
 ) -> Path:
-    """Draw the ROC curves of one or more systems.
+    """Draw the ROC curves of one or more systems, the best first in the legend.
 
     Parameters
     ----------
-    curves : dict of str to (y, anomaly_score)
-        Keys are names of systems.
+    curves : dict of str to (y, anomaly_score), or DataFrame
+        Keys are names of systems. A DataFrame is a table of scores, as
+        ``featad.compare(..., return_scores=True)`` returns it. With several folds a
+        curve is the mean of those of the folds, at equal shares of normal images, and
+        the AUROC is the mean AUROC.
 
     path : path-like
-        The PNG file to write.
+        The file to write: ``.png``, or ``.pdf`` or ``.svg`` for papers.
 
     Returns
     -------
     path : Path
     """
     figure, axes = _figure(4.8, 4.6)
-    for name, (y, anomaly_score) in curves.items():
-        fpr, tpr, _ = roc_curve(np.asarray(y) == -1, anomaly_score)
-        label = f"{name}: AUROC {auroc(y, anomaly_score):.3f}"
-        axes.plot(fpr, tpr, linewidth=2, label=label, clip_on=False)
+    drawn = {name: _mean_roc(folds) for name, folds in _folds_of(curves).items()}
+    for name, (fpr, tpr, area) in sorted(drawn.items(), key=lambda item: -item[1][2]):
+        label = f"{name}: AUROC {area:.3f}"
+        axes.plot(fpr, tpr, linewidth=1.8, label=label, clip_on=False)
     axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=1, linestyle=":")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("normal images called anomalous")
     axes.set_ylabel("anomalous images found")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
     return _save(figure, path)
 
 
@@ -141,6 +146,60 @@ def plot_most_anomalous(
     return _save(figure, path)
 
 
+def check_picture(path: str | os.PathLike) -> None:
+    """Raise an error before the work if a picture cannot be written afterwards.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write.
+
+    Raises
+    ------
+    ValueError
+        If its name does not end in .png, .pdf or .svg.
+
+    MissingExtraError
+        If matplotlib is not installed (extra ``report``).
+    """
+    if Path(path).suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ValueError(
+            f"Pictures are written to .png, .pdf or .svg files, but the file is called "
+            f"{Path(path).name!r}."
+        )
+    _figure(1, 1)
+
+
+def _folds_of(curves):
+    """Return labels and scores fold by fold, for each system."""
+    if not isinstance(curves, pd.DataFrame):
+        return {name: [pair] for name, pair in curves.items()}
+    return {
+        name: [
+            (fold["label"].to_numpy(), fold["anomaly_score"].to_numpy())
+            for _, fold in of_system.groupby("fold")
+        ]
+        for name, of_system in curves.groupby("system", sort=False)
+    }
+
+
+def _mean_roc(folds):
+    """Return the mean ROC curve of folds, and its area, the mean of theirs.
+
+    Each curve is a line with upright pieces; so is the mean, with two points at every
+    share of normal images at which a curve goes up: where it arrives and where it
+    leaves.
+    """
+    curves = [roc_curve(np.asarray(y) == -1, score)[:2] for y, score in folds]
+    shares = np.unique(np.concatenate([fpr for fpr, _ in curves]))
+    # where several points share a place, np.interp takes the last: here, reversed, the
+    # lowest, and there the highest
+    arrives = [np.interp(-shares, -fpr[::-1], tpr[::-1]) for fpr, tpr in curves]
+    leaves = [np.interp(shares, fpr, tpr) for fpr, tpr in curves]
+    tpr = np.stack([np.mean(arrives, axis=0), np.mean(leaves, axis=0)], axis=1).ravel()
+    return np.repeat(shares, 2), tpr, float(np.mean([auroc(*fold) for fold in folds]))
+
+
 def _number(score):
     """Return a score with four significant digits, never as a power of ten."""
     return np.format_float_positional(
@@ -165,5 +224,8 @@ def _figure(width, height, rows=1, columns=1):
 def _save(figure, path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    from matplotlib import rc_context
+
+    with rc_context({"pdf.fonttype": 42}):  # publishers refuse matplotlib's own type 3
+        figure.savefig(path)
     return path

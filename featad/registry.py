@@ -27,6 +27,21 @@ from featad.whitening import ShrunkWhitening
 RECOMMENDED = "mini-stats-mahalanobis"
 """What ``featad fit`` takes without ``--system``: the best of the cheap systems."""
 
+COMPARED = (
+    RECOMMENDED,
+    "mini-stats-pca",
+    "mini-mahalanobis",
+    "filters-knn",
+    "pixels-mahalanobis",
+)
+"""What ``featad compare`` takes without ``--systems``; nothing to download.
+
+Other scorers on the same features give almost the same figures, see
+``benchmarks/results/quality.md``. So these differ in their features: three layers, with
+two scorers; the last layer; and the best systems without a network, which it has to
+beat.
+"""
+
 _STATS = "stats-"
 _IMAGES = "images"
 
@@ -190,11 +205,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     known = system.get_params()
     unknown = sorted(set(overrides) - set(known))
     if unknown:
-        raise ValueError(
-            f"{name} has no parameter {unknown[0]!r}. Its features take "
-            f"{', '.join(sorted(own))}; other steps take step__parameter, as in "
-            "detector__contamination=0.1."
-        )
+        raise ValueError(_unknown_parameter(name, system, unknown[0]))
     seeds = {key: random_state for key in known if key.endswith("__random_state")}
     return system.set_params(**(seeds | overrides))
 
@@ -219,6 +230,32 @@ def default_grid(name: str) -> dict[str, list]:
     {'detector__n_clusters': [1, 4, 8, 16]}
     """
     return deepcopy(_parse(name)[2].entry.grid)
+
+
+def _unknown_parameter(name, system, key):
+    """Return what to say of a parameter that a system does not have."""
+    text = f"{name} has no parameter {key!r}"
+    step, separator, wanted = key.partition("__")
+    if not separator:
+        step, wanted = "features", key
+    elif step not in system.named_steps:
+        return f"{text}: its steps are {', '.join(system.named_steps)}."
+    takes = {
+        name: sorted(part.get_params(deep=False)) if part != "passthrough" else []
+        for name, part in system.steps
+    }
+    places = [step] if separator else takes
+    known = {p: f"{place}__{p}" for place in places for p in takes[place]}
+    near = get_close_matches(wanted, known, n=1)
+    hint = f" Did you mean {known[near[0]]}?" if near else ""
+    if not takes[step]:
+        return f"{text}.{hint} Its step {step} has no parameters."
+    others = ", ".join(other for other in takes if other != step)
+    verb = "take" if step == "features" else "takes"
+    return (
+        f"{text}.{hint} Its {step} {verb} {', '.join(takes[step])}; other steps "
+        f"({others}) take step__parameter."
+    )
 
 
 def _is_system(features, kind):

@@ -1,6 +1,5 @@
 """Scoring many images: one row per input, and no score is lost to a later fault."""
 
-import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,16 +10,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from featad.base import anomaly_threshold, as_anomaly_score
+from featad.base import as_anomaly_score
+from featad.drift import LEVELS
 from featad.errors import MissingExtraError
 from featad.images import check_sources, describe_source
-from featad.systems import iter_parts_and_templates, last_step, set_everywhere
+from featad.scorer import Scorer
+from featad.systems import last_step
 
 COLUMNS = (
     "path",
     "anomaly_score",
+    "score_ratio",
     "threshold",
     "is_anomaly",
     "p_value",
@@ -28,20 +31,22 @@ COLUMNS = (
 )
 """The columns of a score table, one row per image."""
 
+PART_COLUMNS = ("group", "n_images", *COLUMNS)
+"""The columns of a score table with one row per part."""
+
 FORMATS = (".csv", ".parquet", ".jsonl")
 """The endings that a score file may have."""
-
-_FINE = (None, "raise")  # values of on_error under which no row vanishes
 
 
 def score_images(
     system: BaseEstimator,
     sources: Sequence[Any],
     *,
+    groups: ArrayLike | None = None,
     batch_size: int = 64,
     on_error: str = "skip",
 ) -> Iterator[pd.DataFrame]:
-    """Score images a batch at a time, in input order.
+    """Score images, or parts shown by several images, a batch at a time.
 
     Memory does not grow with the number of images: each batch is read, scored, yielded
     and discarded.
@@ -55,6 +60,10 @@ def score_images(
     sources : sequence of sources
         Paths, bytes, PIL images or arrays.
 
+    groups : array-like of shape (n_sources,), default=None
+        The part that each image shows, see `featad.find_groups`. There is then one row
+        and one decision per part. The system must be calibrated with groups.
+
     batch_size : int, default=64
         Images scored at a time.
 
@@ -65,14 +74,26 @@ def score_images(
     Yields
     ------
     rows : DataFrame
-        One row per image with the columns ``path`` (or a description of an image in
-        memory), ``anomaly_score`` (float, high = anomalous), ``threshold`` (float, on
-        the same scale), ``is_anomaly`` (bool), ``p_value`` (float in (0, 1]; missing
-        if the system is not calibrated) and ``error`` (str or None). If there is an
-        error, the four columns in the middle are missing.
+        One row per image, in input order, with the columns ``path`` (or a description
+        of an image in memory), ``anomaly_score`` (float, high = anomalous),
+        ``score_ratio`` (float; 0 = a typical normal image, 1 = the threshold, see
+        `Scorer.score_ratios`), ``threshold`` (float, on the scale of
+        ``anomaly_score``), ``is_anomaly`` (bool), ``p_value`` (float in (0, 1]) and
+        ``error`` (str or None). If there is an error, the five columns in the middle
+        are missing. ``score_ratio`` and ``p_value`` are also missing if the system is
+        not calibrated.
+
+        With ``groups``: one row per part, in the order in which the parts first occur,
+        with the columns ``group`` and ``n_images`` before these. ``path`` is the part's
+        most anomalous image, ``anomaly_score`` is its score, and ``threshold``,
+        ``score_ratio`` and ``p_value`` are those of parts. If one of its images cannot
+        be scored, ``error`` says so, and the five columns are missing unless the part
+        is anomalous all the same.
 
     Raises
     ------
+    TypeError, ValueError
+        If there are ``groups`` and the system was not calibrated with groups.
     ImageReadError
         With ``on_error="raise"``, at the first image that cannot be read.
 
@@ -91,6 +112,9 @@ def score_images(
         raise ValueError(f"on_error must be 'skip' or 'raise', but is {on_error!r}.")
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, but is {batch_size}.")
+    if groups is not None:
+        yield from _score_parts(system, sources, groups, batch_size, on_error)
+        return
     scorer = Scorer(system)  # first: an unfitted system fails here
     if len(sources):
         sources = check_sources(sources, estimator_name="score_images")
@@ -102,99 +126,24 @@ def score_images(
         failed = next((i for i, error in enumerate(errors) if error), None)
         if failed is not None and on_error == "raise":
             kept = [part[:failed] for part in (names, scores, p_values, errors)]
-            yield _rows(scorer.threshold, *kept)
+            yield _rows(scorer, *kept)
             raise errors[failed]
-        yield _rows(scorer.threshold, names, scores, p_values, errors)
-
-
-class Scorer:
-    """Score batches with a fitted system; an image that fails makes its batch fail.
-
-    Parameters
-    ----------
-    system : estimator
-        A fitted system with a threshold. Steps in it that leave out what they cannot
-        read are copied and set to raise, so that no row vanishes.
-
-    Attributes
-    ----------
-    threshold : float
-        Anomaly scores above it are anomalous.
-
-    Raises
-    ------
-    NotFittedError
-        If the system is not fitted.
-
-    TypeError
-        If its detector has no threshold.
-
-    Examples
-    --------
-    >>> from featad import KMeansDistance
-    >>> scorer = Scorer(KMeansDistance(1).fit([[0.0], [2.0]]))
-    >>> scorer.score([[1.0], [4.0]])
-    (array([-0., -3.]), array([nan, nan]))
-    """
-
-    def __init__(self, system: BaseEstimator) -> None:
-        self.threshold = anomaly_threshold(system)
-        self._p_values_of = getattr(last_step(system), "p_values_from_scores", None)
-        self._system = _raising(system)
-
-    def score(self, batch: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Return scores and p-values of a batch.
-
-        Parameters
-        ----------
-        batch : sequence of sources
-            What the system scores.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), float64
-            As ``score_samples`` returns them, high = normal.
-
-        p_values : ndarray of shape (n_samples,), float64
-            NaN where the system is not calibrated.
-
-        Raises
-        ------
-        ValueError
-            If the system returns more or fewer scores than there are samples.
-        """
-        scores = np.asarray(self._system.score_samples(batch), dtype=np.float64)
-        if len(scores) != len(batch):
-            raise ValueError(
-                f"{type(self._system).__name__} returned {len(scores)} scores for "
-                f"{len(batch)} images. Every step must keep one row per image."
-            )
-        if self._p_values_of is None:
-            return scores, np.full(len(scores), np.nan)
-        return scores, self._p_values_of(scores)
-
-
-def _raising(system: BaseEstimator) -> BaseEstimator:
-    """Return the system with readers that raise: a row must not vanish or be NaN."""
-    parts = iter_parts_and_templates(system)
-    if all(part.get_params(deep=False).get("on_error") in _FINE for part in parts):
-        return system
-    system = copy.deepcopy(system)
-    set_everywhere(system, "on_error", "raise")
-    return system
+        yield _rows(scorer, names, scores, p_values, errors)
 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """The result of a scoring run: images ``scored``, ``anomalous`` and ``failed``.
+    """The result of a scoring run: rows ``scored``, ``anomalous`` and ``failed``.
 
-    ``first_error`` is the first failure's message, or None.
+    ``first_error`` is the first failure's message, or None. ``low_p_values`` counts,
+    for each level, the p-values that are at most as large.
     """
 
     scored: int
     anomalous: int
     failed: int
     first_error: str | None
+    low_p_values: dict[float, int]
 
 
 def score_to_file(
@@ -202,6 +151,7 @@ def score_to_file(
     sources: Sequence[Any],
     path: str | os.PathLike | None,
     *,
+    groups: ArrayLike | None = None,
     batch_size: int = 64,
     on_error: str = "skip",
     stream: Any = None,
@@ -222,6 +172,9 @@ def score_to_file(
     path : path-like or None
         Where to write. The ending selects the format; Parquet needs the extra
         ``parquet``. None writes CSV to ``stream``.
+
+    groups : array-like of shape (n_sources,), default=None
+        See `score_images`: one row per part.
 
     batch_size : int, default=64
         Images scored, and rows written, at a time.
@@ -249,12 +202,15 @@ def score_to_file(
     """
     scored = anomalous = failed = 0
     first_error = None
-    frames = score_images(system, sources, batch_size=batch_size, on_error=on_error)
+    low = dict.fromkeys(LEVELS, 0)
+    frames = score_images(
+        system, sources, groups=groups, batch_size=batch_size, on_error=on_error
+    )
     _check_format(path)
     first = next(frames, None)  # what fails at once leaves an older file as it was
     if first is None:
-        first = _rows(np.nan, [], np.empty(0), np.empty(0), [])
-    with _writer(path, stream) as write:
+        first = pd.DataFrame(columns=list(COLUMNS if groups is None else PART_COLUMNS))
+    with _writer(path, stream, first.columns) as write:
         for rows in chain([first], frames):
             write(rows)
             bad = rows["error"].notna()
@@ -263,8 +219,10 @@ def score_to_file(
             failed += int(bad.sum())
             if first_error is None and bad.any():
                 first_error = rows["error"][bad].iloc[0]
-            progress(len(rows))
-    return ScoreSummary(scored, anomalous, failed, first_error)
+            for level in low:
+                low[level] += int((rows["p_value"] <= level).sum())
+            progress(len(rows) if groups is None else int(rows["n_images"].sum()))
+    return ScoreSummary(scored, anomalous, failed, first_error, low)
 
 
 def _score_or_halve(scorer, batch):
@@ -286,19 +244,72 @@ def _score_or_halve(scorer, batch):
     return scores, p_values, left[2] + right[2]
 
 
-def _rows(threshold, names, scores, p_values, errors):
+def _rows(scorer, names, scores, p_values, errors):
     fine = np.array([error is None for error in errors], dtype=bool)
     anomaly_score = as_anomaly_score(scores)
-    is_anomaly = pd.array(anomaly_score > threshold, dtype="boolean")
+    is_anomaly = pd.array(anomaly_score > scorer.threshold, dtype="boolean")
     is_anomaly[~fine] = pd.NA
     reasons = [None if error is None else str(error) for error in errors]
-    thresholds = np.where(fine, threshold, np.nan)
-    columns = (names, anomaly_score, thresholds, is_anomaly, p_values, reasons)
+    columns = (
+        names,
+        anomaly_score,
+        scorer.score_ratios(scores),
+        np.where(fine, scorer.threshold, np.nan),
+        is_anomaly,
+        p_values,
+        reasons,
+    )
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
 
+def _score_parts(system, sources, groups, batch_size, on_error):
+    """Yield one row per part; the images of a part are scored one after another."""
+    scorer = Scorer(system, by_group=True)
+    groups = np.asarray(groups).astype(str)
+    if len(groups) != len(sources):
+        raise ValueError(f"There are {len(sources)} sources, but {len(groups)} groups.")
+    if len(groups):
+        sources = check_sources(sources, estimator_name="score_images")
+        # its checks of the groups
+        last_step(system).p_values_from_scores(np.zeros(len(groups)), groups=groups)
+    _, first, part = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.argsort(first[part], kind="stable")
+    groups, ordered = groups[order], [sources[i] for i in order]
+    ends = np.r_[0, np.bincount(part)[np.argsort(first)].cumsum()]
+    pending, done = pd.DataFrame(), 0
+    for rows in score_images(system, ordered, batch_size=batch_size, on_error=on_error):
+        rows = rows.assign(group=groups[done : done + len(rows)])
+        pending = pd.concat([pending, rows]) if len(pending) else rows
+        done += len(rows)
+        complete = ends[ends <= done][-1] - (done - len(pending))
+        if complete:
+            yield _part_rows(scorer, pending[:complete])
+        pending = pending[complete:]
+
+
+def _part_rows(scorer, rows):
+    """Return one row per part from the rows of its images."""
+    parts = []
+    for name, part in rows.groupby("group", sort=False):
+        worst = part.iloc[part["anomaly_score"].fillna(-np.inf).argmax()]
+        failed, score, error = part["error"].dropna(), worst["anomaly_score"], None
+        if len(failed):
+            error = f"{len(failed)} of {len(part)} images: {failed.iloc[0]}"
+            if not score > scorer.threshold:  # what was not seen may be anomalous
+                score = np.nan
+        parts.append((name, len(part), worst["path"], score, error))
+    names, counts, paths, anomaly_scores, errors = zip(*parts, strict=True)
+    scores = as_anomaly_score(anomaly_scores)  # turned back
+    missing = [e if np.isnan(s) else None for e, s in zip(errors, scores, strict=True)]
+    table = _rows(scorer, paths, scores, scorer.p_values(scores), missing)
+    table = table.assign(error=np.array(errors, dtype=object))
+    return pd.concat(
+        [pd.DataFrame({"group": names, "n_images": counts}), table], axis=1
+    )
+
+
 @contextmanager
-def _writer(path, stream):
+def _writer(path, stream, columns):
     """Yield a function that appends a frame of rows to the file."""
     if path is None:
         yield _csv_writer(stream)
@@ -307,7 +318,7 @@ def _writer(path, stream):
     suffix = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".parquet":
-        with _parquet_writer(path) as write:
+        with _parquet_writer(path, columns) as write:
             yield write
         return
     with open(path, "w", encoding="utf-8", newline="") as file:
@@ -345,7 +356,7 @@ def _jsonl_writer(file):
 
 
 @contextmanager
-def _parquet_writer(path):
+def _parquet_writer(path, columns):
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -354,9 +365,11 @@ def _parquet_writer(path):
             "A .parquet file needs pyarrow: pip install 'featad[parquet]'; or write "
             ".csv."
         ) from error
-    number, text = pa.float64(), pa.string()
-    types = (text, number, number, pa.bool_(), number, text)
-    schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
+    types = dict.fromkeys(columns, pa.float64())
+    types |= dict.fromkeys({"group", "path", "error"} & set(columns), pa.string())
+    types |= {"is_anomaly": pa.bool_()}
+    types |= {"n_images": pa.int64()} if "n_images" in types else {}
+    schema = pa.schema(list(types.items()))
     with parquet.ParquetWriter(path, schema) as writer:
         # missing numbers are null in the file, not NaN
         yield lambda rows: writer.write_table(

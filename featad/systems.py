@@ -155,6 +155,66 @@ def uses_labels(system: Any) -> bool | None:
     return uses_labels(inner) if inner else getattr(detector, "_uses_labels", None)
 
 
+def trains_networks(system: Any) -> bool:
+    """Return whether the detector in which a system ends trains networks.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector, a Pipeline, a meta-estimator or a search; fitted or not.
+
+    Returns
+    -------
+    trains : bool
+        Then scores of two fits share no scale. False for a detector that does not say.
+
+    Examples
+    --------
+    >>> from featad.detectors import Autoencoder, KMeansDistance
+    >>> trains_networks(KMeansDistance()), trains_networks(Autoencoder())
+    (False, True)
+    """
+    detector = last_step(system)
+    inner = getattr(detector, "estimator", None)
+    return (
+        trains_networks(inner)
+        if inner
+        else getattr(detector, "_trains_networks", False)
+    )
+
+
+def is_frozen(system: Any) -> bool:
+    """Return whether fitting a system would change nothing.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector or a pipeline that ends in one.
+
+    Returns
+    -------
+    frozen : bool
+        True for a `FrozenEstimator`, alone or after steps that learn nothing.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import Normalizer
+    >>> from featad.detectors import KMeansDistance
+    >>> fitted = KMeansDistance(1).fit([[0.0], [1.0]])
+    >>> is_frozen(make_pipeline(Normalizer(), FrozenEstimator(fitted)))
+    True
+    """
+    if not isinstance(system, Pipeline):
+        return isinstance(system, FrozenEstimator)
+    before = [
+        step for _, step in system.steps[:-1] if step not in (None, "passthrough")
+    ]
+    return is_frozen(system[-1]) and all(
+        isinstance(step, FrozenEstimator) or _learns_nothing(step) for step in before
+    )
+
+
 def split_stateless(system: Any) -> tuple[Pipeline | None, Any]:
     """Split a system after its leading steps that learn nothing.
 

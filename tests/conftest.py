@@ -113,6 +113,55 @@ def part_folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def part_model(part_folder, tmp_path_factory) -> Path:
+    """Return a model fitted by the command line on the good parts of `part_folder`."""
+    from featad.cli import main
+
+    path = tmp_path_factory.mktemp("model") / "model.joblib"
+    arguments = ["--data", str(part_folder), "--target-fpr", "0.1", "-o", str(path)]
+    assert main(["fit", "--system", "pixels-kmeans", *arguments]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def plates(tmp_path_factory) -> Path:
+    """Return a folder of 16 x 16 plates, to which a model has to promise something.
+
+    ``fit`` and ``new``: 60 good ones each; ``lamp``: 60 good ones under more light;
+    ``odd``: 20 with a dark spot; ``views``: 20 good parts, three views of each, named
+    like ``p07_view2.png``; ``model.joblib``: fitted on ``fit``, target 5 %.
+    """
+    from featad.cli import main
+
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("plates")
+
+    def draw(path, base, light=1.0, spot=False):
+        image = base + rng.normal(0, 0.02, (16, 16, 1))
+        if spot:
+            image[4:9, 4:9] -= 0.3
+        path.parent.mkdir(exist_ok=True)
+        pixels = (255 * np.clip(light * image, 0, 1)).round().astype(np.uint8)
+        Image.fromarray(np.repeat(pixels, 3, axis=2)).save(path)
+
+    def plate():
+        return 0.4 + rng.normal(0, 0.05) + rng.normal(0, 0.02, (16, 16, 1))
+
+    for kind, n in {"fit": 60, "new": 60, "lamp": 60, "odd": 20}.items():
+        options = {"light": 1.25} if kind == "lamp" else {"spot": kind == "odd"}
+        for i in range(n):
+            draw(folder / kind / f"{kind}{i:02}.png", plate(), **options)
+    for part in range(20):
+        base = plate()
+        for view in range(3):
+            draw(folder / "views" / f"p{part:02}_view{view}.png", base)
+    arguments = ["--data", str(folder / "fit"), "--target-fpr", "0.05"]
+    arguments += ["--system", "pixels-mahalanobis", "--set", "size=8"]
+    assert main(["fit", *arguments, "-o", str(folder / "model.joblib")]) == 0
+    return folder
+
+
 @pytest.fixture
 def image_folder(tmp_path, images) -> Path:
     """Return a folder of six 8 x 8 PNG files, 0.png to 5.png."""

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.svm import OneClassSVM
 
-from featad.comparison import compare
+from featad.comparison import compare, compare_scores
 from featad.detectors import KMeansDistance, Mahalanobis
 from featad.errors import FeatadError, ImageReadError
 from featad.images import ImageReader
@@ -24,8 +24,14 @@ COLUMNS = [
     "average_precision",
     "f1_max",
     "tpr_at_fpr_1",
+    "average_precision_chance",
+    "f1_max_chance",
     "fit_seconds",
     "images_per_second",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p_bootstrap",
     "p_delong",
 ]
 FIGURES = [name for name in COLUMNS if "second" not in name]
@@ -118,8 +124,46 @@ def test_on_one_split_interval_and_p_value_are_those_of_the_metrics(
     assert np.isnan(table.loc[best, "p_delong"])
 
 
-def test_with_several_folds_there_is_no_p_value(systems, X, y):
-    assert compare(systems, X, y, cv=2, n_bootstrap=20)["p_delong"].isna().all()
+def test_with_several_folds_there_is_a_bootstrap_p_value_in_place_of_delongs(
+    systems, X, y
+):
+    table = compare(systems, X, y, cv=2, n_bootstrap=20)
+    assert table["p_delong"].isna().all()
+    assert table["p_bootstrap"][1:].between(2 / 21, 1).all()
+
+
+def test_scores_of_all_folds_are_returned_on_request(systems, X, y):
+    cv = OneClassKFold(3, random_state=0)
+    table, scores = compare(systems, X, y, cv=cv, n_bootstrap=20, return_scores=True)
+    folds = list(cv.split(X, y))
+    assert len(scores) == len(systems) * sum(len(test) for _, test in folds)
+    train, test = folds[1]
+    rows = scores[(scores["system"] == "mahalanobis") & (scores["fold"] == 2)]
+    assert rows["sample"].tolist() == test.tolist()
+    assert rows["label"].tolist() == y[test].tolist()
+    expected = -Mahalanobis().fit(X[train]).score_samples(X[test])
+    np.testing.assert_allclose(rows["anomaly_score"], expected)
+    again = compare_scores(scores, n_bootstrap=20)
+    pd.testing.assert_frame_equal(again, table[again.columns])
+
+
+def test_groups_are_kept_in_the_scores(X, y):
+    groups = np.arange(55) // 2
+    y = np.repeat([1, -1], [40, 15])
+    _, scores = compare(
+        {"a": Mahalanobis()}, X, y, groups=groups, cv=2, n_bootstrap=5,
+        return_scores=True,
+    )  # fmt: skip
+    assert (scores["group"] == scores["sample"] // 2).all()
+
+
+def test_samples_are_places_in_x_even_where_some_are_in_no_fold(X, y):
+    y = y.copy()
+    y[43:45] = 1
+    cv = [(np.flatnonzero(y == 1)[:10], [43, 44, *np.flatnonzero(y == -1)[:4]])]
+    systems = {"a": Mahalanobis()}
+    _, scores = compare(systems, X, y, cv=cv, n_bootstrap=5, return_scores=True)
+    assert scores["sample"].tolist() == cv[0][1]
 
 
 def test_an_anomaly_tested_twice_is_drawn_once(X, y, halves):
@@ -283,6 +327,7 @@ def test_a_head_that_leaves_images_out_is_refused(image_folder):
         ({"cv": [([0, 1], [2, 3])]}, "fold 1 trains on 2 samples and tests 2 normal"),
         ({"confidence": 95}, r"confidence should be in \(0, 1\)"),
         ({"n_bootstrap": 0}, "n_bootstrap should be at least 1"),
+        ({"reference": "b"}, "reference should be one of a, got 'b'"),
     ],
 )
 def test_wrong_use_is_refused(changed, message, X):

@@ -5,6 +5,7 @@ import weakref
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
 from featad.base import anomaly_scores
@@ -92,3 +93,16 @@ def test_nothing_is_copied_where_every_sample_is_used(samples):
     kept, y, _ = drop_unused(samples, Y, make_folds(2, Y, random_state=0))
     assert kept is samples
     assert y is Y
+
+
+def test_a_number_of_folds_keeps_groups_whole():
+    groups = np.arange(len(Y)) // 2
+    for train, test in make_folds(2, Y, random_state=0, groups=groups):
+        assert not set(groups[train]) & set(groups[test])
+
+
+def test_a_splitter_that_tears_a_group_is_refused():
+    groups = np.arange(len(Y)) // 2
+    cv = KFold(5, shuffle=True, random_state=0)
+    with pytest.raises(ValueError, match="keep groups whole, but split 1 .* groups"):
+        make_folds(cv, Y, random_state=0, groups=groups)

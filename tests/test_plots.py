@@ -3,10 +3,13 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.metrics import auc
 
 from featad.errors import MissingExtraError
+from featad.metrics import auroc
 from featad.plots import plot_histogram, plot_most_anomalous, plot_roc
 
 Y = np.repeat([1, -1], 12)
@@ -25,6 +28,27 @@ def test_the_histogram_is_drawn(tmp_path):
 def test_the_roc_curve_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     assert _ink(plot_roc({"a": (Y, SCORES)}, tmp_path / "r.png")) > 0.005
+
+
+def test_the_mean_curve_of_folds_has_their_mean_area():
+    from featad.plots import _mean_roc
+
+    rng = np.random.default_rng(0)
+    folds = [(Y, rng.integers(0, 6, 24) + 2 * (Y == -1)), (Y[5:], SCORES[5:])]
+    folds += [(Y, rng.normal(size=24))]
+    fpr, tpr, area = _mean_roc(folds)
+    assert auc(fpr, tpr) == pytest.approx(area, abs=1e-12)
+    assert area == pytest.approx(np.mean([auroc(*fold) for fold in folds]))
+    assert (np.diff(tpr) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
+def test_curves_of_a_table_of_scores_are_drawn(ending, tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = {"fold": 1, "label": Y, "anomaly_score": SCORES}
+    scores = pd.concat([pd.DataFrame({"system": name} | rows) for name in "ab"])
+    path = plot_roc(scores, tmp_path / f"r.{ending}")
+    assert path.stat().st_size > 2000
 
 
 def test_the_strangest_images_are_drawn_without_those_unread(images, tmp_path):

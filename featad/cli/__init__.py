@@ -1,4 +1,4 @@
-"""The command line: ``featad demo | fit | score | compare | list | doctor``."""
+"""The command line: one file per command, ``featad COMMAND``."""
 
 import argparse
 import os
@@ -10,7 +10,17 @@ from importlib import import_module
 from featad import __version__
 from featad.errors import FeatadError
 
-_COMMANDS = ("fit", "score", "compare", "list", "doctor", "demo")
+_COMMANDS = (
+    "fit",
+    "score",
+    "check",
+    "calibrate",
+    "recalibrate",
+    "compare",
+    "list",
+    "doctor",
+    "demo",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,11 +1,12 @@
 """``featad compare``: systems side by side on one data set."""
 
 from argparse import ArgumentTypeError, Namespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from featad.cli import options
+from featad.cli import options, progress
 from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
@@ -19,23 +20,40 @@ def add_parser(commands: Any) -> None:
         "scores of the test images: AUROC with a bootstrap interval, average "
         "precision, best F1, true positives at 1 % false positives, seconds to fit and "
         "images scored per second. Data without a test part of its own is "
-        "cross-validated: systems train on normal images and are tested on both kinds.",
+        "cross-validated: systems train on normal images and are tested on both kinds. "
+        "The last line is what chance gives.",
     )
     parser.set_defaults(run=run)
     options.add_data(parser)
     options.add_system(parser)
     parser.add_argument(
         "--systems",
-        required=True,
         type=_system_names,
         metavar="A,B,C",
-        help="names from `featad list`, separated by commas",
+        help="names from `featad list`, separated by commas (default: the recommended "
+        "system, others with vgg_mini's features, and two without a network, which "
+        "they have to beat; nothing is downloaded)",
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="SYSTEM",
+        help="one of the systems: print how much the AUROC of the others differs from "
+        "its own, with a 95 % interval and the p-value of a paired bootstrap",
     )
     parser.add_argument(
         "--cv",
         type=options.fold_count,
-        default=5,
-        help="number of folds if there is no test part (default: %(default)s)",
+        metavar="N",
+        help="number of folds (default: 5 if there is no test part, else the test part "
+        "is used; given, all images are cross-validated)",
+    )
+    parser.add_argument(
+        "--groups",
+        metavar="BY",
+        help="images that belong together, such as views of one part, are not split "
+        "between training and test: 'folder', 'minutes=N' (a pause of more than N "
+        "minutes begins a new group), or a regular expression whose first group, or "
+        "match, in a file's name is the name of its group",
     )
     parser.add_argument(
         "-o",
@@ -44,34 +62,75 @@ def add_parser(commands: Any) -> None:
         help="also write the table to this .csv file, and the list of images to "
         "FILE.split.csv",
     )
+    parser.add_argument(
+        "--scores",
+        metavar="FILE",
+        help="also write the score of every test image to this .csv file: path, label, "
+        "fold, system, anomaly_score (featad.compare_scores reads it)",
+    )
+    parser.add_argument(
+        "--figure",
+        metavar="FILE",
+        help="also draw the ROC curves, means over folds, to this .pdf, .png or .svg "
+        "file",
+    )
 
 
 def run(args: Namespace) -> int:
     """Compare and print the table."""
     from featad.datasets import save_split
+    from featad.plots import check_picture, plot_roc
+    from featad.registry import COMPARED
 
+    args.systems = args.systems or list(COMPARED)
+    if args.reference and args.reference not in args.systems:
+        raise ValueError(
+            f"--reference should be one of the systems {', '.join(args.systems)}, but "
+            f"is {args.reference!r}."
+        )
     options.check_weights_names(args, args.systems)
+    for option, path in (("-o", args.output), ("--scores", args.scores)):
+        if path and not path.lower().endswith(".csv"):
+            raise ValueError(f"{option} takes a .csv file, but is {path!r}.")
+    if args.figure:
+        check_picture(args.figure)
+    for path in filter(None, (args.output, args.scores, args.figure)):
+        options.check_writable(path)
     dataset = options.load_data(args)
-    if args.output:
-        if not args.output.lower().endswith(".csv"):
-            raise ValueError(f"-o takes a .csv file, but is {args.output!r}.")
-        options.check_writable(args.output)
-    table, dataset = options.without_unreadable(
+    (table, scores), dataset = options.without_unreadable(
         dataset, args.on_error, lambda readable: _compare(readable, args)
     )
-    print(format_table(table))
+    print(format_table(table, args.reference))
     if args.output:
         table.to_csv(args.output)
         split = save_split(dataset, f"{args.output}.split.csv")
         options.log(f"wrote {args.output} and {split}")
+    if args.scores:
+        _write_scores(scores, dataset, args.scores)
+        options.log(f"wrote {args.scores}")
+    if args.figure:
+        options.log(f"wrote {plot_roc(scores, args.figure)}")
     return 0
 
 
-def format_table(table: Any) -> str:
-    """Return a comparison as text in columns, the best system first."""
+def format_table(table: Any, reference: str | None = None) -> str:
+    """Return a comparison as text in columns, the best system first, chance last.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `featad.compare` returns it.
+
+    reference : str or None, default=None
+        The system whose differences to the others are shown.
+
+    Returns
+    -------
+    text : str
+    """
     text = table[[]].copy()
     text["AUROC (95 % interval)"] = [
-        f"{row.auroc:.3f} ({row.auroc_low:.3f} to {row.auroc_high:.3f})"
+        f"{row.auroc:.3f} ({_interval(row.auroc_low, row.auroc_high, '.3f')})"
         for row in table.itertuples()
     ]
     for name, column in (
@@ -82,38 +141,86 @@ def format_table(table: Any) -> str:
         text[name] = table[column].map("{:.3f}".format)
     text["fit s"] = table["fit_seconds"].map("{:.1f}".format)
     text["images/s"] = table["images_per_second"].map("{:.0f}".format)
+    if reference is not None:
+        text[f"AUROC minus {reference}"] = [
+            f"{row.difference:+.3f} "
+            f"({_interval(row.difference_low, row.difference_high, '+.3f')})"
+            for row in table.itertuples()
+        ]
+        text["p"] = table["p_bootstrap"].map("{:.3f}".format)
+        text.loc[reference, [f"AUROC minus {reference}", "p"]] = ""
+    first = table.iloc[0]
+    chance = {
+        "AUROC (95 % interval)": "0.500",
+        "AP": f"{first.average_precision_chance:.3f}",
+        "best F1": f"{first.f1_max_chance:.3f}",
+        "TPR at 1 % FPR": "0.010",
+    }
+    text.loc["chance"] = [chance.get(column, "") for column in text.columns]
     return text.rename_axis(None).to_string()
+
+
+def _interval(low, high, form):
+    return "no interval" if np.isnan(low) else f"{low:{form}} to {high:{form}}"
 
 
 def _compare(dataset, args):
     from featad.comparison import compare
+    from featad.datasets import find_groups
     from featad.model_selection import OneClassKFold
 
-    if (dataset.labels == -1).sum() == 0:
-        raise DatasetError(
-            f"{dataset.name} has no anomalous images to compare systems by. Pass a "
-            "data set with a test part, two folders, or a CSV file with labels."
-        )
-    if dataset.has_split:
+    if dataset.has_split and args.cv is None:
         train = np.flatnonzero((dataset.parts == "train") & (dataset.labels == 1))
         test = np.flatnonzero(dataset.parts == "test")
-        cv = [(train, test)]
+        cv: Any = [(train, test)]
+        _check_kinds(dataset, dataset.labels[test], "test images")
         _warn_of_overlap(dataset, train, test)
     else:
-        cv = OneClassKFold(args.cv, random_state=args.seed)
+        cv = OneClassKFold(args.cv or 5, random_state=args.seed)
+        _check_kinds(dataset, dataset.labels, "images")
     systems = {name: options.build_system(name, args) for name in args.systems}
     set_machine_options(systems.values(), device=args.device, cache=args.cache)
-    n_folds = len(cv) if dataset.has_split else args.cv
-    total = len(systems) * n_folds
-    with options.progress_bar(total, "comparing", "fold") as bar:
+    with progress.shown("comparing"):
         return compare(
             systems,
             dataset.images,
             dataset.labels,
+            groups=find_groups(dataset.images, args.groups) if args.groups else None,
             cv=cv,
+            reference=args.reference,
             random_state=args.seed,
-            on_progress=lambda done, total, name: bar.update(),
+            return_scores=True,
         )
+
+
+def _check_kinds(dataset, labels, images):
+    """Refuse to compare without anomalous or normal images to test on."""
+    if not (labels == -1).any():
+        raise DatasetError(
+            f"{dataset.name} has no anomalous {images} to compare systems by. Pass a "
+            "data set with a test part, two folders, or a CSV file with labels."
+        )
+    if not (labels == 1).any():
+        way = (
+            " beside its anomalous ones. Add some (test/good), or pass --cv 5 to hold "
+            "out a fifth of the normal training images at a time."
+        )
+        raise DatasetError(
+            f"{dataset.name} has no normal {images}"
+            + (way if dataset.has_split else " to train on.")
+        )
+
+
+def _write_scores(scores, dataset, path):
+    """Write the scores of test images, with paths in place of sample numbers."""
+    from featad.images import describe_source
+
+    names = [describe_source(image, i) for i, image in enumerate(dataset.images)]
+    rows = scores.assign(path=[names[i] for i in scores["sample"]])
+    columns = ["path", "label", "fold", "system", "anomaly_score"]
+    columns += ["group"] if "group" in rows else []
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    rows[columns].to_csv(path, index=False, lineterminator="\n")
 
 
 def _warn_of_overlap(dataset, train, test):

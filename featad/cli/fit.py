@@ -13,6 +13,7 @@ from featad.cli.machine import (
     set_machine_options,
     set_machine_params,
 )
+from featad.cli.thresholds import leave_warnings_to_us, name_nearest, say_threshold
 from featad.errors import DatasetError
 
 
@@ -22,8 +23,8 @@ def add_parser(commands: Any) -> None:
         "fit",
         help="fit a system on normal images and write a calibrated model",
         description="Fit a system on the normal training images of a data set, set its "
-        "threshold from out-of-fold scores, and write the model, a readable manifest "
-        "(MODEL.json) and the list of training images (MODEL.split.csv).",
+        "threshold from scores of held-out images, and write the model, a readable "
+        "manifest (MODEL.json) and the list of training images (MODEL.split.csv).",
     )
     parser.set_defaults(run=run)
     options.add_data(parser)
@@ -51,10 +52,19 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--cv",
-        type=options.fold_count,
-        default=5,
-        help="number of folds to calibrate on (default: %(default)s)",
+        type=options.folds_or_share,
+        metavar="FOLDS|SHARE",
+        help="how images are held out to set the threshold: in a number of folds, or "
+        "once, as a share such as 0.3 (default: 5 folds; a share of 0.3 for systems "
+        "that train networks)",
     )
+    parser.add_argument(
+        "--jobs",
+        type=options.positive_int,
+        metavar="N",
+        help="number of processes that fit the folds (default: 1)",
+    )
+    options.add_groups(parser)
 
 
 def run(args: Namespace) -> int:
@@ -63,10 +73,12 @@ def run(args: Namespace) -> int:
     from featad.datasets import save_split
     from featad.persistence import check_format, manifest_path, save
     from featad.registry import RECOMMENDED
+    from featad.systems import last_step
 
+    leave_warnings_to_us()
     name = args.system or RECOMMENDED
     options.check_weights_names(args, [name])
-    dataset = _training_images(options.load_data(args))
+    dataset = options.grouped(_training_images(options.load_data(args)), args.groups)
     system = options.build_system(name, args)
     set_machine_options([system], device=args.device, cache=args.cache)
     set_machine_params(system, verbose=sys.stderr.isatty())
@@ -75,26 +87,31 @@ def run(args: Namespace) -> int:
         target_fpr=args.target_fpr,
         cv=args.cv,
         random_state=args.seed,
+        n_jobs=args.jobs,
     )
     options.check_writable(args.output)
     check_format(args.output)
     start = time.perf_counter()
     system, dataset = options.without_unreadable(
-        dataset, args.on_error, lambda readable: system.fit(readable.images)
+        dataset, args.on_error, lambda readable: fit_calibrated(system, readable)
     )
     seconds = time.perf_counter() - start
     reset_machine_params(system)
-    manifest = save(system, args.output, X=dataset.images)
+    save(system, args.output, X=dataset.images)
     split = f"{args.output}.split.csv"
     save_split(dataset, split)
     print(f"Fitted {name} on {len(dataset)} normal images in {seconds:.1f} s.")
-    rate = max(args.target_fpr, 1 / (1 + len(dataset)))
-    print(
-        f"Threshold {manifest['threshold']:.6g}: about {rate:.2%} of normal images "
-        "will be called anomalous."
-    )
+    detector = last_step(system)
+    print(*say_threshold(detector), name_nearest(detector, dataset), sep="\n")
     print(f"Wrote {args.output}, {manifest_path(args.output)} and {split}.")
     return 0
+
+
+def fit_calibrated(system: Any, dataset: Any) -> Any:
+    """Return the calibrated system, fitted on a data set and its groups."""
+    if dataset.groups is None:
+        return system.fit(dataset.images)
+    return system.fit(dataset.images, detector__groups=dataset.groups)
 
 
 def _training_images(dataset):

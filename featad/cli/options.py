@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import errno
 import os
 import sys
@@ -22,16 +23,17 @@ if TYPE_CHECKING:  # importing these takes seconds, which `--help` need not
     from featad.datasets import ImageDataset
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add ``--data`` and the names of its two folders."""
+def add_data(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
+    """Add ``--data``, or a positional DIR, and the names of its two folders."""
     group = parser.add_argument_group("data")
+    named: dict[str, Any] = {} if positional else {"required": True}
     group.add_argument(
-        "--data",
-        required=True,
+        "data" if positional else "--data",
+        **named,
         metavar="DIR",
         help="a folder of normal images; the MVTec layout (train/good, test/KIND); two "
         "folders, one of normal and one of anomalous images; or a CSV file with the "
-        "columns path,label[,split]",
+        "columns path,label[,split][,group]",
     )
     group.add_argument("--normal", metavar="NAME", help="name of the normal folder")
     group.add_argument("--anomaly", metavar="NAME", help="name of the anomalous folder")
@@ -75,6 +77,45 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--seed", type=seed, default=0, help="seed of all randomness (default: 0)"
     )
+
+
+def add_groups(parser: argparse.ArgumentParser) -> None:
+    """Add ``--groups``."""
+    parser.add_argument(
+        "--groups",
+        metavar="HOW",
+        help="which images show the same part, such as views, repeated photographs or "
+        "slices. 'folder': those in one folder. A regular expression for file names: "
+        "those with the same first (...), or the same match; '(.+)_view' puts "
+        "a17_view1.png and a17_view2.png together. 'minutes=N': a part ends where no "
+        "file was modified for N minutes; copying files may give them the time of the "
+        "copy, which `cp -p` and most archives do not",
+    )
+
+
+def grouped(dataset: ImageDataset, by: str | None) -> ImageDataset:
+    """Return the data set with the groups of `add_groups`, or those it has.
+
+    Raises
+    ------
+    DatasetError
+        If they put all images into one group.
+    """
+    from featad.datasets import find_groups
+
+    if by is None:
+        return dataset
+    groups = find_groups(dataset.images, by)
+    n_groups, n_images = len(set(groups)), len(groups)
+    if n_groups == 1 < n_images:
+        hint = " Were the files copied?" if by.startswith("minutes=") else ""
+        raise DatasetError(
+            f"--groups {by} puts all {n_images} images into one group, {groups[0]!r}. "
+            f"Two groups or more are needed.{hint}"
+        )
+    if n_groups == n_images:
+        log(f"warning: --groups {by} finds no images that belong together")
+    return dataclasses.replace(dataset, groups=groups)
 
 
 def system_name(text: str) -> str:
@@ -186,6 +227,17 @@ def fold_count(text: str) -> int:
     return _number(int, text, lambda value: value >= 2, "a whole number of at least 2")
 
 
+def folds_or_share(text: str) -> int | float:
+    """Return a number of folds, or a share between 0 and 1, for argparse."""
+    number = _number(
+        float,
+        text,
+        lambda value: 0 < value < 1 or (value >= 2 and value.is_integer()),
+        "a number of folds, 2 or more, or a share between 0 and 1",
+    )
+    return number if number < 1 else int(number)
+
+
 def seed(text: str) -> int:
     """Return a seed, for argparse."""
     limit = 2**32
@@ -205,6 +257,11 @@ def _number(kind, text, fits, expected):
     if value is None or not fits(value):
         raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
     return value
+
+
+def percent(share: float) -> str:
+    """Return a share as people read it: 1 %, 3.6 %, 0.025 %."""
+    return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
 def progress_bar(total: int, what: str, unit: str = "image") -> tqdm:

@@ -5,9 +5,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from featad.cli import options
+from featad.cli import models, options
 from featad.cli.machine import set_machine_options
+from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
+
+_ENOUGH = 30  # images whose p-values say something about all of them
 
 
 def add_parser(commands: Any) -> None:
@@ -16,14 +19,17 @@ def add_parser(commands: Any) -> None:
         "score",
         help="score images with a fitted model",
         description="Score images and folders of images. There is one row per image, "
-        "in input order, with path, anomaly_score (high = anomalous), threshold, "
-        "is_anomaly, p_value and error. Rows are written batch by batch.",
+        "in input order, with path, anomaly_score (high = anomalous), score_ratio (0 = "
+        "a typical good image, 1 = the threshold), threshold, is_anomaly, p_value and "
+        "error. With --groups there is one row per part, with the columns group and "
+        "n_images before these, for its most anomalous image. Rows are written batch "
+        "by batch.",
         epilog="Exit codes: 0 success, even if images were skipped (their rows say "
         "why); 1 the job failed, no image could be scored, or one could not with "
         "--on-error raise; 2 wrong use.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("model", help="a file written by `featad fit`")
+    models.add_model(parser)
     parser.add_argument("images", nargs="+", help="image files, and folders of them")
     parser.add_argument(
         "-o",
@@ -46,35 +52,23 @@ def add_parser(commands: Any) -> None:
         help="images scored at a time (default: %(default)s)",
     )
     parser.add_argument(
-        "--device", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
+        "--target-fpr",
+        type=options.rate,
+        metavar="SHARE",
+        help="for this run, the accepted share of good images that are called "
+        "anomalous (default: that of the model)",
     )
-    parser.add_argument(
-        "--cache", metavar="DIR", help="keep features in this folder for the next run"
-    )
-    parser.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="the pretrained weights, if they are not where they were at fit",
-    )
-    parser.add_argument(
-        "--allow-other-versions",
-        action="store_true",
-        help="load the model even if another version of scikit-learn or featad wrote "
-        "it; the format of the file must be the same",
-    )
+    options.add_groups(parser)
 
 
 def run(args: Namespace) -> int:
     """Score and write."""
+    from featad.datasets import find_groups
     from featad.images import list_images
-    from featad.persistence import load
     from featad.scoring import score_to_file
 
-    system = load(
-        args.model,
-        weights=args.weights,
-        allow_other_versions=args.allow_other_versions,
-    )
+    leave_warnings_to_us()
+    system = models.load_model(args)
     set_machine_options([system], device=args.device, cache=args.cache)
     paths = []
     for given in map(Path, args.images):
@@ -83,22 +77,57 @@ def run(args: Namespace) -> int:
         except DatasetError as error:  # its row will say that it cannot be read
             options.log(f"warning: {error}")
             paths.append(given)
+    if args.target_fpr is not None:
+        models.calibrated(system, args.model).set_threshold(target_fpr=args.target_fpr)
+    groups = None
+    if args.groups is not None:
+        models.check_grouped(system, args.model)
+        groups = find_groups(paths, args.groups)
     with options.progress_bar(len(paths), "scoring") as bar:
         summary = score_to_file(
             system,
             paths,
             args.output,
+            groups=groups,
             batch_size=args.batch_size,
             on_error=args.on_error,
             stream=sys.stdout,
             progress=bar.update,
         )
+    units = "images" if groups is None else "parts"
     options.log(
-        f"scored {summary.scored} images, {summary.anomalous} of them anomalous"
+        f"scored {summary.scored} {units}, {summary.anomalous} of them anomalous"
         + (f"; wrote {args.output}" if args.output else "")
     )
     if summary.failed:
         options.log(
-            f"could not score {summary.failed} images; first: {summary.first_error}"
+            f"could not score {summary.failed} {units}; first: {summary.first_error}"
         )
+    _say_drift(system, summary, units, args.model)
     return 0 if summary.scored else 1
+
+
+def _say_drift(system, summary, units, model):
+    """Say if most images have moved towards the threshold, and stayed below it."""
+    from featad.calibration import CalibratedDetector
+    from featad.drift import hidden_drift
+    from featad.systems import last_step
+
+    detector = last_step(system)
+    if summary.scored < _ENOUGH or not isinstance(detector, CalibratedDetector):
+        return
+    level = hidden_drift(
+        summary.scored,
+        summary.anomalous,
+        summary.low_p_values,
+        detector.n_calibration_,
+        detector.target_fpr,
+    )
+    if level is not None:
+        share = summary.low_p_values[level] / summary.scored
+        options.log(
+            f"warning: {options.percent(share)} of the {units} have a p-value of at "
+            f"most {level:g}, but {options.percent(level)} of good ones are expected "
+            "to. Have light, focus, camera or product changed since the fit? `featad "
+            f"check {model} DIR` tests it on images known to be good."
+        )

@@ -1,6 +1,7 @@
 """Data sets: from folders and files, and generated ones."""
 
 from featad.datasets.folders import ImageDataset, load_folder, save_split
+from featad.datasets.groups import find_groups
 from featad.datasets.idx import load_idx, read_idx
 from featad.datasets.samples import (
     load_digits_images,
@@ -12,6 +13,7 @@ from featad.datasets.slices import aggregate_scores, slice_windows
 __all__ = [
     "ImageDataset",
     "aggregate_scores",
+    "find_groups",
     "load_digits_images",
     "load_folder",
     "load_idx",

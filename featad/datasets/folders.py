@@ -56,6 +56,10 @@ class ImageDataset:
         For each image, the path of its mask, a bool ndarray of shape (height, width),
         or None. None if the data set has no masks.
 
+    groups : ndarray of str, shape (n_samples,), or None
+        What an image belongs to, such as a part that was photographed several times:
+        images of one group stay together in splits. None if nothing is known.
+
     Examples
     --------
     >>> from featad import make_spots_and_lines
@@ -70,6 +74,7 @@ class ImageDataset:
     parts: np.ndarray
     kinds: np.ndarray
     masks: list | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -100,15 +105,17 @@ class ImageDataset:
             parts=self.parts[chosen],
             kinds=self.kinds[chosen],
             masks=None if self.masks is None else [self.masks[i] for i in chosen],
+            groups=None if self.groups is None else self.groups[chosen],
         )
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with the columns path, sha256, label, part and kind.
 
-        The path of an image in memory is its position, such as ``image-00012``.
+        The path of an image in memory is its position, such as ``image-00012``. There
+        is a column ``group`` if the data set has groups.
         """
         in_memory = isinstance(self.images, np.ndarray)
-        return pd.DataFrame(
+        frame = pd.DataFrame(
             {
                 "path": [
                     f"image-{i:05}" if in_memory else str(Path(image).resolve())
@@ -120,6 +127,7 @@ class ImageDataset:
                 "kind": self.kinds,
             }
         )
+        return frame if self.groups is None else frame.assign(group=self.groups)
 
 
 def load_folder(
@@ -138,7 +146,8 @@ def load_folder(
         - any other folder: all images in it and below are normal;
         - a CSV file with the columns ``path`` (relative to the file) and ``label`` (1
           or normal, -1 or anomalous), and optionally ``split`` or ``part`` (train or
-          test), ``mask``, ``kind`` and ``sha256``, which the files must match.
+          test), ``mask``, ``kind``, ``group`` (images that belong together) and
+          ``sha256``, which the files must match.
 
     normal, anomaly : str, default=None
         Names of the two folders. None recognizes the usual pairs: normal and anomaly,
@@ -192,7 +201,8 @@ def save_split(dataset: ImageDataset, path: str | os.PathLike) -> Path:
         The images used.
 
     path : path-like
-        The CSV file to write, with the columns path, sha256, label and part.
+        The CSV file to write, with the columns path, sha256, label and part,
+        and group if the data set has groups.
         `load_folder` reads it, and refuses it if an image has changed.
 
     Returns
@@ -201,7 +211,7 @@ def save_split(dataset: ImageDataset, path: str | os.PathLike) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame = dataset.to_frame()[["path", "sha256", "label", "part"]]
+    frame = dataset.to_frame().drop(columns="kind")
     frame.to_csv(path, index=False, lineterminator="\n")
     return path
 
@@ -294,6 +304,7 @@ def _load_manifest(path):
         parts=np.array(parts),
         kinds=np.array(kinds),
         masks=masks if any(masks) else None,
+        groups=_groups(path, rows),
     )
 
 
@@ -342,6 +353,17 @@ def _part(path, row):
             f"{str(path)!r} has the split {part!r}. Expected train, test or empty."
         )
     return part
+
+
+def _groups(path, rows):
+    groups = [row.get("group", "") for row in rows]
+    if any(groups) and not all(groups):
+        raise DatasetError(
+            f"{groups.count('')} of the {len(rows)} rows of {str(path)!r} have no "
+            "group. Fill in all of them or none; an image that belongs to no other has "
+            "a group of its own."
+        )
+    return np.array(groups) if any(groups) else None
 
 
 def _check_files(path, images, hashes):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
+from featad._progress import tracked
 from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError
 from featad.features.base import ImageFeatures, as_tuple
@@ -157,7 +158,8 @@ class FilterBankFeatures(ImageFeatures):
         sources = self._check(X)
         shape = (len(sources), len(self.get_feature_names_out()))
         features, rows, errors = np.full(shape, np.nan, np.float32), [], []
-        for index, row in map_images(self._describe, sources, n_jobs=self.n_jobs):
+        described = map_images(self._describe, sources, n_jobs=self.n_jobs)
+        for index, row in tracked(described, "image", len(sources)):
             if not isinstance(row, ImageReadError):
                 features[index] = row
                 rows.append(index)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from featad._progress import tracked
 from featad.errors import ImageReadError
 from featad.features.cache import FeatureCache
 from featad.images import (
@@ -88,9 +89,8 @@ def stream_features(
     else:
         run = partial(_run_cached, launch=launch, cache=cache)
     images = map_images(_reader(reading, cache), sources, n_jobs=n_jobs)
-    for index, image in tqdm(
-        images, total=len(sources), unit="image", disable=not verbose
-    ):
+    shown = tqdm(images, total=len(sources), unit="image", disable=not verbose)
+    for index, image in tracked(shown, "image", len(sources)):
         if not isinstance(image, _Image):  # an error, or known features
             yield index, image
             continue

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 
+from featad._progress import tracked
 from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError
 from featad.images import decoding
@@ -238,7 +239,8 @@ class ImageReader(TransformerMixin, BaseEstimator):
         sources = self._check(X)
         shape = self._shape()
         images, rows, errors = None, [], []
-        for index, image in map_images(self._read, sources, n_jobs=self.n_jobs):
+        images_read = map_images(self._read, sources, n_jobs=self.n_jobs)
+        for index, image in tracked(images_read, "image", len(sources)):
             if isinstance(image, ImageReadError):
                 if self.on_error == "raise":
                     raise image

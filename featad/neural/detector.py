@@ -184,6 +184,7 @@ class TorchDetector(NetworkDetector):
         "random_state": ["random_state"],
     }
 
+    _trains_networks = True
     _defaults: dict[str, Any] = {}
     _stages: tuple[Stage, ...] = (Stage("main"),)
     _optimizers: dict[str, dict] = {}
@@ -264,8 +265,7 @@ class TorchDetector(NetworkDetector):
             warn_of_anomalies(self, y)
         labels = self._training_labels(y, len(X))
         self._train(X, labels)
-        scores = self._scores(X[labels != -1] if (labels == -1).any() else X)
-        self.offset_ = float(np.percentile(scores, 100 * self.contamination))
+        self._set_offset(X[labels != -1] if (labels == -1).any() else X)
         return self
 
     def _training_labels(self, y: Any, n_samples: int) -> np.ndarray:
@@ -318,6 +318,7 @@ class TorchDetector(NetworkDetector):
             options=self._options(),
             seed=self.seed_,
             device=device,
+            n_epochs=sum(getattr(self, stage.epochs) for stage in self._stages),
         )
         others = np.flatnonzero(labels != -1)
         with local_rng(self.seed_, device):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from featad._device import autocast
+from featad._progress import tracked
 from featad.neural.context import Context, Options, Stage
 from featad.neural.noise import generator, local_rng
 from featad.neural.sampling import Trimming, batches, chunks
@@ -65,6 +66,9 @@ class Trainer:
 
     device : torch.device
 
+    n_epochs : int or None, default=None
+        Number of epochs of all stages, to tell how far the training is.
+
     Attributes
     ----------
     history : list of dict
@@ -88,11 +92,12 @@ class Trainer:
         options: Options,
         seed: int,
         device: torch.device,
+        n_epochs: int | None = None,
     ):
         self.nets, self.losses, self.keep_key = nets, losses, keep_key
         self.rebuild, self.load, self.labels = rebuild, load, labels
         self.held_out, self.options, self.device = held_out, options, device
-        self.seed = seed
+        self.seed, self.n_epochs = seed, n_epochs
         self.index = np.setdiff1d(np.arange(len(labels)), held_out)
         self.sampler = np.random.default_rng(seed)
         self.rng = generator(seed, device)
@@ -127,15 +132,19 @@ class Trainer:
         for name in self.nets:
             self._freeze(name, name not in trained)
         best, step, patience = _Best(), 0, self.options.early_stopping
-        n_steps = n_epochs * self._n_batches()
+        n_batches = self._n_batches()
+        n_steps = n_epochs * n_batches
         epochs = tqdm(
             range(n_epochs), desc=stage.name, unit="epoch",
             disable=not self.options.verbose,
         )  # fmt: skip
-        for epoch in epochs:
+        told = tracked(
+            epochs, "epoch", self.n_epochs or n_epochs, first=len(self.history)
+        )
+        for epoch in told:
             totals = _Means()
             self._train_mode(trained)
-            for index in self._batches():
+            for index in tracked(self._batches(), "step", n_batches):
                 t = Context(
                     self.rng, epoch=epoch, step=step, progress=step / n_steps,
                     stage=stage.name, statistics=statistics,

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.svm import OneClassSVM
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from featad.systems import trains_networks
 from featad.testing import contract, labels, maps, scores, storage
 from featad.testing.tools import (
     applies,
@@ -16,7 +17,6 @@ from featad.testing.tools import (
     needs_labels,
     seeded,
     tiny_images,
-    trains_networks,
 )
 
 TRAITS = (contract, scores, storage, labels, maps)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from featad.systems import trains_networks
 from featad.testing.tools import (
     close,
     fit,
@@ -12,7 +13,6 @@ from featad.testing.tools import (
     needs_labels,
     only,
     seeded,
-    trains_networks,
 )
 
 

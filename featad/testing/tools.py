@@ -41,13 +41,6 @@ def needs_labels(estimator: Any) -> bool:
     return get_tags(estimator).target_tags.required
 
 
-def trains_networks(estimator: Any) -> bool:
-    """Return whether the detector trains networks, which score in float32."""
-    from featad.neural.detector import TorchDetector
-
-    return isinstance(estimator, TorchDetector)
-
-
 def labels_for(X: Any) -> np.ndarray:
     """Return labels: 1, and -1 for the last third of the samples."""
     shape = getattr(X, "shape", None)  # sparse tables have no len

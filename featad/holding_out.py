@@ -1,0 +1,319 @@
+"""Which normal samples a calibration holds out, and how they score."""
+
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn import pipeline
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    ShuffleSplit,
+)
+from sklearn.svm import OneClassSVM
+from sklearn.utils.parallel import Parallel, delayed
+
+from featad._progress import tracked, within
+from featad._sklearn import num_samples, safe_indexing
+from featad._validation import CONVERT, check_labels, shorten
+from featad.base import RealNotInt, without_threshold
+from featad.model_selection import group_numbers, split_samples
+from featad.systems import (
+    is_frozen,
+    last_step,
+    only_learner,
+    trains_networks,
+    uses_labels,
+)
+
+FOLDS = 5  # of cv=None
+SHARE = 0.3  # that cv=None holds out from detectors that train networks
+
+
+def fit_and_hold_out(
+    new_estimator: Callable[[], Any],
+    X: Any,
+    y: Any,
+    groups: Any,
+    *,
+    cv: Any,
+    random_state: int | np.random.RandomState | None = None,
+    n_jobs: int | None = None,
+) -> tuple[Any, np.ndarray]:
+    """Fit a system, and score normal samples that it, or copies of it, have not seen.
+
+    Parameters
+    ----------
+    new_estimator : callable
+        Returns an unfitted system.
+
+    X, y, groups : sequences of length n_samples
+        Samples, labels and groups; all but ``X`` may be None.
+
+    cv, random_state, n_jobs
+        As for `featad.CalibratedDetector`.
+
+    Returns
+    -------
+    fitted : estimator
+
+    held_out : ndarray of shape (n_samples,), float64
+        Scores of held-out normal samples, NaN elsewhere.
+
+    Raises
+    ------
+    ValueError
+        As of `featad.CalibratedDetector`.
+    """
+    fitted = new_estimator()
+    learns = bool(uses_labels(fitted))
+    labels = calibration_labels(y, num_samples(X), learns)
+    if is_frozen(fitted):
+        cv = None
+    elif cv is None:
+        cv = SHARE if trains_networks(fitted) else FOLDS
+    splits = calibration_splits(cv, X, y, labels, groups, random_state)
+    if not learns:
+        splits = [(train[labels[train] != -1], test) for train, test in splits]
+    held_out = np.full(len(labels), np.nan)
+    if cv is None or isinstance(cv, RealNotInt):
+        [(train, test)] = splits
+        fitted.fit(rows(X, train), rows(y, train))
+        scores = [fitted.score_samples(rows(X, test))]
+    else:
+        seen = np.flatnonzero(learns | (labels != -1))
+        with within("fit", 0, len(splits) + 1):
+            fitted.fit(rows(X, seen), rows(y, seen))
+        known = getattr(only_learner(fitted), "held_out_scores_", None)
+        if known is not None and isinstance(cv, Integral) and groups is None:
+            splits = [(seen, seen[labels[seen] == 1])]
+            scores = [known[labels[seen] == 1]]
+        else:
+            copies = [new_estimator() for _ in splits]
+            scores = out_of_fold_scores(fitted, copies, X, y, splits, n_jobs)
+    for (_, test), found in zip(splits, scores, strict=True):
+        held_out[test] = found
+    tested = np.concatenate([test for _, test in splits])
+    n_lost = np.isnan(held_out[tested]).sum()
+    if n_lost:
+        raise ValueError(
+            f"{type(fitted).__name__} gave {n_lost} of {len(tested)} held-out normal "
+            "samples a score that is not a number."
+        )
+    return fitted, held_out
+
+
+def calibration_labels(y: Any, n_samples: int, uses: bool) -> np.ndarray:
+    """Return labels, 1 = used to calibrate; warn if ``y`` cannot be used.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or None
+        What ``fit`` was given.
+
+    n_samples : int
+        Number of samples.
+
+    uses : bool
+        Whether the detector learns from labels. Then 0 is sure to mean unlabeled.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_samples,), int64
+        1 normal, -1 anomalous, 0 unlabeled.
+    """
+    found = [1] if y is None else list(dict.fromkeys(np.asarray(y).ravel().tolist()))
+    if uses and y is not None or -1 in found:
+        return check_labels(y, n_samples=n_samples, allow_unlabeled=True)
+    if found != [1]:
+        warnings.warn(
+            f"y holds {shorten(found)} but no -1; labels are 1 (normal), -1 "
+            f"(anomalous) and 0 (unlabeled). y is passed to fit but not used to "
+            f"calibrate: all {n_samples} samples count as normal. {CONVERT}",
+            UserWarning,
+        )
+    return np.ones(n_samples, dtype=np.int64)
+
+
+def calibration_splits(
+    cv: Any,
+    X: Any,
+    y: Any,
+    labels: np.ndarray,
+    groups: Any = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return training indices and those of held-out normal samples.
+
+    Parameters
+    ----------
+    cv : int, float, splitter, iterable of (train, test) or None
+        As for `featad.CalibratedDetector`. None: every normal sample is held out, from
+        a system that is fitted already.
+
+    X, y : sequences of n_samples samples and labels
+        Handed to a splitter.
+
+    labels : ndarray of shape (n_samples,)
+        1 normal; other samples are never held out to calibrate.
+
+    groups : array-like of shape (n_samples,), default=None
+        Samples with equal values stay on one side of each split.
+
+    random_state : int, RandomState instance or None, default=None
+        Shuffles samples, or groups.
+
+    Returns
+    -------
+    splits : list of (train, test)
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 normal samples or groups, or no normal sample is held
+        out, or one twice.
+    """
+    normal = np.flatnonzero(labels == 1)
+    names = np.arange(len(labels))
+    if groups is not None:
+        names = group_numbers(groups, len(labels), "CalibratedDetector")
+    n_units = len(np.unique(names[normal]))
+    if n_units < 2:
+        kind = "sample" if groups is None else "group"
+        raise ValueError(
+            f"CalibratedDetector needs at least 2 normal {kind}s (label 1), got "
+            f"{n_units} {kind}{'s' * (n_units != 1)}."
+        )
+    if cv is None:
+        return [(np.arange(len(labels)), normal)]
+    if isinstance(cv, Real):
+        splitter = _splitter(cv, n_units, groups, random_state)
+        names_of = None if groups is None else names[normal]
+        tests = [np.sort(test) for _, test in splitter.split(normal, groups=names_of)]
+        # other samples stay in the training part, unless their group is held out
+        return [
+            (np.flatnonzero(~np.isin(names, names[normal[t]])), normal[t])
+            for t in tests
+        ]
+    splits = [
+        (train, np.intersect1d(test, normal))
+        for train, test in split_samples(cv, X, y, groups)
+    ]
+    splits = [(train, test) for train, test in splits if len(test)]
+    held_out = np.concatenate([normal[:0], *(test for _, test in splits)])
+    n_held_out = len(np.unique(held_out))
+    if n_held_out == 0 or n_held_out < len(held_out):
+        raise ValueError(
+            f"cv={type(cv).__name__} must hold out normal samples, each at most once, "
+            f"but it holds out {n_held_out} of {len(normal)}, {len(held_out)} times in "
+            "all."
+        )
+    return splits
+
+
+def out_of_fold_scores(
+    fitted: Any,
+    estimators: list,
+    X: Any,
+    y: Any,
+    splits: list[tuple[np.ndarray, np.ndarray]],
+    n_jobs: int | None = None,
+) -> list[np.ndarray]:
+    """Return the scores of held-out samples by copies fitted on the others.
+
+    Parameters
+    ----------
+    fitted : estimator
+        The system, fitted on all samples; its scale is that of the scores.
+
+    estimators : list of estimator
+        An unfitted copy for each split.
+
+    X, y : sequences of n_samples samples and labels
+        ``y`` may be None.
+
+    splits : list of (train, test)
+        From `calibration_splits`.
+
+    n_jobs : int, default=None
+        Number of processes that work on splits.
+
+    Returns
+    -------
+    scores : list of ndarray
+        For each split, those of its test samples.
+    """
+    pairs = zip(estimators, splits, strict=True)
+    return Parallel(n_jobs=n_jobs)(
+        delayed(_scores_of_split)(fitted, estimator, X, y, train, test)
+        for estimator, (train, test) in tracked(pairs, "fit", len(splits) + 1, first=1)
+    )
+
+
+def rows(values: Any, indices: np.ndarray) -> Any:
+    """Return some rows of samples or labels, or what was given if that is all of them.
+
+    Parameters
+    ----------
+    values : sequence of n_samples values or None
+
+    indices : ndarray of int
+
+    Returns
+    -------
+    rows : sequence of the same kind, or None
+    """
+    if values is None or np.array_equal(indices, np.arange(num_samples(values))):
+        return values
+    return safe_indexing(values, indices)
+
+
+def _splitter(cv, n_units, groups, random_state):
+    """Return what cuts samples, or groups, into ``cv`` folds, or holds out a share."""
+    if not isinstance(cv, Integral):
+        kind = ShuffleSplit if groups is None else GroupShuffleSplit
+        return kind(1, test_size=cv, random_state=random_state)
+    kind = KFold if groups is None else GroupKFold
+    return kind(min(cv, n_units), shuffle=True, random_state=random_state)
+
+
+def _scores_of_split(fitted, estimator, X, y, train, test):
+    copy = without_threshold(_sized_like(fitted, estimator, len(train)))
+    with warnings.catch_warnings():
+        # the fit on all samples has warned already
+        warnings.simplefilter("ignore", UserWarning)
+        copy.fit(rows(X, train), rows(y, train))
+        scores = copy.score_samples(rows(X, test))
+    return np.asarray(scores, dtype=np.float64) * (_unit(fitted) / _unit(copy))
+
+
+def _unit(system: Any) -> float:
+    """Return what the scores of a fitted system are proportional to.
+
+    It is 1, except for a one-class SVM, which weighs its kernels by coefficients whose
+    sum, nu * n_samples, grows with the training set.
+    """
+    detector = last_step(system)
+    if hasattr(detector, "estimator_"):
+        return _unit(detector.estimator_)
+    return (
+        float(detector.dual_coef_.sum()) if isinstance(detector, OneClassSVM) else 1.0
+    )
+
+
+def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
+    """Give PCA in an unfitted system the number of components of a fitted copy.
+
+    With a share of the variance, each fold would choose another number, and scores of
+    different folds could not be compared.
+    """
+    if isinstance(system, pipeline.Pipeline):
+        for (_, mine), (_, theirs) in zip(system.steps, fitted.steps, strict=True):
+            _sized_like(theirs, mine, n_samples)
+    components = getattr(fitted, "components_", ())
+    if len(components) and isinstance(getattr(system, "n_components", None), float):
+        system.set_params(n_components=max(1, min(len(components), n_samples - 1)))
+    return system
