@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from featad.datasets.folders import load_folder, save_split
+from featad.datasets import load_folder, save_split
 from featad.errors import DatasetError
 
 
@@ -214,3 +214,29 @@ def test_a_folder_that_holds_tests_is_not_called_normal(outer, mvtec):
     folder = mvtec / outer if outer else mvtec.parent
     with pytest.raises(DatasetError, match="does not contain normal images only"):
         load_folder(folder)
+
+
+GROUPED = "path,label,group\nimages/a.png,1,left\nimages/b.png,-1,right\n"
+
+
+def test_the_groups_of_a_manifest_are_kept_in_step(tmp_path):
+    dataset = load_folder(_manifest(tmp_path, GROUPED))
+    assert dataset.groups.tolist() == ["left", "right"]
+    assert dataset.select([1]).groups.tolist() == ["right"]
+    assert dataset.to_frame()["group"].tolist() == ["left", "right"]
+
+
+def test_a_recorded_split_keeps_the_groups(tmp_path):
+    dataset = load_folder(_manifest(tmp_path, GROUPED))
+    again = load_folder(save_split(dataset, tmp_path / "split.csv"))
+    assert again.groups.tolist() == ["left", "right"]
+
+
+def test_data_without_groups_have_none(image_folder):
+    assert load_folder(image_folder).groups is None
+
+
+def test_a_manifest_that_groups_some_rows_only_is_refused(tmp_path):
+    text = "path,label,group\nimages/a.png,1,left\nimages/b.png,1,\n"
+    with pytest.raises(DatasetError, match="1 of the 2 rows.*have no group"):
+        load_folder(_manifest(tmp_path, text))

@@ -1,6 +1,7 @@
 """Data sets: from folders and files, and generated ones."""
 
-from featad.datasets.folders import ImageDataset, load_folder, save_split
+from featad.datasets.dataset import ImageDataset, save_split
+from featad.datasets.folders import load_folder
 from featad.datasets.idx import load_idx, read_idx
 from featad.datasets.samples import (
     load_digits_images,

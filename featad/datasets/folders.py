@@ -1,19 +1,16 @@
-"""Data sets from folders and CSV files, and records of the images a run used."""
+"""Data sets from folders and CSV files."""
 
 import csv
 import dataclasses
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
 
-from featad.errors import DatasetError, ImageReadError
-from featad.images import content_hash, list_images
+from featad.datasets.dataset import ImageDataset, hash_or_nothing
+from featad.errors import DatasetError
+from featad.images import list_images
 
 _PAIRS = (
     ("normal", "anomaly"),
@@ -29,97 +26,6 @@ _PAIRS = (
 _LABELS = {"1": 1, "1.0": 1, "-1": -1, "-1.0": -1}
 _LABELS |= {name: 1 for pair in _PAIRS for name in pair[:1] if name != "no"}
 _LABELS |= {name: -1 for pair in _PAIRS for name in pair[1:] if name != "yes"}
-
-
-@dataclass(frozen=True)
-class ImageDataset:
-    """Images and what is known about them, with one entry per image in every field.
-
-    Attributes
-    ----------
-    name : str
-        A name to show to people.
-
-    images : list of Path, or ndarray of shape (n_samples, height, width[, 3])
-        The images, in a form that every system takes.
-
-    labels : int64 ndarray of shape (n_samples,)
-        1 normal, -1 anomalous.
-
-    parts : ndarray of str, shape (n_samples,)
-        ``"train"`` or ``"test"``, or ``""`` if the data set has no split of its own.
-
-    kinds : ndarray of str, shape (n_samples,)
-        What is in the image, such as ``"good"`` or ``"crack"``.
-
-    masks : list, or None
-        For each image, the path of its mask, a bool ndarray of shape (height, width),
-        or None. None if the data set has no masks.
-
-    Examples
-    --------
-    >>> from featad import make_spots_and_lines
-    >>> parts = make_spots_and_lines(4, 2, size=32)
-    >>> len(parts), len(parts.part("train")), parts.labels.tolist()
-    (6, 4, [1, 1, 1, 1, 1, -1])
-    """
-
-    name: str
-    images: Any
-    labels: np.ndarray
-    parts: np.ndarray
-    kinds: np.ndarray
-    masks: list | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def has_split(self) -> bool:
-        """Whether the data set has training and test parts of its own."""
-        return bool((self.parts != "").any())
-
-    def part(self, name: str) -> "ImageDataset":
-        """Return the images of one part, ``"train"`` or ``"test"``."""
-        chosen = np.flatnonzero(self.parts == name)
-        if len(chosen) == 0:
-            known = ", ".join(sorted(set(self.parts.tolist()) - {""})) or "no parts"
-            raise DatasetError(f"{self.name} has no part {name!r}; it has {known}.")
-        return self.select(chosen)
-
-    def select(self, which: ArrayLike) -> "ImageDataset":
-        """Return a subset of the images, given by indices or by a bool mask."""
-        chosen = np.arange(len(self))[np.asarray(which)]
-        images = self.images
-        return dataclasses.replace(
-            self,
-            images=images[chosen]
-            if isinstance(images, np.ndarray)
-            else [images[i] for i in chosen],
-            labels=self.labels[chosen],
-            parts=self.parts[chosen],
-            kinds=self.kinds[chosen],
-            masks=None if self.masks is None else [self.masks[i] for i in chosen],
-        )
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a table with the columns path, sha256, label, part and kind.
-
-        The path of an image in memory is its position, such as ``image-00012``.
-        """
-        in_memory = isinstance(self.images, np.ndarray)
-        return pd.DataFrame(
-            {
-                "path": [
-                    f"image-{i:05}" if in_memory else str(Path(image).resolve())
-                    for i, image in enumerate(self.images)
-                ],
-                "sha256": [_hash(image) for image in self.images],
-                "label": self.labels,
-                "part": self.parts,
-                "kind": self.kinds,
-            }
-        )
 
 
 def load_folder(
@@ -138,7 +44,8 @@ def load_folder(
         - any other folder: all images in it and below are normal;
         - a CSV file with the columns ``path`` (relative to the file) and ``label`` (1
           or normal, -1 or anomalous), and optionally ``split`` or ``part`` (train or
-          test), ``mask``, ``kind`` and ``sha256``, which the files must match.
+          test), ``mask``, ``kind``, ``group`` (images that belong together) and
+          ``sha256``, which the files must match.
 
     normal, anomaly : str, default=None
         Names of the two folders. None recognizes the usual pairs: normal and anomaly,
@@ -181,29 +88,6 @@ def load_folder(
     images = list_images(path)
     _refuse_mixture(path, images)
     return _dataset(path.name, images, "good", "")
-
-
-def save_split(dataset: ImageDataset, path: str | os.PathLike) -> Path:
-    """Record which images a run used, so that it can be repeated.
-
-    Parameters
-    ----------
-    dataset : ImageDataset
-        The images used.
-
-    path : path-like
-        The CSV file to write, with the columns path, sha256, label and part.
-        `load_folder` reads it, and refuses it if an image has changed.
-
-    Returns
-    -------
-    path : Path
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame = dataset.to_frame()[["path", "sha256", "label", "part"]]
-    frame.to_csv(path, index=False, lineterminator="\n")
-    return path
 
 
 def _dataset(name, images, kind, part):
@@ -294,6 +178,7 @@ def _load_manifest(path):
         parts=np.array(parts),
         kinds=np.array(kinds),
         masks=masks if any(masks) else None,
+        groups=_groups(path, rows),
     )
 
 
@@ -344,6 +229,17 @@ def _part(path, row):
     return part
 
 
+def _groups(path, rows):
+    groups = [row.get("group", "") for row in rows]
+    if any(groups) and not all(groups):
+        raise DatasetError(
+            f"{groups.count('')} of the {len(rows)} rows of {str(path)!r} have no "
+            "group. Fill in all of them or none; an image that belongs to no other has "
+            "a group of its own."
+        )
+    return np.array(groups) if any(groups) else None
+
+
 def _check_files(path, images, hashes):
     missing = [image for image in images if not image.is_file()]
     if missing:
@@ -352,15 +248,8 @@ def _check_files(path, images, hashes):
             f"missing; first: {str(missing[0])!r}."
         )
     for image, expected in zip(images, hashes, strict=True):
-        if expected and _hash(image) != expected:
+        if expected and hash_or_nothing(image) != expected:
             raise DatasetError(
                 f"{str(image)!r} is not the image recorded in {str(path)!r}: its "
                 "sha256 differs."
             )
-
-
-def _hash(image):
-    try:
-        return content_hash(image)
-    except ImageReadError:  # it will fail again, by name, where it is read
-        return ""
