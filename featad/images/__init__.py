@@ -9,6 +9,7 @@ from featad.images.listing import (
     scan_folder,
 )
 from featad.images.mapping import map_images, warn_unreadable
+from featad.images.masks import read_mask
 from featad.images.reader import ImageReader, read_image
 from featad.images.sources import (
     Source,
@@ -31,6 +32,7 @@ __all__ = [
     "map_images",
     "natural_key",
     "read_image",
+    "read_mask",
     "reason_of",
     "scan_folder",
     "warn_unreadable",

@@ -241,14 +241,14 @@ def _sort_in(listing: Listing, path: Path, place: str | None) -> None:
     """List a file or leave it out; ``place`` is its real folder, if a link led here."""
     if path.suffix.lower() not in EXTENSIONS:
         listing.leave_out(OTHER, [path])
-    elif path.exists() and not path.is_file():
-        listing.leave_out(SPECIAL, [path])
-    else:  # also a link to nothing: reading it will say so
+    elif os.path.isfile(path) or not os.path.exists(path):  # reading names broken links
         listing.images.append(path)
-        if path.is_symlink():
+        if os.path.islink(path):
             listing.real[path] = os.path.realpath(path)
         elif place:
             listing.real[path] = os.path.join(place, path.name)
+    else:
+        listing.leave_out(SPECIAL, [path])
 
 
 def is_system(name: str) -> bool:
