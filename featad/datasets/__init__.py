@@ -1,5 +1,6 @@
 """Data sets: from folders and files, and generated ones."""
 
+from featad.datasets.copies import first_copies
 from featad.datasets.dataset import ImageDataset, save_split
 from featad.datasets.folders import load_folder
 from featad.datasets.idx import load_idx, read_idx
@@ -13,6 +14,7 @@ from featad.datasets.slices import aggregate_scores, slice_windows
 __all__ = [
     "ImageDataset",
     "aggregate_scores",
+    "first_copies",
     "load_digits_images",
     "load_folder",
     "load_idx",

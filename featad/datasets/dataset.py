@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from featad.errors import DatasetError, ImageReadError
-from featad.images import Source, content_hash
+from featad.images import Rule, Source, content_hash
+
+PARTS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageDataset:
     """Images and what is known about them, with one entry per image in every field.
 
@@ -30,14 +32,20 @@ class ImageDataset:
         1 normal, -1 anomalous.
 
     parts : ndarray of str, shape (n_samples,)
-        ``"train"`` or ``"test"``, or ``""`` if the data set has no split of its own.
+        ``"train"``, ``"validation"`` or ``"test"``, or ``""`` if the data set has no
+        split of its own.
 
     kinds : ndarray of str, shape (n_samples,)
         What is in the image, such as ``"good"`` or ``"crack"``.
 
     masks : list, or None
-        For each image, the path of its mask, a bool ndarray of shape (height, width),
-        or None. None if the data set has no masks.
+        For each image, what :func:`read_mask` takes: the path of its mask, a tuple of
+        several paths, a bool ndarray of shape (height, width), or None. None if the
+        data set has no masks.
+
+    left_out : dict of Rule to list of Path
+        The files of its folder that are not in the data set, by the rule that left them
+        out.
 
     groups : ndarray of str, shape (n_samples,), or None
         What an image belongs to, such as a part that was photographed several times:
@@ -57,10 +65,27 @@ class ImageDataset:
     parts: np.ndarray
     kinds: np.ndarray
     masks: list | None = None
+    left_out: dict[Rule, list[Path]] = field(default_factory=dict)
     groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        n_normal = int((self.labels == 1).sum())
+        facts = [f"{n_normal} normal and {len(self) - n_normal} anomalous images"]
+        if self.has_split:
+            names = [name for name in PARTS if (self.parts == name).any()]
+            facts += [f"{(self.parts == name).sum()} in {name}" for name in names]
+        kinds = sorted(set(map(str, self.kinds)))
+        more = ", ..." if len(kinds) > 8 else ""
+        facts.append(f"kinds {', '.join(kinds[:8])}{more}")
+        if self.masks is not None:
+            n_masks = sum(mask is not None for mask in self.masks)
+            facts.append(f"{n_masks} with masks")
+        if self.groups is not None:
+            facts.append(f"{len(set(self.groups.tolist()))} groups")
+        return f"<{type(self).__name__} {self.name!r}: {'; '.join(facts)}>"
 
     @property
     def has_split(self) -> bool:
@@ -68,7 +93,7 @@ class ImageDataset:
         return bool((self.parts != "").any())
 
     def part(self, name: str) -> "ImageDataset":
-        """Return the images of one part, ``"train"`` or ``"test"``."""
+        """Return the images of one part, such as ``"train"``."""
         chosen = np.flatnonzero(self.parts == name)
         if len(chosen) == 0:
             known = ", ".join(sorted(set(self.parts.tolist()) - {""})) or "no parts"
