@@ -139,9 +139,10 @@ def _refuse_mixture(listing: Listing, folders: set[Folder]) -> None:
         (first, layout), *_ = inner.items()
         named = ", ".join("/".join(folder) for folder in list(inner)[:5])
         more = ", ..." if len(inner) > 5 else ""
+        count = "a data set" if len(inner) == 1 else f"{len(inner)} data sets"
         raise DatasetError(
-            f"{path!r} is not a data set itself, but holds {len(inner)}, in the layout "
-            f"of {layout.name}: {named}{more}. Pass one of them, such as "
+            f"{path!r} does not contain normal images only: it holds {count}, in the "
+            f"layout of {layout.name}: {named}{more}. Pass one of them, such as "
             f"{str(listing.folder.joinpath(*first))!r}."
         )
     tops = {folder[0].casefold() for folder in folders if folder}

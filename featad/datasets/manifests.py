@@ -172,7 +172,7 @@ def _meanings(
     if normal is None and len(others) > 1:
         raise DatasetError(
             f"{str(path)!r} has the labels {', '.join(known[:10])}. Say which one is "
-            "normal as well: normal='...', or --normal on the command line."
+            "normal as well: normal='...', or --normal-label on the command line."
         )
     if len(named) == 2:
         return named
