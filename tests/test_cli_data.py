@@ -53,6 +53,19 @@ def test_folder_names_for_a_manifest_are_refused(manifest, tmp_path, capsys):
     assert "--anomaly-label LABEL" in capsys.readouterr().err
 
 
+def test_validation_images_that_are_not_used_are_counted(good, tmp_path, capsys):
+    for index, path in enumerate(sorted(good.iterdir())):
+        part = "validation" if index < 3 else "train"
+        file = tmp_path / "data" / part / "good" / path.name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(path.read_bytes())
+    arguments = ["--data", str(tmp_path / "data"), "-o", str(tmp_path / "m.joblib")]
+    assert main([*FIT, *arguments]) == 0
+    said = capsys.readouterr()
+    assert "3 images of the validation part are not used" in said.err
+    assert "on 21 normal images" in said.out
+
+
 def test_fit_and_score_say_once_what_they_leave_out(good, tmp_path, capsys):
     folder, model = tmp_path / "new", tmp_path / "m.joblib"
     folder.mkdir()

@@ -115,6 +115,12 @@ def test_a_public_layout_is_read(name, tree):
     assert not dataset.left_out
 
 
+def test_images_without_known_labels_are_counted(tree):
+    public = ("train/good/1.png", "test_public/good/1.png", "test_public/bad/1.png")
+    with pytest.warns(UserWarning, match="1 image outside .*test_private/1.png"):
+        assert len(load_folder(tree(*public, "test_private/1.png"))) == 3
+
+
 def test_training_images_come_first_and_in_natural_order(tree):
     names = ("train/good/2.png", "train/good/10.png", "test/a/1.png", "test/good/1.png")
     root = tree(*names)

@@ -40,7 +40,7 @@ def test_a_manifest_from_a_spreadsheet_is_read(tmp_path):
         ("path,label\nimages/a.png,0\nimages/b.png,1\n", "labels 0 and 1.*anomaly=1"),
         ("path,label\nimages/a.png,maybe\n", "the label 'maybe'"),
         ("path,label,split\nimages/a.png,1,valid\n", "the split 'valid'"),
-        ("path,label\nimages/x.png,1\nimages/y.png,1\n", "2 of the 2.*x.png"),
+        ("path,label\nimages/x.png,1\nimages/y.png,1\n", "2 of the files.*x.png"),
     ],
 )
 def test_a_wrong_manifest_is_refused_in_one_sentence(text, said, tmp_path):
@@ -158,6 +158,12 @@ def test_an_image_to_train_and_to_test_on_is_warned_of(tmp_path):
     text = "path,label,split\nimages/a.png,1,train\nimages/a.png,1,test\n"
     said = r"Test images that are also training images: 1; first: .*a.png"
     with pytest.warns(DatasetWarning, match=said):
+        load_folder(_manifest(tmp_path, text))
+
+
+def test_a_mask_that_is_missing_is_named(tmp_path):
+    text = "path,label,mask\nimages/a.png,-1,images/none.png\n"
+    with pytest.raises(DatasetError, match=r"1 of the files.*none.png"):
         load_folder(_manifest(tmp_path, text))
 
 

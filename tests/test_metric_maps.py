@@ -143,6 +143,13 @@ def test_a_soft_mask_is_refused_with_the_way_out(metric):
         metric(soft, np.zeros((3, 16, 16)))
 
 
+@pytest.mark.parametrize("values", [(1, 2), (0, np.nan)])
+def test_a_mask_whose_meaning_is_unclear_is_refused(values):
+    mask = np.array([values])
+    with pytest.raises(ValueError, match="holds 2 different values"):
+        aupro([mask], [np.zeros((1, 2))])
+
+
 def test_a_mask_in_color_is_refused_with_both_shapes():
     mask = np.zeros((16, 16, 3), np.uint8)
     with pytest.raises(ValueError, match=r"\(16, 16, 3\), but its map has \(16, 16\)"):

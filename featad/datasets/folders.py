@@ -26,7 +26,7 @@ _TELLING = ANOMALY_NAMES - {"yes"} | {"test", "test_public", "ground_truth"}
 def load_folder(
     path: str | os.PathLike,
     *,
-    normal: str | None = None,
+    normal: str | int | None = None,
     anomaly: str | int | None = None,
 ) -> ImageDataset:
     """Find the images of a data set, with labels and parts from its folders.
@@ -102,7 +102,7 @@ def load_folder(
                 "Name both folders, normal=... and anomaly=..., or neither."
             )
         listing = scan_folder(path)
-        names = None if normal is None else (normal, str(anomaly))
+        names = None if normal is None else (str(normal), str(anomaly))
         dataset = arrange(listing, _layout_of(listing, names))
         listing.warn()
     check_copies(dataset)
@@ -136,13 +136,14 @@ def _refuse_mixture(listing: Listing, folders: set[Folder]) -> None:
     """Refuse to take all images as normal if folders say that they are not."""
     path = str(listing.folder)
     if inner := _inner_data_sets(folders):
-        (first, layout), *_ = inner.items()
+        first, *_ = inner
+        layouts = ", ".join(sorted({layout.name for layout in inner.values()}))
         named = ", ".join("/".join(folder) for folder in list(inner)[:5])
         more = ", ..." if len(inner) > 5 else ""
         count = "a data set" if len(inner) == 1 else f"{len(inner)} data sets"
         raise DatasetError(
-            f"{path!r} does not contain normal images only: it holds {count}, in the "
-            f"layout of {layout.name}: {named}{more}. Pass one of them, such as "
+            f"{path!r} does not contain normal images only: it holds {count} "
+            f"(layout: {layouts}): {named}{more}. Pass one of them, such as "
             f"{str(listing.folder.joinpath(*first))!r}."
         )
     tops = {folder[0].casefold() for folder in folders if folder}

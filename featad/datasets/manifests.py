@@ -51,7 +51,8 @@ def read_manifest(
     groups = _complete(path, "group", [row.get("group", "") for row in rows])
     images = [_file(path, row["path"]) for row in rows]
     masks = [_file(path, row["mask"]) if row.get("mask") else None for row in rows]
-    _check_files(path, images, [row.get("sha256", "") for row in rows], is_sure)
+    _check_files(path, images, masks, is_sure)
+    _check_hashes(path, images, [row.get("sha256", "") for row in rows])
     kinds = [
         row.get("kind")
         or ("good" if label == 1 else row["label"] if normal else "anomaly")
@@ -215,9 +216,9 @@ def _file(manifest: Path, name: str) -> Path:
 
 
 def _check_files(
-    path: Path, images: list[Path], hashes: list[str], is_sure: bool
+    path: Path, images: list[Path], masks: list[Path | None], is_sure: bool
 ) -> None:
-    missing = [image for image in images if not image.is_file()]
+    missing = [file for file in (*images, *masks) if file and not file.is_file()]
     if missing and not is_sure:
         raise DatasetError(
             f"{str(path)!r} is not in UTF-8, so that names of files are not sure: "
@@ -225,9 +226,12 @@ def _check_files(
         )
     if missing:
         raise DatasetError(
-            f"{len(missing)} of the {len(images)} images listed in {str(path)!r} are "
-            f"missing; first: {str(missing[0])!r}."
+            f"{len(missing)} of the files listed in {str(path)!r} are missing; first: "
+            f"{str(missing[0])!r}. Paths are relative to the folder of this file."
         )
+
+
+def _check_hashes(path: Path, images: list[Path], hashes: list[str]) -> None:
     for image, expected in zip(images, hashes, strict=True):
         if expected and hash_or_nothing(image) != expected.lower():
             raise DatasetError(

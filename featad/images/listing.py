@@ -19,8 +19,9 @@ EXTENSIONS = frozenset(
 """Suffixes, in lower case, of the files that :func:`list_images` finds."""
 
 SYSTEM_NAMES = frozenset(
-    {"$recycle.bin", "#recycle", "@recycle", "recycler", "lost+found"}
-    | {"#snapshot", "@recently-snapshot", "@eadir", "@tmp", "@sharebin"}
+    {"$recycle.bin", "#recycle", "@recycle", "recycler", "lost+found", "found.000"}
+    | {"#snapshot", "~snapshot", "@recently-snapshot", "@eadir", "@__thumb"}
+    | {"@tmp", "@sharebin", "$extend"}
     | {"__macosx", "temporary items", "network trash folder", "__pycache__"}
     | {"system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini"}
 )
@@ -195,9 +196,9 @@ def scan_folder(folder: str | os.PathLike, *, recursive: bool = True) -> Listing
     _walk(listing, recursive)
     listing.images.sort(key=natural_key)
     if not listing.images:
+        expected = f"Expected files that end in {_ENDINGS}."
         raise DatasetError(
-            f"There are no images in {str(folder)!r}. Expected files that end in "
-            f"{', '.join(sorted(EXTENSIONS))}. {listing.summary()}".rstrip()
+            f"There are no images in {str(folder)!r}. {listing.summary() or expected}"
         )
     return listing
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -115,7 +116,7 @@ def _values(source: Source) -> np.ndarray:
 def _pixels(source: str | os.PathLike | bytes | Image.Image) -> np.ndarray:
     if isinstance(source, Image.Image):
         return _upright(source)
-    file = source if isinstance(source, str | os.PathLike) else BytesIO(source)
+    file: Any = source if isinstance(source, str | os.PathLike) else BytesIO(source)
     try:
         with Image.open(file) as image:
             return _upright(image)

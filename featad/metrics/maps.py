@@ -156,7 +156,8 @@ def _checked_mask(index: int, mask: np.ndarray, shape: tuple[int, ...]) -> np.nd
     if mask.dtype == bool:
         return mask
     values = np.unique(mask)
-    if len(values) > 2 or (len(values) == 2 and 0 not in values):
+    is_one = len(values) < 2 or (len(values) == 2 and 0 in values)
+    if not is_one or not np.isfinite(values).all():
         raise ValueError(
             f"masks[{index}] holds {len(values)} different values, from {values[0]} to "
             f"{values[-1]}. A mask is True and False, or 0 and one other number; "
