@@ -19,7 +19,6 @@ from sklearn.preprocessing import FunctionTransformer
 
 import featad
 from benchmarks._report import DATA, heading, markdown_table, read_rows, write
-from featad.images import read_image
 from featad.metrics import aupro, auroc, bootstrap_interval, pixel_auroc
 from featad.registry import learned
 
@@ -253,7 +252,7 @@ def _inspection(folder):
     masks = [
         np.zeros((SIZE, SIZE), dtype=bool)
         if mask is None
-        else read_image(mask, mode="L", size=SIZE)[..., 0] > 0.5
+        else featad.read_mask(mask, size=(SIZE, SIZE))
         for mask in test.masks
     ]
     protocol = (

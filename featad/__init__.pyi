@@ -49,6 +49,7 @@ from featad.figures import compare_scores as compare_scores
 from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
 from featad.images import read_image as read_image
+from featad.images import read_mask as read_mask
 from featad.model_selection import OneClassKFold as OneClassKFold
 from featad.model_selection import anomaly_average_precision as anomaly_average_precision
 from featad.model_selection import anomaly_roc_auc as anomaly_roc_auc

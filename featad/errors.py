@@ -56,3 +56,7 @@ class MissingExtraError(FeatadError, ImportError):
 
 class ImageReadWarning(UserWarning):
     """Images were skipped because they could not be read; the message names them."""
+
+
+class DatasetWarning(UserWarning):
+    """Files of a data set were left out, or are copies; the message counts them."""

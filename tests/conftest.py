@@ -1,5 +1,6 @@
 """Fixtures: tiny images; real images and weights where they are present."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -172,3 +173,18 @@ def image_folder(tmp_path, images) -> Path:
             folder / f"{index}.png"
         )
     return folder
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Return a function that writes images, no two of them alike, and their folder."""
+    numbers = itertools.count()
+
+    def write(*names: str) -> Path:
+        for name in names:
+            path = tmp_path / "data" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (8 * next(numbers), 0, 50)).save(path)
+        return tmp_path / "data"
+
+    return write

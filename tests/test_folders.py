@@ -1,38 +1,20 @@
-"""Folders and manifests become data sets; what is wrong with them is one sentence."""
+"""Folders become data sets; what is wrong with them is one sentence."""
 
-import numpy as np
-import pandas as pd
+import warnings
+
 import pytest
-from PIL import Image
 
-from featad.datasets.folders import load_folder, save_split
-from featad.errors import DatasetError
+from featad.datasets import load_folder
+from featad.errors import DatasetError, DatasetWarning
 
-
-def _image(path, value=100):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), (value, 0, 0)).save(path)
-    return path
+MVTEC = ("train/good/0.png", "train/good/1.png", "test/good/0.png", "test/crack/0.png")
 
 
-@pytest.fixture
-def mvtec(tmp_path):
-    root = tmp_path / "part"
-    for index in range(3):
-        _image(root / "train" / "good" / f"{index:03}.png", index)
-        _image(root / "test" / "good" / f"{index:03}.png", 50 + index)
-        _image(root / "test" / "crack" / f"{index:03}.png", 90 + index)
-    _image(root / "ground_truth" / "crack" / "000_mask.png")
-    _image(root / "ground_truth" / "crack" / "001.png")
-    return root
-
-
-def _manifest(folder, text):
-    for name in ("a.png", "b.png", "c.png"):
-        _image(folder / "images" / name, ord(name[0]))
-    path = folder / "list.csv"
-    path.write_text(text, encoding="utf-8")
-    return path
+def _rows(folder, **names):
+    """Return (path, part, kind) of every image, in order."""
+    dataset = load_folder(folder, **names)
+    paths = [path.relative_to(folder).as_posix() for path in dataset.images]
+    return list(zip(paths, dataset.parts.tolist(), dataset.kinds.tolist(), strict=True))
 
 
 def test_a_plain_folder_is_all_normal_and_has_no_split(image_folder):
@@ -43,41 +25,23 @@ def test_a_plain_folder_is_all_normal_and_has_no_split(image_folder):
     assert dataset.masks is None
 
 
-def test_the_mvtec_layout_gives_parts_kinds_and_labels(mvtec):
-    dataset = load_folder(mvtec)
-    assert dataset.parts.tolist() == ["train"] * 3 + ["test"] * 6
-    assert dataset.kinds.tolist() == ["good"] * 3 + ["crack"] * 3 + ["good"] * 3
-    np.testing.assert_array_equal(dataset.labels == -1, dataset.kinds == "crack")
-
-
-def test_the_mvtec_layout_gives_masks_by_either_name(mvtec):
-    dataset = load_folder(mvtec).part("test")
-    assert [mask and mask.name for mask in dataset.masks[:3]] == [
-        "000_mask.png",
-        "001.png",
-        None,
+def test_two_folders_of_any_name_can_be_named(tree):
+    root = tree("fine parts/1.png", "Ausschuß/1.png")
+    assert _rows(root, normal="fine parts", anomaly="Ausschuß") == [
+        ("fine parts/1.png", "", "good"),
+        ("Ausschuß/1.png", "", "Ausschuß"),
     ]
 
 
-def test_the_mvtec_layout_without_masks_has_none(mvtec):
-    for path in (mvtec / "ground_truth" / "crack").iterdir():
-        path.unlink()
-    assert load_folder(mvtec).masks is None
-
-
-@pytest.mark.parametrize("pair", [("normal", "anomaly"), ("OK", "NOK"), ("no", "yes")])
-def test_usual_pairs_of_folders_are_recognized(pair, tmp_path):
-    for name in pair:
-        _image(tmp_path / name / "1.png")
-    assert load_folder(tmp_path).labels.tolist() == [1, -1]
-
-
-def test_two_folders_of_any_name_can_be_named(tmp_path):
-    _image(tmp_path / "fine parts" / "1.png")
-    _image(tmp_path / "Ausschuß" / "1.png")
-    dataset = load_folder(tmp_path, normal="fine parts", anomaly="Ausschuß")
-    assert dataset.labels.tolist() == [1, -1]
-    assert dataset.kinds.tolist() == ["good", "Ausschuß"]
+def test_the_folders_that_are_named_may_be_further_down(tree):
+    root = tree(*MVTEC)
+    with pytest.warns(DatasetWarning, match="1 image outside"):
+        rows = _rows(root, normal="train/good", anomaly="test/crack")
+    assert rows == [
+        ("train/good/0.png", "", "good"),
+        ("train/good/1.png", "", "good"),
+        ("test/crack/0.png", "", "test/crack"),
+    ]
 
 
 def test_naming_one_of_two_folders_is_refused(tmp_path):
@@ -85,96 +49,103 @@ def test_naming_one_of_two_folders_is_refused(tmp_path):
         load_folder(tmp_path, normal="good")
 
 
-def test_a_manifest_gives_labels_parts_and_masks(tmp_path):
-    text = "path,label,split,mask\nimages/a.png,1,train,\n"
-    text += "images/b.png,-1,test,images/c.png\nimages/c.png,good,test,\n"
-    dataset = load_folder(_manifest(tmp_path, text))
-    assert dataset.labels.tolist() == [1, -1, 1]
-    assert dataset.parts.tolist() == ["train", "test", "test"]
-    assert [mask and mask.name for mask in dataset.masks] == [None, "c.png", None]
+def test_a_named_folder_that_is_missing_is_refused(tree):
+    with pytest.raises(DatasetError, match=r"There is no folder '.*fine'"):
+        load_folder(tree("bad/1.png"), normal="fine", anomaly="bad")
 
 
-def test_a_manifest_from_a_spreadsheet_is_read(tmp_path):
-    text = "\ufeffpath, label\r\nimages/a.png, Normal\r\nimages/b.png, anomalous\r\n"
-    assert load_folder(_manifest(tmp_path, text)).labels.tolist() == [1, -1]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("path\nimages/a.png\n", "no column 'label'"),
-        ("", "no column 'path'"),
-        ("path,label\n", "lists no images"),
-        ("path,label\nimages/a.png,0\nimages/b.png,1\n", "labels 0 and 1.*replace 1"),
-        ("path,label\nimages/a.png,maybe\n", "the label 'maybe'"),
-        ("path,label,split\nimages/a.png,1,valid\n", "the split 'valid'"),
-        ("path,label\nimages/x.png,1\nimages/y.png,1\n", "2 of the 2.*x.png"),
-    ],
-)
-def test_a_wrong_manifest_is_refused_in_one_sentence(text, said, tmp_path):
-    with pytest.raises(DatasetError, match=said):
-        load_folder(_manifest(tmp_path, text))
-
-
-def test_a_manifest_that_is_no_text_is_refused(tmp_path):
-    path = _image(tmp_path / "list.csv.png").rename(tmp_path / "list.csv")
-    with pytest.raises(DatasetError, match="as CSV"):
-        load_folder(path)
-
-
-@pytest.mark.parametrize("kind", ["missing", "empty", "no images", "no train/good"])
-def test_a_wrong_folder_is_refused_in_one_sentence(kind, tmp_path):
+@pytest.mark.parametrize("kind", ["missing", "empty", "no images"])
+def test_a_folder_without_images_is_refused_in_one_sentence(kind, tmp_path):
     root = tmp_path / "data"
     if kind != "missing":
         root.mkdir()
     if kind == "no images":
         (root / "notes.txt").write_text("hello")
-    if kind == "no train/good":
-        _image(root / "train" / "bad" / "1.png")
-        _image(root / "test" / "bad" / "1.png")
     with pytest.raises(DatasetError, match="data"):
         load_folder(root)
 
 
-def test_a_test_image_outside_any_kind_is_refused(mvtec):
-    _image(mvtec / "test" / "stray.png")
+def test_tests_without_normal_training_images_are_refused(tree):
+    with pytest.raises(DatasetError, match="no images in train/good"):
+        load_folder(tree("train/bad/1.png", "test/bad/1.png"))
+
+
+def test_a_test_image_outside_any_kind_is_refused(tree):
     with pytest.raises(DatasetError, match=r"stray.png.*Move it to test/good"):
-        load_folder(mvtec)
+        load_folder(tree(*MVTEC, "test/stray.png"))
 
 
-def test_an_unknown_part_names_the_parts_there_are(mvtec, image_folder):
-    with pytest.raises(DatasetError, match="it has test, train"):
-        load_folder(mvtec).part("valid")
-    with pytest.raises(DatasetError, match="it has no parts"):
-        load_folder(image_folder).part("train")
+@pytest.mark.parametrize("outer", ["", "a/"])
+def test_a_folder_of_data_sets_names_the_folders_to_give(outer, tree):
+    root = tree(
+        *(f"{outer}{part}/{path}" for part in ("nut", "bolt") for path in MVTEC)
+    )
+    said = f"holds 2 data sets.*MVTec AD.: {outer}bolt, {outer}nut"
+    with pytest.raises(DatasetError, match=said):
+        load_folder(root)
 
 
-def test_selecting_keeps_every_field_in_step(mvtec):
-    dataset = load_folder(mvtec)
-    chosen = dataset.select(dataset.kinds == "crack")
-    assert len(chosen) == len(chosen.images) == len(chosen.masks) == 3
-    assert all("crack" in str(image) for image in chosen.images)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("good/1.png", "crack/1.png"),
+        ("a/1.png", "a/defect/1.png"),
+        ("1.png", "ground_truth/1.png"),
+    ],
+)
+def test_a_folder_that_holds_defects_is_not_called_normal(names, tree):
+    with pytest.raises(DatasetError, match="does not contain normal images only"):
+        load_folder(tree(*names))
 
 
-def test_a_recorded_split_is_read_again_as_it_was(mvtec, tmp_path):
-    dataset = load_folder(mvtec)
-    again = load_folder(save_split(dataset, tmp_path / "run" / "split.csv"))
-    assert again.images == [path.resolve() for path in dataset.images]
-    np.testing.assert_array_equal(again.labels, dataset.labels)
-    np.testing.assert_array_equal(again.parts, dataset.parts)
+def test_what_the_layout_has_no_place_for_is_counted(tree):
+    root = tree(*MVTEC, "train/bad/0.png", "train/bad/1.png")
+    with pytest.warns(DatasetWarning, match=r"2 images outside .*train/bad/0.png"):
+        dataset = load_folder(root)
+    assert len(dataset) == 4
+    (left_out,) = dataset.left_out.values()
+    assert [path.name for path in left_out] == ["0.png", "1.png"]
 
 
-def test_a_recorded_split_has_the_promised_columns(mvtec, tmp_path):
-    frame = pd.read_csv(save_split(load_folder(mvtec), tmp_path / "split.csv"))
-    assert list(frame.columns) == ["path", "sha256", "label", "part"]
-    assert frame["sha256"].str.fullmatch("[0-9a-f]{64}").all()
+def test_all_that_is_left_out_is_said_in_one_warning(tree):
+    root = tree(*MVTEC, "train/bad/0.png", "train/good/@eaDir/0.png")
+    (root / "license.txt").touch()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_folder(root)
+    (said,) = [str(warning.message) for warning in caught]
+    assert all(word in said for word in ("1 image outside", "1 hidden", "1 file that"))
 
 
-def test_a_changed_image_is_refused_by_its_recorded_split(mvtec, tmp_path):
-    split = save_split(load_folder(mvtec), tmp_path / "split.csv")
-    _image(mvtec / "train" / "good" / "000.png", 200)
-    with pytest.raises(DatasetError, match=r"000.png.*is not the image"):
-        load_folder(split)
+def test_a_kind_that_is_a_link_is_read(tree, tmp_path):
+    root = tree(*MVTEC)
+    (root / "test" / "crack").rename(tmp_path / "store")
+    (root / "test" / "crack").symlink_to(tmp_path / "store")
+    assert "crack" in load_folder(root).kinds
+
+
+def test_a_data_set_of_links_to_a_store_inside_it_is_read(tree):
+    root = tree("store/0.png", "store/1.png")
+    for part, name in (("train", "0.png"), ("test", "1.png")):
+        (root / part / "good").mkdir(parents=True)
+        (root / part / "good" / name).symlink_to(root / "store" / name)
+    with pytest.warns(DatasetWarning, match="2 images outside"):
+        dataset = load_folder(root)
+    assert dataset.parts.tolist() == ["train", "test"]
+
+
+def test_a_link_to_an_image_of_the_same_part_is_left_out(tree):
+    root = tree(*MVTEC)
+    (root / "train" / "good" / "9.png").symlink_to("0.png")
+    with pytest.warns(DatasetWarning, match="1 link to an image listed already"):
+        assert len(load_folder(root)) == 4
+
+
+def test_a_link_that_gives_an_image_both_labels_is_refused(tree):
+    root = tree("good/0.png", "bad/0.png")
+    (root / "bad" / "1.png").symlink_to(root / "good" / "0.png")
+    with pytest.raises(DatasetError, match="as normal and as anomalous"):
+        load_folder(root)
 
 
 @pytest.mark.data
@@ -201,16 +172,3 @@ def test_real_inspection_sets_are_read_whole(
 def test_the_two_folders_of_brain_slices_are_read_whole(real_data):
     dataset = load_folder(real_data / "brain_mri", normal="no", anomaly="yes")
     assert [(dataset.labels == label).sum() for label in (1, -1)] == [98, 155]
-
-
-def test_a_manifest_that_splits_some_rows_only_is_refused(tmp_path):
-    text = "path,label,split\nimages/a.png,1,train\nimages/b.png,1,\n"
-    with pytest.raises(DatasetError, match="1 of the 2 rows.*have no split"):
-        load_folder(_manifest(tmp_path, text))
-
-
-@pytest.mark.parametrize("outer", ["", "test"])
-def test_a_folder_that_holds_tests_is_not_called_normal(outer, mvtec):
-    folder = mvtec / outer if outer else mvtec.parent
-    with pytest.raises(DatasetError, match="does not contain normal images only"):
-        load_folder(folder)

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from featad.detectors import KMeansDistance
-from featad.errors import DatasetError, ImageReadError, ImageReadWarning
+from featad.errors import ImageReadError, ImageReadWarning
 from featad.images import (
     ImageReader,
     check_sources,
@@ -50,32 +50,6 @@ def _huge_png_header():
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     body = chunk(b"IDAT", zlib.compress(b"\0" * 99))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
-
-
-def test_files_are_listed_in_natural_order_whatever_their_case_and_script(tmp_path):
-    names = ["img10.PNG", "img2.png", "Img1.JpG", "ü 部品 3.tiff", "b/1.bmp"]
-    (tmp_path / "b").mkdir()
-    for name in [*names, "notes.txt", ".hidden.png"]:
-        (tmp_path / name).touch()
-    found = [p.relative_to(tmp_path).as_posix() for p in list_images(tmp_path)]
-    assert found == ["b/1.bmp", "Img1.JpG", "img2.png", "img10.PNG", "ü 部品 3.tiff"]
-
-
-def test_folders_below_are_left_out_when_asked(tmp_path):
-    (tmp_path / "below").mkdir()
-    for name in ("a.png", "below/b.png"):
-        (tmp_path / name).touch()
-    assert [p.name for p in list_images(tmp_path, recursive=False)] == ["a.png"]
-
-
-def test_listing_what_holds_no_images_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="no images"):
-        list_images(tmp_path)
-    (tmp_path / "a.png").touch()
-    with pytest.raises(DatasetError, match="is a file"):
-        list_images(tmp_path / "a.png")
-    with pytest.raises(DatasetError, match="There is no folder"):
-        list_images(tmp_path / "none")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "PPM"])

@@ -111,9 +111,52 @@ def test_an_impossible_limit_is_refused(max_fpr):
 
 @pytest.mark.parametrize("metric", [pixel_auroc, aupro])
 def test_what_does_not_fit_is_refused(metric):
-    with pytest.raises(ValueError, match="shape of its mask"):
+    with pytest.raises(
+        ValueError,
+        match=r"masks\[0\].*\(16, 16\).*\(8, 8\)",
+    ):
         metric(_masks(), np.zeros((3, 8, 8)))
     with pytest.raises(ValueError, match="Some pixels must be anomalous"):
         metric(np.zeros((2, 4, 4)), np.zeros((2, 4, 4)))
     with pytest.raises(ValueError, match="NaN or infinite"):
         metric(_masks(), np.full((3, 16, 16), np.nan))
+
+
+@pytest.mark.parametrize("metric", [pixel_auroc, aupro])
+def test_masks_and_maps_must_be_as_many(metric):
+    with pytest.raises(ValueError, match="3 masks, but 2 maps"):
+        metric(_masks(), np.zeros((2, 16, 16)))
+
+
+@pytest.mark.parametrize("metric", [pixel_auroc, aupro])
+def test_masks_of_0_and_255_are_masks(metric):
+    maps = RNG.random((3, 16, 16))
+    masks = _masks()
+    assert metric(masks * np.uint8(255), maps) == metric(masks, maps)
+
+
+@pytest.mark.parametrize("metric", [pixel_auroc, aupro])
+def test_a_soft_mask_is_refused_with_the_way_out(metric):
+    soft = _masks() * np.uint8(255)
+    soft[1, 0, 0] = 3
+    with pytest.raises(ValueError, match=r"masks\[1\] holds 3.*featad.read_mask"):
+        metric(soft, np.zeros((3, 16, 16)))
+
+
+@pytest.mark.parametrize("values", [(1, 2), (0, np.nan)])
+def test_a_mask_whose_meaning_is_unclear_is_refused(values):
+    mask = np.array([values])
+    with pytest.raises(ValueError, match="holds 2 different values"):
+        aupro([mask], [np.zeros((1, 2))])
+
+
+def test_a_mask_in_color_is_refused_with_both_shapes():
+    mask = np.zeros((16, 16, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"\(16, 16, 3\), but its map has \(16, 16\)"):
+        aupro([mask], [np.zeros((16, 16))])
+
+
+def test_a_perfect_map_is_not_better_than_perfect():
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:30, 20:30] = 255
+    assert aupro([mask], [mask.astype(float)]) <= 1

@@ -31,12 +31,19 @@ def add_data(parser: argparse.ArgumentParser, *, positional: bool = False) -> No
         "data" if positional else "--data",
         **named,
         metavar="DIR",
-        help="a folder of normal images; the MVTec layout (train/good, test/KIND); two "
-        "folders, one of normal and one of anomalous images; or a CSV file with the "
-        "columns path,label[,split][,group]",
+        help="a folder of normal images; a public layout such as that of MVTec AD "
+        "(train/good, test/KIND); two folders, one of normal and one of anomalous "
+        "images; or a CSV file with the columns path,label[,split][,group]",
     )
     group.add_argument("--normal", metavar="NAME", help="name of the normal folder")
     group.add_argument("--anomaly", metavar="NAME", help="name of the anomalous folder")
+    for kind in ("normal", "anomaly"):
+        group.add_argument(
+            f"--{kind}-label",
+            metavar="LABEL",
+            help=f"the label in a CSV file that means {kind}; the others mean the "
+            "opposite",
+        )
     group.add_argument(
         "--on-error",
         choices=("skip", "raise"),
@@ -165,7 +172,26 @@ def load_data(args: argparse.Namespace) -> ImageDataset:
     """Return the data set of `add_data`."""
     from featad.datasets import load_folder
 
-    return load_folder(args.data, normal=args.normal, anomaly=args.anomaly)
+    folders = (args.normal, args.anomaly)
+    labels = (args.normal_label, args.anomaly_label)
+    is_file = os.path.isfile(args.data)
+    if not is_file and any(labels):
+        raise ValueError(
+            "--normal-label and --anomaly-label are for CSV files. In a folder, name "
+            "the two folders: --normal NAME --anomaly NAME."
+        )
+    if is_file and any(folders):
+        raise ValueError(
+            "--normal and --anomaly name folders. In a CSV file, name a label: "
+            "--normal-label LABEL or --anomaly-label LABEL."
+        )
+    if any(folders) and not all(folders):
+        raise ValueError("Name both folders: --normal NAME --anomaly NAME.")
+    normal, anomaly = labels if is_file else folders
+    dataset = load_folder(args.data, normal=normal, anomaly=anomaly)
+    if n_validation := int((dataset.parts == "validation").sum()):
+        log(f"{n_validation} images of the validation part are not used")
+    return dataset
 
 
 def readable(dataset: ImageDataset) -> tuple[ImageDataset, list[ImageReadError]]:

@@ -1,6 +1,8 @@
 """Data sets: from folders and files, and generated ones."""
 
-from featad.datasets.folders import ImageDataset, load_folder, save_split
+from featad.datasets.copies import first_copies
+from featad.datasets.dataset import ImageDataset, save_split
+from featad.datasets.folders import load_folder
 from featad.datasets.groups import find_groups
 from featad.datasets.idx import load_idx, read_idx
 from featad.datasets.samples import (
@@ -14,6 +16,7 @@ __all__ = [
     "ImageDataset",
     "aggregate_scores",
     "find_groups",
+    "first_copies",
     "load_digits_images",
     "load_folder",
     "load_idx",

@@ -1,171 +1,90 @@
-"""Data sets from folders and CSV files, and records of the images a run used."""
+"""Data sets from folders, by their layout, and from manifests."""
 
-import csv
-import dataclasses
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
-
-from featad.errors import DatasetError, ImageReadError
-from featad.images import content_hash, list_images
-
-_PAIRS = (
-    ("normal", "anomaly"),
-    ("normal", "anomalous"),
-    ("normal", "abnormal"),
-    ("good", "bad"),
-    ("good", "defect"),
-    ("good", "defective"),
-    ("ok", "nok"),
-    ("ok", "ng"),
-    ("no", "yes"),
+from featad.datasets.arranging import arrange
+from featad.datasets.copies import check_copies
+from featad.datasets.dataset import ImageDataset
+from featad.datasets.layouts import (
+    ANOMALY_NAMES,
+    LAYOUTS,
+    NORMAL_NAMES,
+    PLAIN,
+    Folder,
+    Layout,
+    two_folders,
 )
-_LABELS = {"1": 1, "1.0": 1, "-1": -1, "-1.0": -1}
-_LABELS |= {name: 1 for pair in _PAIRS for name in pair[:1] if name != "no"}
-_LABELS |= {name: -1 for pair in _PAIRS for name in pair[1:] if name != "yes"}
+from featad.datasets.manifests import read_manifest
+from featad.datasets.mask_files import masks_beside
+from featad.errors import DatasetError
+from featad.images import Listing, scan_folder
 
-
-@dataclass(frozen=True)
-class ImageDataset:
-    """Images and what is known about them, with one entry per image in every field.
-
-    Attributes
-    ----------
-    name : str
-        A name to show to people.
-
-    images : list of Path, or ndarray of shape (n_samples, height, width[, 3])
-        The images, in a form that every system takes.
-
-    labels : int64 ndarray of shape (n_samples,)
-        1 normal, -1 anomalous.
-
-    parts : ndarray of str, shape (n_samples,)
-        ``"train"`` or ``"test"``, or ``""`` if the data set has no split of its own.
-
-    kinds : ndarray of str, shape (n_samples,)
-        What is in the image, such as ``"good"`` or ``"crack"``.
-
-    masks : list, or None
-        For each image, the path of its mask, a bool ndarray of shape (height, width),
-        or None. None if the data set has no masks.
-
-    groups : ndarray of str, shape (n_samples,), or None
-        What an image belongs to, such as a part that was photographed several times:
-        images of one group stay together in splits. None if nothing is known.
-
-    Examples
-    --------
-    >>> from featad import make_spots_and_lines
-    >>> parts = make_spots_and_lines(4, 2, size=32)
-    >>> len(parts), len(parts.part("train")), parts.labels.tolist()
-    (6, 4, [1, 1, 1, 1, 1, -1])
-    """
-
-    name: str
-    images: Any
-    labels: np.ndarray
-    parts: np.ndarray
-    kinds: np.ndarray
-    masks: list | None = None
-    groups: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def has_split(self) -> bool:
-        """Whether the data set has training and test parts of its own."""
-        return bool((self.parts != "").any())
-
-    def part(self, name: str) -> "ImageDataset":
-        """Return the images of one part, ``"train"`` or ``"test"``."""
-        chosen = np.flatnonzero(self.parts == name)
-        if len(chosen) == 0:
-            known = ", ".join(sorted(set(self.parts.tolist()) - {""})) or "no parts"
-            raise DatasetError(f"{self.name} has no part {name!r}; it has {known}.")
-        return self.select(chosen)
-
-    def select(self, which: ArrayLike) -> "ImageDataset":
-        """Return a subset of the images, given by indices or by a bool mask."""
-        chosen = np.arange(len(self))[np.asarray(which)]
-        images = self.images
-        return dataclasses.replace(
-            self,
-            images=images[chosen]
-            if isinstance(images, np.ndarray)
-            else [images[i] for i in chosen],
-            labels=self.labels[chosen],
-            parts=self.parts[chosen],
-            kinds=self.kinds[chosen],
-            masks=None if self.masks is None else [self.masks[i] for i in chosen],
-            groups=None if self.groups is None else self.groups[chosen],
-        )
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a table with the columns path, sha256, label, part and kind.
-
-        The path of an image in memory is its position, such as ``image-00012``. There
-        is a column ``group`` if the data set has groups.
-        """
-        in_memory = isinstance(self.images, np.ndarray)
-        frame = pd.DataFrame(
-            {
-                "path": [
-                    f"image-{i:05}" if in_memory else str(Path(image).resolve())
-                    for i, image in enumerate(self.images)
-                ],
-                "sha256": [_hash(image) for image in self.images],
-                "label": self.labels,
-                "part": self.parts,
-                "kind": self.kinds,
-            }
-        )
-        return frame if self.groups is None else frame.assign(group=self.groups)
+_TELLING = ANOMALY_NAMES - {"yes"} | {"test", "test_public", "ground_truth"}
 
 
 def load_folder(
-    path: str | os.PathLike, *, normal: str | None = None, anomaly: str | None = None
+    path: str | os.PathLike,
+    *,
+    normal: str | int | None = None,
+    anomaly: str | int | None = None,
 ) -> ImageDataset:
     """Find the images of a data set, with labels and parts from its folders.
 
     Parameters
     ----------
     path : path-like
-        One of
+        A CSV file, or a folder in one of these layouts, whatever the case of names:
 
-        - a folder with ``train/good``, ``test/good``, ``test/<kind>`` and, optionally,
-          ``ground_truth/<kind>`` (the layout of MVTec AD);
-        - a folder with two folders, one of normal and one of anomalous images;
-        - any other folder: all images in it and below are normal;
-        - a CSV file with the columns ``path`` (relative to the file) and ``label`` (1
-          or normal, -1 or anomalous), and optionally ``split`` or ``part`` (train or
-          test), ``mask``, ``kind``, ``group`` (images that belong together) and
-          ``sha256``, which the files must match.
+        - ``train/good``, ``test/good``, ``test/<kind>`` and, optionally,
+          ``validation/good`` and ``ground_truth/<kind>``: MVTec AD, MVTec LOCO, BTAD;
+        - the same with ``test_public`` and, in it, ``ground_truth``: MVTec AD 2;
+        - ``Data/Images/Normal``, ``Data/Images/Anomaly`` and ``Data/Masks``: VisA;
+        - ``train`` and ``test`` with masks beside the images, ``x.png`` and
+          ``x_GT.png``, where an empty mask says that an image is normal: KolektorSDD2;
+          the same in any other folders, without a split: KolektorSDD;
+        - two folders, one of normal and one of anomalous images and, optionally, one of
+          masks, ``ground_truth/<kind>`` or ``masks/<kind>``;
+        - any other folder: all images in it and below are normal.
 
-    normal, anomaly : str, default=None
-        Names of the two folders. None recognizes the usual pairs: normal and anomaly,
-        good and bad, ok and nok, no and yes, and a few more.
+        Folders of normal images are called good, ok, normal, pass or no.
+
+        A CSV file, separated by commas, semicolons or tabs, has the columns ``path``
+        (relative to the file) and ``label`` (1 or normal, -1 or anomalous), and
+        optionally ``split`` or ``part`` (train, validation or test), ``mask``,
+        ``kind``, ``group`` (images that belong together) and ``sha256``, which the
+        files must match.
+
+    normal, anomaly : str or int, default=None
+        Names of the two folders. None recognizes the usual ones: normal and anomaly,
+        good and bad, ok and nok, no and yes, and a few more. For a CSV file: the labels
+        that mean normal and anomalous; if one is given, any other label is the other.
 
     Returns
     -------
     dataset : ImageDataset
-        ``images`` are paths. None of them is opened.
+        ``images`` are paths. None of them is opened, but masks beside images are.
 
     Raises
     ------
     DatasetError
-        If the folder or file is missing, contains no images, or has another layout.
+        If the folder or file is missing, contains no images, or has another layout; if
+        there are masks, but not of every anomalous image; or if one file is listed as
+        normal and as anomalous.
+
+    Warns
+    -----
+    DatasetWarning
+        If files are left out, as by :func:`list_images` or because they are in a folder
+        that the layout does not have; and if images are copies of others.
 
     References
     ----------
-    .. [1] Bergmann et al., "MVTec AD", CVPR 2019 (the first layout).
+    .. [1] Bergmann et al., "MVTec AD", CVPR 2019; "Beyond Dents and Scratches" (LOCO),
+       IJCV 2022; Heckler-Kram et al., "The MVTec AD 2 Dataset", 2025.
+    .. [2] Mishra et al., "VT-ADL" (BTAD), ISIE 2021; Zou et al., "SPot-the-Difference"
+       (VisA), ECCV 2022; Božič et al., "Mixed supervision for surface-defect
+       detection" (KolektorSDD2), Computers in Industry 2021.
 
     Examples
     --------
@@ -176,213 +95,85 @@ def load_folder(
     """
     path = Path(path)
     if path.is_file():
-        return _load_manifest(path)
-    if (normal is None) != (anomaly is None):
-        raise DatasetError("Name both folders, normal=... and anomaly=..., or neither.")
-    if normal is not None:
-        return _load_two(path, normal, anomaly)
-    if (path / "train").is_dir() and (path / "test").is_dir():
-        return _load_mvtec(path)
-    folders = {p.name.lower(): p.name for p in path.glob("*/")} if path.is_dir() else {}
-    for pair in _PAIRS:
-        if all(name in folders for name in pair):
-            return _load_two(path, *(folders[name] for name in pair))
-    images = list_images(path)
-    _refuse_mixture(path, images)
-    return _dataset(path.name, images, "good", "")
+        dataset = read_manifest(path, normal, anomaly)
+    else:
+        if (normal is None) != (anomaly is None):
+            raise DatasetError(
+                "Name both folders, normal=... and anomaly=..., or neither."
+            )
+        listing = scan_folder(path)
+        names = None if normal is None else (str(normal), str(anomaly))
+        dataset = arrange(listing, _layout_of(listing, names))
+        listing.warn()
+    check_copies(dataset)
+    return dataset
 
 
-def save_split(dataset: ImageDataset, path: str | os.PathLike) -> Path:
-    """Record which images a run used, so that it can be repeated.
-
-    Parameters
-    ----------
-    dataset : ImageDataset
-        The images used.
-
-    path : path-like
-        The CSV file to write, with the columns path, sha256, label and part,
-        and group if the data set has groups.
-        `load_folder` reads it, and refuses it if an image has changed.
-
-    Returns
-    -------
-    path : Path
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame = dataset.to_frame().drop(columns="kind")
-    frame.to_csv(path, index=False, lineterminator="\n")
-    return path
+def _layout_of(listing: Listing, names: tuple[str, str] | None) -> Layout:
+    if names is not None:
+        for name in names:
+            if not (listing.folder / name).is_dir():
+                raise DatasetError(
+                    f"There is no folder {str(listing.folder / name)!r}."
+                )
+        return two_folders(*names)
+    folders = _folders_of_images(listing)
+    beside = bool(masks_beside(listing.images))
+    for layout in LAYOUTS:
+        if layout.fits(folders) and (beside or not layout.beside):
+            return layout
+    _refuse_mixture(listing, folders)
+    return PLAIN
 
 
-def _dataset(name, images, kind, part):
-    """Return a data set; ``kind`` and ``part`` hold for all images, or are lists."""
-    kinds = np.array([kind] * len(images) if isinstance(kind, str) else kind)
-    parts = np.array([part] * len(images) if isinstance(part, str) else part)
-    labels = np.where(kinds == "good", 1, -1).astype(np.int64)
-    return ImageDataset(name, list(images), labels, parts, kinds)
+def _folders_of_images(listing: Listing) -> set[Folder]:
+    """Return the folders below a listing's that hold images, as tuples of names."""
+    parents = {path.parent for path in listing.images}
+    return {parent.relative_to(listing.folder).parts for parent in parents}
 
 
-def _refuse_mixture(path, images):
-    """Refuse to take all images as normal if subfolders say that they are not."""
-    below = [image.relative_to(path).parts[:-1] for image in images]
-    names = {part.lower() for parts in below for part in parts}
-    telling = sorted(names & {"test", "ground_truth", "bad", "defect", "anomaly"})
-    if "good" in names and len({parts[:1] for parts in below}) > 1:
+def _refuse_mixture(listing: Listing, folders: set[Folder]) -> None:
+    """Refuse to take all images as normal if folders say that they are not."""
+    path = str(listing.folder)
+    if inner := _inner_data_sets(folders):
+        first, *_ = inner
+        layouts = ", ".join(sorted({layout.name for layout in inner.values()}))
+        named = ", ".join("/".join(folder) for folder in list(inner)[:5])
+        more = ", ..." if len(inner) > 5 else ""
+        count = "a data set" if len(inner) == 1 else f"{len(inner)} data sets"
+        raise DatasetError(
+            f"{path!r} does not contain normal images only: it holds {count} "
+            f"(layout: {layouts}): {named}{more}. Pass one of them, such as "
+            f"{str(listing.folder.joinpath(*first))!r}."
+        )
+    tops = {folder[0].casefold() for folder in folders if folder}
+    if {"train", "test"} <= tops:
+        raise DatasetError(
+            f"{path!r} has train and test, but no images in train/good (or train/ok, "
+            "train/normal)."
+        )
+    names = {name.casefold() for folder in folders for name in folder}
+    telling = sorted(names & _TELLING)
+    if names & (NORMAL_NAMES - {"no"}) and len({folder[:1] for folder in folders}) > 1:
         telling.append("good beside other folders")
     if telling:
         raise DatasetError(
-            f"{str(path)!r} does not contain normal images only: below it is "
-            f"{telling[0]}. Pass the folder of normal images, the folder that contains "
-            "train and test, or the names of two folders (normal, anomaly)."
+            f"{path!r} does not contain normal images only: below it is {telling[0]}. "
+            "Pass the folder of normal images, the folder that contains train and "
+            "test, or the names of two folders (normal, anomaly)."
         )
 
 
-def _load_two(path, normal, anomaly):
-    images, kinds = [], []
-    for name, kind in ((normal, "good"), (anomaly, anomaly)):
-        found = list_images(path / name)
-        images += found
-        kinds += [kind] * len(found)
-    return _dataset(path.name, images, kinds, "")
-
-
-def _load_mvtec(path):
-    if not (path / "train" / "good").is_dir():
-        raise DatasetError(
-            f"{str(path)!r} has train and test, but no train/good with normal images."
-        )
-    images = list_images(path / "train" / "good")
-    kinds, parts = ["good"] * len(images), ["train"] * len(images)
-    masks = [None] * len(images)
-    for image in list_images(path / "test"):
-        kind = image.relative_to(path / "test").parts[0]
-        if image.parent == path / "test":
-            raise DatasetError(
-                f"{str(image)!r} is directly in test. Move it to test/good, or to a "
-                "folder named after its defect."
-            )
-        images.append(image)
-        kinds.append(kind)
-        parts.append("test")
-        masks.append(_mask_of(image, path / "ground_truth" / kind))
-    found = _dataset(path.name, images, kinds, parts)
-    if all(mask is None for mask in masks):
-        return found
-    return dataclasses.replace(found, masks=masks)
-
-
-def _mask_of(image, folder):
-    for stem in (f"{image.stem}_mask", image.stem):
-        for suffix in (".png", image.suffix, ".bmp", ".tif"):
-            if (folder / f"{stem}{suffix}").is_file():
-                return folder / f"{stem}{suffix}"
-    return None
-
-
-def _load_manifest(path):
-    rows = _read_rows(path)
-    if not all(row["path"] for row in rows):
-        raise DatasetError(f"{str(path)!r} has rows with an empty path.")
-    images = [path.parent / row["path"] for row in rows]
-    labels = _manifest_labels(path, [row["label"] for row in rows])
-    parts = [_part(path, row) for row in rows]
-    if any(parts) and not all(parts):
-        raise DatasetError(
-            f"{parts.count('')} of the {len(rows)} rows of {str(path)!r} have no "
-            "split. Fill in all of them (train or test) or none."
-        )
-    _check_files(path, images, [row.get("sha256", "") for row in rows])
-    usual = ["good" if label == 1 else "anomaly" for label in labels]
-    kinds = [row.get("kind") or kind for row, kind in zip(rows, usual, strict=True)]
-    masks = [path.parent / row["mask"] if row.get("mask") else None for row in rows]
-    return ImageDataset(
-        name=path.name,
-        images=images,
-        labels=labels,
-        parts=np.array(parts),
-        kinds=np.array(kinds),
-        masks=masks if any(masks) else None,
-        groups=_groups(path, rows),
-    )
-
-
-def _read_rows(path) -> Sequence[dict[str, str]]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = [str(name).strip() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            rows = [
-                {k: (v or "").strip() for k, v in row.items() if k} for row in reader
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"Cannot read {str(path)!r} as CSV: {error}.") from error
-    missing = [name for name in ("path", "label") if name not in columns]
-    if missing:
-        raise DatasetError(
-            f"{str(path)!r} has no column {missing[0]!r}. A manifest has the columns "
-            "path,label[,split][,mask]."
-        )
-    if not rows:
-        raise DatasetError(f"{str(path)!r} lists no images.")
-    return rows
-
-
-def _manifest_labels(path, texts):
-    names = [text.lower() for text in texts]
-    if set(names) <= {"0", "1", "0.0", "1.0"} and set(names) & {"0", "0.0"}:
-        raise DatasetError(
-            f"{str(path)!r} has labels 0 and 1. Labels are 1 (normal) and -1 "
-            "(anomalous). If 1 means anomalous, replace 1 by -1 and then 0 by 1."
-        )
-    unknown = [text for text in texts if text.lower() not in _LABELS]
-    if unknown:
-        raise DatasetError(
-            f"{str(path)!r} has the label {unknown[0]!r}. Labels are 1 (or normal, "
-            "good, ok) and -1 (or anomalous, anomaly, bad, defect, nok)."
-        )
-    return np.array([_LABELS[name] for name in names], dtype=np.int64)
-
-
-def _part(path, row):
-    part = (row.get("split") or row.get("part") or "").lower()
-    if part not in ("train", "test", ""):
-        raise DatasetError(
-            f"{str(path)!r} has the split {part!r}. Expected train, test or empty."
-        )
-    return part
-
-
-def _groups(path, rows):
-    groups = [row.get("group", "") for row in rows]
-    if any(groups) and not all(groups):
-        raise DatasetError(
-            f"{groups.count('')} of the {len(rows)} rows of {str(path)!r} have no "
-            "group. Fill in all of them or none; an image that belongs to no other has "
-            "a group of its own."
-        )
-    return np.array(groups) if any(groups) else None
-
-
-def _check_files(path, images, hashes):
-    missing = [image for image in images if not image.is_file()]
-    if missing:
-        raise DatasetError(
-            f"{len(missing)} of the {len(images)} images listed in {str(path)!r} are "
-            f"missing; first: {str(missing[0])!r}."
-        )
-    for image, expected in zip(images, hashes, strict=True):
-        if expected and _hash(image) != expected:
-            raise DatasetError(
-                f"{str(image)!r} is not the image recorded in {str(path)!r}: its "
-                "sha256 differs."
-            )
-
-
-def _hash(image):
-    try:
-        return content_hash(image)
-    except ImageReadError:  # it will fail again, by name, where it is read
-        return ""
+def _inner_data_sets(folders: set[Folder]) -> dict[Folder, Layout]:
+    """Return the folders one or two steps down that are data sets, with layouts."""
+    layouts = [layout for layout in LAYOUTS if not layout.beside]
+    for n_steps in (1, 2):
+        found = {}
+        for outer in sorted({f[:n_steps] for f in folders if len(f) > n_steps}):
+            inner = {f[n_steps:] for f in folders if f[:n_steps] == outer}
+            layout = next((one for one in layouts if one.fits(inner)), None)
+            if layout:
+                found[outer] = layout
+        if found:
+            return found
+    return {}

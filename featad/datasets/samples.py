@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.datasets import load_digits
 from sklearn.utils import check_random_state
 
-from featad.datasets.folders import ImageDataset
+from featad.datasets.dataset import ImageDataset
 from featad.datasets.parts import draw_part
 
 

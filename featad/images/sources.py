@@ -1,24 +1,15 @@
-"""Collections of image sources: listing, naming, hashing, checking."""
+"""Collections of image sources: naming, hashing, checking."""
 
 import hashlib
 import os
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 from PIL import Image
 from scipy.sparse import issparse
 
-from featad.errors import DatasetError, ImageReadError
-
-EXTENSIONS = frozenset(
-    f".{suffix}"
-    for suffix in ("bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "pbm", "pgm")
-    + ("png", "pnm", "ppm", "tif", "tiff", "webp")
-)
-"""Suffixes, in lower case, of the files that :func:`list_images` finds."""
+from featad.errors import ImageReadError
 
 Source: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray
 """What an image can be read from: a path, a file's bytes, a PIL image or an array."""
@@ -28,76 +19,6 @@ _KINDS_OF_X = (
     "a list, 1-D array or Series of paths, bytes, PIL images or arrays, or a batch "
     "array of shape (n, height, width, channels) or (n, height, width)"
 )
-
-
-def list_images(folder: str | os.PathLike, *, recursive: bool = True) -> list[Path]:
-    """List the image files in a folder, in natural order: 2.png before 10.png.
-
-    Parameters
-    ----------
-    folder : path-like
-        Where to look. Hidden files and folders (names that begin with a dot) are
-        skipped. Links to folders are not followed.
-
-    recursive : bool, default=True
-        Whether to search subfolders as well.
-
-    Returns
-    -------
-    paths : list of Path
-        Files whose suffix, in lower case, is in ``EXTENSIONS``. They are not opened.
-
-    Raises
-    ------
-    DatasetError
-        If the folder is missing, is a file, cannot be listed, or contains no images.
-
-    Examples
-    --------
-    >>> from featad import list_images
-    >>> list_images("no such folder")
-    Traceback (most recent call last):
-    featad.errors.DatasetError: There is no folder 'no such folder'.
-    """
-    folder = Path(folder)
-    if not folder.exists():
-        raise DatasetError(f"There is no folder {str(folder)!r}.")
-    if not folder.is_dir():
-        raise DatasetError(
-            f"Expected a folder of images, but {str(folder)!r} is a file. Pass its "
-            "folder, or [path] where a list of images is expected."
-        )
-    paths = []
-    for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
-        folders[:] = [f for f in folders if recursive and not f.startswith(".")]
-        paths += [
-            Path(parent, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-        ]
-    if not paths:
-        raise DatasetError(
-            f"There are no images in {str(folder)!r}. Expected files that end in "
-            f"{', '.join(sorted(EXTENSIONS))}."
-        )
-    return sorted(paths, key=natural_key)
-
-
-def _refuse_folder(error: OSError) -> None:
-    reason = error.strerror or str(error)
-    raise DatasetError(f"Cannot list {str(error.filename)!r}: {reason}.") from error
-
-
-def natural_key(path: str | os.PathLike) -> tuple:
-    """Return a sort key: "2.png" comes before "10.png", and case is ignored."""
-    parts = tuple(
-        tuple(
-            int(chunk) if chunk.isdecimal() else chunk
-            for chunk in re.split(r"(\d+)", part.casefold())
-        )
-        for part in Path(path).parts
-    )
-    return parts, str(path)
 
 
 def describe_source(source: Source, index: int | None = None) -> str:

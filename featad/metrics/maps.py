@@ -15,7 +15,8 @@ def pixel_auroc(masks: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> floa
     Parameters
     ----------
     masks : sequence of bool ndarrays of shape (height, width)
-        Where the images are anomalous; all False for a normal image.
+        Where the images are anomalous; all False for a normal image. 0 and one other
+        number do as well. :func:`featad.read_mask` makes a mask of any file.
 
     maps : sequence of float ndarrays of the same shapes
         High where an image is anomalous.
@@ -28,8 +29,8 @@ def pixel_auroc(masks: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> floa
     Raises
     ------
     ValueError
-        If masks and maps differ in number or shape, if no pixel or every pixel is
-        anomalous, or if a map holds NaN or infinity.
+        If masks and maps differ in number or shape, if a mask holds several values, if
+        no pixel or every pixel is anomalous, or if a map holds NaN or infinity.
 
     Examples
     --------
@@ -96,7 +97,7 @@ def aupro(
         at_limit = ends[0] + (ends[1] - ends[0]) * (max_fpr - left) / (right - left)
         fpr = np.append(fpr[:inside], max_fpr)
         overlap = np.append(overlap[:inside], at_limit)
-    return float(auc(fpr, overlap) / max_fpr)
+    return min(1.0, float(auc(fpr, overlap) / max_fpr))  # rounding may exceed 1
 
 
 def _overlap_curve(
@@ -129,16 +130,37 @@ def _flat(arrays: Sequence[np.ndarray]) -> np.ndarray:
 def _check(
     masks: Sequence[np.ndarray], maps: Sequence[np.ndarray]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    masks = [np.asarray(mask, dtype=bool) for mask in masks]
+    if len(masks) != len(maps):
+        raise ValueError(f"There are {len(masks)} masks, but {len(maps)} maps.")
     maps = [np.asarray(one, dtype=float) for one in maps]
-    if [mask.shape for mask in masks] != [one.shape for one in maps]:
-        raise ValueError(
-            f"There are {len(masks)} masks and {len(maps)} maps; each map must have "
-            "the shape of its mask."
-        )
+    masks = [
+        _checked_mask(index, np.asarray(mask), one.shape)
+        for index, (mask, one) in enumerate(zip(masks, maps, strict=True))
+    ]
     found = _flat(masks) if masks else np.zeros(0, dtype=bool)
     if found.all() or not found.any():
         raise ValueError("Some pixels must be anomalous, and some normal.")
     if not np.isfinite(_flat(maps)).all():
         raise ValueError("Maps must be finite, but some pixels are NaN or infinite.")
     return masks, maps
+
+
+def _checked_mask(index: int, mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a mask as bool; ``shape`` is that of its map."""
+    if mask.shape != shape:
+        raise ValueError(
+            f"masks[{index}] has the shape {mask.shape}, but its map has {shape}. Both "
+            "must be (height, width), of the same size; featad.read_mask(mask, "
+            f"size={shape[-2:]}) makes such a mask."
+        )
+    if mask.dtype == bool:
+        return mask
+    values = np.unique(mask)
+    is_one = len(values) < 2 or (len(values) == 2 and 0 in values)
+    if not is_one or not np.isfinite(values).all():
+        raise ValueError(
+            f"masks[{index}] holds {len(values)} different values, from {values[0]} to "
+            f"{values[-1]}. A mask is True and False, or 0 and one other number; "
+            "featad.read_mask(mask) makes one of a soft or compressed mask."
+        )
+    return mask.astype(bool)
