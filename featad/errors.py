@@ -56,3 +56,7 @@ class MissingExtraError(FeatadError, ImportError):
 
 class ImageReadWarning(UserWarning):
     """Images were skipped because they could not be read; the message names them."""
+
+
+class ImageWarning(UserWarning):
+    """Images were read, but perhaps not as they are meant; the message names them."""

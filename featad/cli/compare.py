@@ -57,7 +57,10 @@ def run(args: Namespace) -> int:
             raise ValueError(f"-o takes a .csv file, but is {args.output!r}.")
         options.check_writable(args.output)
     table, dataset = options.without_unreadable(
-        dataset, args.on_error, lambda readable: _compare(readable, args)
+        dataset,
+        args.on_error,
+        lambda readable: _compare(readable, args),
+        options.reading(args),
     )
     print(format_table(table))
     if args.output:

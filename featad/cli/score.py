@@ -56,6 +56,7 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="the pretrained weights, if they are not where they were at fit",
     )
+    options.add_reading(parser, fits=False)
     parser.add_argument(
         "--allow-other-versions",
         action="store_true",
@@ -76,6 +77,7 @@ def run(args: Namespace) -> int:
         allow_other_versions=args.allow_other_versions,
     )
     set_machine_options([system], device=args.device, cache=args.cache)
+    options.set_reading(system, args)
     paths = []
     for given in map(Path, args.images):
         try:
