@@ -3,6 +3,7 @@
 scikit-learn may move or change them in any release. Then this is the file to mend.
 """
 
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import _final_estimator_has as final_estimator_has
 from sklearn.pipeline import _name_estimators as name_estimators
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -12,6 +13,7 @@ from sklearn.utils._param_validation import (
     RealNotInt,
     StrOptions,
 )
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _num_samples as num_samples
 
 __all__ = [
@@ -22,5 +24,11 @@ __all__ = [
     "final_estimator_has",
     "name_estimators",
     "num_samples",
+    "output_container",
     "safe_indexing",
 ]
+
+
+def output_container(transformer: BaseEstimator) -> str:
+    """Return what `transform` is to return: "default", "pandas" or "polars"."""
+    return _get_output_config("transform", transformer)["dense"]

@@ -9,6 +9,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from featad._pixels import looks_channels_first
+from featad._scale import check_scale, unit_images, value_range
+
 CONVERT = "If 1 means anomalous, pass np.where(y == 1, -1, 1)."
 
 
@@ -32,33 +35,68 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
     Returns
     -------
     X : ndarray of the same shape
-        float32 stays as it is; everything else becomes float64.
+        float32 stays as it is, and everything else becomes float64; but images of
+        integers or bool become float32 in [0, 1].
 
     Raises
     ------
     ValueError
-        If ``X`` is empty, contains NaN or infinity, or has samples of another shape.
+        If ``X`` is empty, contains NaN or infinity, has samples of another shape, or
+        images of another scale than in ``fit``.
+
+    TypeError
+        If ``X`` is a torch Dataset or DataLoader.
     """
+    name = type(estimator).__name__
+    given, were_integers = unit_images(X, estimator, reset=reset)
     array = check_array(
-        X,
+        given,
         dtype=[np.float64, np.float32],
         allow_nd=True,
         estimator=estimator,
         input_name="X",
     )
+    if not reset:
+        array = _of_shape(array, estimator.sample_shape_, name)
     shape = array.shape[1:]
-    expected = shape if reset else estimator.sample_shape_
-    if shape != expected and max(len(shape), len(expected)) > 1:
-        hint = " Pass X[None] to score one image." if array.shape == expected else ""
-        raise ValueError(
-            f"{type(estimator).__name__} was fitted on samples of shape {expected}, "
-            f"but X has samples of shape {shape} (X.shape={array.shape}).{hint}"
+    if reset and looks_channels_first(shape):
+        warnings.warn(
+            f"X.shape={array.shape} looks like images with channels first, but {name} "
+            "takes (n, height, width, channels). Pass X.transpose(0, 2, 3, 1), or "
+            "X.permute(0, 2, 3, 1).numpy() for a torch tensor.",
+            UserWarning,
+            stacklevel=3,
         )
     table = X if array.ndim == 2 else array.reshape(len(array), -1)
     validate_data(estimator, table, reset=reset, skip_check_array=True)
     if reset:
         estimator.sample_shape_ = shape
+        estimator.image_range_ = value_range(array) if array.ndim > 2 else None
+    elif array.ndim > 2:
+        check_scale(estimator, array, were_integers)
     return array
+
+
+def _of_shape(array: np.ndarray, expected: tuple[int, ...], name: str) -> np.ndarray:
+    """Return samples of the shape in ``fit``; gray images may lack their channel."""
+    shape = array.shape[1:]
+    if len(shape) == 3 and shape == (*expected, 1):
+        return array[..., 0]
+    if len(expected) == 3 and expected == (*shape, 1):
+        return array[..., None]
+    if shape == expected or max(len(shape), len(expected)) == 1:
+        return array  # of tables, scikit-learn tells the number of columns
+    hint = ""
+    if array.shape == expected:
+        hint = " Pass X[None] to score one image."
+    elif len(shape) == 3 and (*shape[1:], shape[0]) == expected:
+        hint = " Pass X.transpose(0, 2, 3, 1): channels come last."
+    elif shape[:2] == expected[:2]:
+        hint = " Read images in the mode of the training images: mode='L' or 'RGB'."
+    raise ValueError(
+        f"{name} was fitted on samples of shape {expected}, but X has samples of shape "
+        f"{shape} (X.shape={array.shape}).{hint}"
+    )
 
 
 def warn_of_anomalies(detector: BaseEstimator, y: Any) -> None:

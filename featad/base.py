@@ -190,6 +190,10 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
     sample_shape_ : tuple of int
         Shape of one sample: (n_features,) or (height, width, channels).
 
+    image_range_ : tuple of (float, float) or None
+        Smallest and largest value of the training images, integers read in [0, 1];
+        None for tables. Images on another scale are refused.
+
     n_features_in_ : int
         Product of ``sample_shape_``.
 
@@ -224,7 +228,8 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, ...)
             A table (n_samples, n_features) or images (n_samples, height, width) or
-            (n_samples, height, width, channels).
+            (n_samples, height, width, channels). Images of uint8, uint16 or bool are
+            read in [0, 1], by the largest value of their type.
 
         y : object, default=None
             Not used.
@@ -252,7 +257,8 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Samples of the shape seen in ``fit``.
+            Samples of the shape seen in ``fit``, on the same scale. Gray images may
+            have a channel axis of one or none.
 
         Returns
         -------
@@ -262,7 +268,8 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the samples have another shape, contain NaN, or are too large to score.
+            If the samples have another shape, contain NaN, or are too large to score;
+            if images are on another scale than in ``fit``.
         NotFittedError
             If ``fit`` was not called.
         """

@@ -60,3 +60,7 @@ class ImageReadWarning(UserWarning):
 
 class DatasetWarning(UserWarning):
     """Files of a data set were left out, or are copies; the message counts them."""
+
+
+class ImageWarning(UserWarning):
+    """Images were read, but perhaps not as they are meant; the message names them."""

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from featad.base import as_anomaly_score
 from featad.drift import LEVELS
 from featad.errors import MissingExtraError
-from featad.images import check_sources, describe_source
+from featad.images import Notes, check_sources, describe_source
 from featad.scorer import Scorer
 from featad.systems import last_step
 
@@ -118,17 +118,20 @@ def score_images(
     scorer = Scorer(system)  # first: an unfitted system fails here
     if len(sources):
         sources = check_sources(sources, estimator_name="score_images")
+    notes = Notes()
     for start in range(0, len(sources), batch_size):
         stop = min(start + batch_size, len(sources))
         batch = [sources[i] for i in range(start, stop)]
         names = [describe_source(source, start + i) for i, source in enumerate(batch)]
-        scores, p_values, errors = _score_or_halve(scorer, batch)
+        with notes.taken():
+            scores, p_values, errors = _score_or_halve(scorer, batch)
         failed = next((i for i, error in enumerate(errors) if error), None)
         if failed is not None and on_error == "raise":
             kept = [part[:failed] for part in (names, scores, p_values, errors)]
             yield _rows(scorer, *kept)
             raise errors[failed]
         yield _rows(scorer, names, scores, p_values, errors)
+    notes.tell()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,11 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from featad.detectors import KMeansDistance
-from featad.errors import ImageReadError, ImageReadWarning
+from featad.errors import (
+    ImageReadError,
+    ImageReadWarning,
+    ImageWarning,
+)
 from featad.images import (
     ImageReader,
     check_sources,
@@ -81,6 +85,7 @@ def test_max_value_scales_12_bits_in_a_16_bit_file():
 
 def test_alpha_is_composed_on_white():
     image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    image.putpixel((0, 0), (255, 255, 255, 255))
     np.testing.assert_array_equal(read_image(_encoded(image, "PNG")), 1)
     image = Image.new("RGBA", (4, 4), (0, 0, 0, 128))
     np.testing.assert_allclose(read_image(image), 127 / 255, atol=1 / 255)
@@ -137,7 +142,8 @@ def test_exif_orientation_is_applied(orientation):
 def test_of_an_animation_the_first_frame_is_read():
     frames = [Image.new("L", (8, 8), value) for value in (255, 0)]
     data = _encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    np.testing.assert_array_equal(read_image(data), 1)
+    with pytest.warns(ImageWarning, match="several pages or frames"):
+        np.testing.assert_array_equal(read_image(data), 1)
 
 
 def test_path_bytes_pil_and_array_give_the_same(tmp_path):

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            return args.run(args)
+            return _run(args)
         except BrokenPipeError:  # the reader of our output has gone, as in `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
@@ -56,6 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
             print(f"featad {args.command}: error: {_sentence(error)}", file=sys.stderr)
             return 1
+
+
+def _run(args):
+    """Run a command; what its images are noticed for is said once, at the end."""
+    from featad.images import Notes  # imports scikit-learn, which `--help` need not
+
+    notes = Notes()
+    with notes.taken():
+        code = args.run(args)
+    notes.tell()
+    return code
 
 
 def _parser():

@@ -98,7 +98,10 @@ def run(args: Namespace) -> int:
         options.check_writable(path)
     dataset = options.load_data(args)
     (table, scores), dataset = options.without_unreadable(
-        dataset, args.on_error, lambda readable: _compare(readable, args)
+        dataset,
+        args.on_error,
+        lambda readable: _compare(readable, args),
+        options.reading(args),
     )
     print(format_table(table, args.reference))
     if args.output:

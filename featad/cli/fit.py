@@ -93,7 +93,10 @@ def run(args: Namespace) -> int:
     check_format(args.output)
     start = time.perf_counter()
     system, dataset = options.without_unreadable(
-        dataset, args.on_error, lambda readable: fit_calibrated(system, readable)
+        dataset,
+        args.on_error,
+        lambda readable: fit_calibrated(system, readable),
+        options.reading(args),
     )
     seconds = time.perf_counter() - start
     reset_machine_params(system)

@@ -84,6 +84,56 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--seed", type=seed, default=0, help="seed of all randomness (default: 0)"
     )
+    add_reading(parser)
+
+
+def add_reading(parser: argparse.ArgumentParser, *, fits: bool = True) -> None:
+    """Add the options that say how images are read; some only where a model is fitted.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+
+    fits : bool, default=True
+        False for a command that takes a fitted model, which knows its own range.
+    """
+    group = parser.add_argument_group("images")
+    if fits:
+        group.add_argument(
+            "--max-value",
+            type=positive_number,
+            metavar="VALUE",
+            help="the pixel value that is white, such as 4095 for 12 bits in 16-bit "
+            "files (default: the largest value of the files' type)",
+        )
+    group.add_argument(
+        "--max-pixels",
+        type=positive_int,
+        metavar="N",
+        help="largest image that is read, in pixels (default: Pillow's limit, about 89 "
+        "million)",
+    )
+    group.add_argument(
+        "--truncated",
+        choices=("raise", "accept"),
+        help="what to do with JPEG files that lack their last bytes: refuse them, or "
+        "read them as far as they go (default: raise)",
+    )
+
+
+def set_reading(system: Any, args: argparse.Namespace) -> None:
+    """Set the options of `add_reading` that were given wherever images are read."""
+    from featad.systems import set_everywhere
+
+    for name, value in reading(args).items():
+        set_everywhere(system, name, value)
+
+
+def reading(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of `add_reading` that were given, by parameter."""
+    names = ("max_value", "max_pixels", "truncated")
+    given = {name: getattr(args, name, None) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def add_groups(parser: argparse.ArgumentParser) -> None:
@@ -150,7 +200,9 @@ def build_system(name: str, args: argparse.Namespace) -> Pipeline:
         for step in ("features", "detector")
         if f"{step}__weights" in takes
     }
-    return build(name, random_state=args.seed, **(weights | dict(args.set)))
+    system = build(name, random_state=args.seed, **(weights | dict(args.set)))
+    set_reading(system, args)
+    return system
 
 
 def check_weights_names(args: argparse.Namespace, names: list[str]) -> None:
@@ -194,10 +246,13 @@ def load_data(args: argparse.Namespace) -> ImageDataset:
     return dataset
 
 
-def readable(dataset: ImageDataset) -> tuple[ImageDataset, list[ImageReadError]]:
+def readable(
+    dataset: ImageDataset, how: dict[str, Any] | None = None
+) -> tuple[ImageDataset, list[ImageReadError]]:
     """Return the data set without unreadable images, and their errors.
 
-    It reads every image once, and is called only after a job failed on an image.
+    It reads every image once, as `reading` says, and is called only after a job failed
+    on an image.
     """
     import numpy as np
 
@@ -205,7 +260,9 @@ def readable(dataset: ImageDataset) -> tuple[ImageDataset, list[ImageReadError]]
 
     kept = np.ones(len(dataset), dtype=bool)
     errors = []
-    for index, result in map_images(_read_small(read_image), dataset.images):
+    for index, result in map_images(
+        lambda source: read_image(source, size=8, **(how or {})), dataset.images
+    ):
         if isinstance(result, ImageReadError):
             kept[index] = False
             errors.append(result)
@@ -217,15 +274,21 @@ def readable(dataset: ImageDataset) -> tuple[ImageDataset, list[ImageReadError]]
 
 
 def without_unreadable(
-    dataset: ImageDataset, on_error: str, job: Callable[[ImageDataset], Any]
+    dataset: ImageDataset,
+    on_error: str,
+    job: Callable[[ImageDataset], Any],
+    how: dict[str, Any] | None = None,
 ) -> tuple[Any, ImageDataset]:
-    """Return ``(job(dataset), dataset)``; retry without unreadable images."""
+    """Return ``(job(dataset), dataset)``; retry without unreadable images.
+
+    ``how`` is what `reading` returns.
+    """
     try:
         return job(dataset), dataset
     except ImageReadError:
         if on_error == "raise":
             raise
-        dataset, errors = readable(dataset)
+        dataset, errors = readable(dataset, how)
         log(f"left out {len(errors)} images that cannot be read; first: {errors[0]}")
         return job(dataset), dataset
 
@@ -275,6 +338,13 @@ def rate(text: str) -> float:
     return _number(float, text, lambda v: 0 < v < 1, "a number between 0 and 1")
 
 
+def positive_number(text: str) -> float:
+    """Return a number above 0, for argparse."""
+    return _number(
+        float, text, lambda value: 0 < value < float("inf"), "a number above 0"
+    )
+
+
 def _number(kind, text, fits, expected):
     try:
         value = kind(text)
@@ -298,10 +368,6 @@ def progress_bar(total: int, what: str, unit: str = "image") -> tqdm:
 def log(text: str) -> None:
     """Print a line about the job to stderr."""
     print(text, file=sys.stderr)
-
-
-def _read_small(read):
-    return lambda source: read(source, size=8)
 
 
 def _assignment(text):

@@ -58,6 +58,7 @@ def add_parser(commands: Any) -> None:
         help="for this run, the accepted share of good images that are called "
         "anomalous (default: that of the model)",
     )
+    options.add_reading(parser, fits=False)
     options.add_groups(parser)
 
 
@@ -70,6 +71,7 @@ def run(args: Namespace) -> int:
     leave_warnings_to_us()
     system = models.load_model(args)
     set_machine_options([system], device=args.device, cache=args.cache)
+    options.set_reading(system, args)
     paths = []
     for given in map(Path, args.images):
         try:

@@ -103,6 +103,9 @@ default="rbf"
     offset_ : float
         The threshold on the scale of ``score_samples``.
 
+    image_range_ : tuple of (float, float) or None
+        Smallest and largest value of training images; None for tables.
+
     sample_shape_ : tuple of int
         Shape of one sample. Not with sparse samples, nor with a kernel that is
         precomputed or a function.

@@ -16,7 +16,7 @@ from featad.features.base import ImageFeatures, as_tuple
 from featad.features.cache import FeatureCache
 from featad.features.pooling import POOLING, normalize_blocks
 from featad.features.streaming import gather, stream_features
-from featad.images import check_sources
+from featad.images import check_sources, label_rows
 
 if TYPE_CHECKING:
     from featad.features.extractor import Extractor
@@ -102,9 +102,14 @@ class BackboneFeatures(ImageFeatures):
     max_value : float or None, default=None
         Pixel value that becomes 1.0. None derives it from the type of the pixels.
 
+    max_pixels : int or None, default=None
+        Largest image that is decoded, in pixels. None is Pillow's limit.
+
+    truncated : {"raise", "accept"}, default="raise"
+        What to do with JPEG files that lack their last bytes: refuse or read them.
+
     random_state : int or None, default=None
-        Seed of random weights (``weights=None``). None means 0, so that the same
-        network can be built again.
+        Seed of random weights (``weights=None``). None means 0.
 
     verbose : bool, default=False
         Whether to show a progress bar on stderr.
@@ -158,6 +163,8 @@ class BackboneFeatures(ImageFeatures):
         "cache": [str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "skip", "nan"})],
         "max_value": [Interval(Real, 0, None, closed="neither"), None],
+        "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
+        "truncated": [StrOptions({"raise", "accept"})],
         "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both"), None],
         "verbose": ["verbose"],
     }
@@ -180,6 +187,8 @@ class BackboneFeatures(ImageFeatures):
         cache: str | os.PathLike | None = None,
         on_error: str = "raise",
         max_value: float | None = None,
+        max_pixels: int | None = None,
+        truncated: str = "raise",
         random_state: int | None = None,
         verbose: bool = False,
     ) -> None:
@@ -198,6 +207,8 @@ class BackboneFeatures(ImageFeatures):
         self.cache = cache
         self.on_error = on_error
         self.max_value = max_value
+        self.max_pixels = max_pixels
+        self.truncated = truncated
         self.random_state = random_state
         self.verbose = verbose
 
@@ -251,9 +262,8 @@ class BackboneFeatures(ImageFeatures):
         Raises
         ------
         ImageReadError
-            If an image cannot be read and ``on_error="raise"``, or if no image can be
-            read and ``on_error="skip"``. Features extracted before are in the cache, if
-            there is one.
+            If an image cannot be read and ``on_error="raise"``, or if none can and it
+            is "skip". Features extracted before are in the cache, if there is one.
 
         WeightsChangedError
             If the weights are not the ones found in ``fit``.
@@ -274,17 +284,17 @@ class BackboneFeatures(ImageFeatures):
             cache = FeatureCache(self.cache, self._fingerprint(extractor), width)
         stream = stream_features(
             sources,
-            self._reading(),
+            self._reading() | {"max_pixels": self.max_pixels},
             partial(self._launch, extractor),
             batch_size=self.batch_size or (8 if extractor.on_cpu else 32),
             n_jobs=self.n_jobs,
             cache=cache,
             verbose=self.verbose,
         )
-        features = gather(stream, len(sources), width, self.on_error)
+        features, rows = gather(stream, len(sources), width, self.on_error)
         if self.normalize:
             normalize_blocks(features, widths)
-        return features
+        return label_rows(self, features, rows, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the column names, such as ``"fc7_0"`` or ``"conv4_3_mean_0"``.
@@ -298,12 +308,9 @@ class BackboneFeatures(ImageFeatures):
         -------
         names : ndarray of str objects, of shape (n_features_out,)
         """
-        columns = getattr(self, "columns_", None)
-        if columns is None:
-            self._check_parameters()
-            columns = self._columns(self._find_extractor())
-        names = [f"{name}_{index}" for name, n in columns for index in range(n)]
-        return np.array(names, dtype=object)
+        self._check_parameters()
+        blocks = self._columns(self._find_extractor())  # of these parameters
+        return np.array([f"{b}_{i}" for b, n in blocks for i in range(n)], dtype=object)
 
     def check_weights(self) -> None:
         """Find the weights and compare their fingerprint with the one of ``fit``.
@@ -323,8 +330,8 @@ class BackboneFeatures(ImageFeatures):
         """Return a digest of everything that decides the features of an image.
 
         Weights, preprocessing, layers, pooling, image size, crop, precision,
-        ``max_value`` and the version of the computation; not the device, the batch size
-        or the threads.
+        ``max_value``, ``truncated`` and the version of the computation; not the device,
+        the batch size or the threads.
 
         Returns
         -------
@@ -341,18 +348,17 @@ class BackboneFeatures(ImageFeatures):
         return extractor.launch(pixels, as_tuple(self.pooling), self.precision)
 
     def _reading(self) -> dict[str, Any]:
-        """Return how images are read, as arguments of `read_image`."""
+        """Return what decides the pixels, as arguments of `read_image`."""
         from featad.features.weights import preset  # torch: slow to import
 
         usual = preset(self.arch, self.weights)
-        return usual.reading(self.image_size, self.crop, self.max_value)
+        return usual.reading(self.image_size, self.crop, self.max_value, self.truncated)
 
     def _columns(self, extractor):
         return extractor.columns(self._reading()["size"], as_tuple(self.pooling))
 
     def _layer_widths(self, extractor):
-        size = self._reading()["size"]
-        return extractor.layer_widths(size, as_tuple(self.pooling))
+        return extractor.layer_widths(self._reading()["size"], as_tuple(self.pooling))
 
     def _find_extractor(self) -> "Extractor":
         from featad._device import autocast, resolve_device  # torch: slow to import
@@ -388,11 +394,7 @@ class BackboneFeatures(ImageFeatures):
         self._validate_params()
         check_arch(self.arch)
         layers = as_tuple(self.layer)
-        size = self.image_size
         if not layers or len(set(layers)) < len(layers):
             self._refuse("layer", "one name or several different ones")
         self._check_pooling()
-        if isinstance(size, tuple | list) and not (
-            len(size) == 2 and all(isinstance(n, Integral) and n > 0 for n in size)
-        ):
-            self._refuse("image_size", "a number of pixels or (height, width)")
+        self._check_image_size()

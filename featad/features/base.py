@@ -1,5 +1,6 @@
 """What all transformers from images to features have in common."""
 
+from numbers import Integral
 from typing import Any, NoReturn
 
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -15,6 +16,13 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         names = as_tuple(self.pooling)
         if not names or not set(names) <= set(POOLING):
             self._refuse("pooling", f"one or several of {tuple(POOLING)}")
+
+    def _check_image_size(self) -> None:
+        size = self.image_size
+        if isinstance(size, tuple | list) and not (
+            len(size) == 2 and all(isinstance(n, Integral) and int(n) > 0 for n in size)
+        ):
+            self._refuse("image_size", "a number of pixels or (height, width)")
 
     def _refuse(self, parameter: str, expected: str) -> NoReturn:
         raise ValueError(

@@ -19,7 +19,7 @@ from featad.features.presets import preset_of_set
 from featad.features.vgg_layers import vgg_nodes
 from featad.features.weights import Weights, read_network
 
-_FORMAT = 1  # raised when the same parameters come to give other features
+_FORMAT = 2  # raised when the same parameters come to give other features
 _CACHE_SIZE = 4
 _cache: OrderedDict[tuple, "Extractor"] = OrderedDict()
 _lock = threading.Lock()

@@ -13,7 +13,13 @@ from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError
 from featad.features.base import ImageFeatures, as_tuple
 from featad.features.pooling import ARRAY_POOLING, POOLING
-from featad.images import check_sources, map_images, read_image, warn_unreadable
+from featad.images import (
+    check_sources,
+    label_rows,
+    map_images,
+    read_image,
+    warn_unreadable,
+)
 
 _CHANNELS = {"L": ("",), "RGB": ("red_", "green_", "blue_")}
 _RESPONSES = ("edge", "spot_dark", "spot_bright", "line_dark", "line_bright")
@@ -53,6 +59,13 @@ class FilterBankFeatures(ImageFeatures):
 
     max_value : float, default=None
         Pixel value that becomes 1.0; see :func:`featad.read_image`.
+
+    max_pixels : int, default=None
+        Largest image that is decoded, in pixels; see :func:`featad.read_image`.
+
+    truncated : {"raise", "accept"}, default="raise"
+        What to do with JPEG files that lack their last bytes; see
+        :func:`featad.read_image`.
 
     Notes
     -----
@@ -98,6 +111,8 @@ class FilterBankFeatures(ImageFeatures):
         "n_jobs": [Integral, None],
         "on_error": [StrOptions({"raise", "skip", "nan"})],
         "max_value": [Interval(Real, 0, None, closed="neither"), None],
+        "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
+        "truncated": [StrOptions({"raise", "accept"})],
     }
 
     def __init__(
@@ -110,6 +125,8 @@ class FilterBankFeatures(ImageFeatures):
         n_jobs: int | None = None,
         on_error: str = "raise",
         max_value: float | None = None,
+        max_pixels: int | None = None,
+        truncated: str = "raise",
     ) -> None:
         self.size = size
         self.mode = mode
@@ -118,6 +135,8 @@ class FilterBankFeatures(ImageFeatures):
         self.n_jobs = n_jobs
         self.on_error = on_error
         self.max_value = max_value
+        self.max_pixels = max_pixels
+        self.truncated = truncated
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> "FilterBankFeatures":
         """Check the parameters and the kind of input; nothing is learned.
@@ -168,7 +187,9 @@ class FilterBankFeatures(ImageFeatures):
             else:
                 errors.append(row)
         warn_unreadable(errors, len(sources), self.on_error)
-        return features[rows] if self.on_error == "skip" else features
+        if errors and self.on_error == "skip":
+            return label_rows(self, features[rows], rows, X)
+        return features
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the column names, for instance ``"scale2_line_dark_max"``.
@@ -196,7 +217,12 @@ class FilterBankFeatures(ImageFeatures):
 
     def _describe(self, source: Any) -> np.ndarray:
         image = read_image(
-            source, mode=self.mode, size=self.size, max_value=self.max_value
+            source,
+            mode=self.mode,
+            size=self.size,
+            max_value=self.max_value,
+            max_pixels=self.max_pixels,
+            truncated=self.truncated,
         )
         pool = [ARRAY_POOLING[name] for name in as_tuple(self.pooling)]
         responses = (

@@ -24,5 +24,7 @@ class BackboneOptions(TypedDict, total=False):
     cache: str | os.PathLike | None
     on_error: str
     max_value: float | None
+    max_pixels: int | None
+    truncated: str
     random_state: int | None
     verbose: bool

@@ -67,12 +67,13 @@ class Preset:
         image_size: int | Sequence[int] | None = None,
         crop: bool = False,
         max_value: float | None = None,
+        truncated: str = "raise",
     ) -> dict[str, Any]:
         """Return how images are read for the network, as arguments of `read_image`.
 
         Parameters
         ----------
-        image_size, crop, max_value
+        image_size, crop, max_value, truncated
             As for `BackboneFeatures`.
         """
         size = self.crop_size if image_size is None else image_size
@@ -83,6 +84,8 @@ class Preset:
             reading["crop_from"] = self.resize_size * max(pair) // self.crop_size
         if max_value is not None:
             reading["max_value"] = float(max_value)
+        if truncated != "raise":
+            reading["truncated"] = truncated
         return reading
 
 

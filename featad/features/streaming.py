@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from featad.features.cache import FeatureCache
 from featad.images import (
     content_hash,
     describe_source,
+    local_path,
     map_images,
     read_image,
     reason_of,
@@ -112,7 +112,7 @@ def gather(
     n_images: int,
     width: int,
     on_error: str,
-) -> np.ndarray:
+) -> tuple[np.ndarray, list[int]]:
     """Return streamed features in the order of the sources.
 
     Parameters
@@ -132,6 +132,9 @@ def gather(
     -------
     features : float32 ndarray of shape (n_images, width)
         Fewer rows if images were skipped.
+
+    rows : list of int
+        The images that have a row.
     """
     features = np.full((n_images, width), np.nan, dtype=np.float32)
     unread: dict[int, ImageReadError] = {}
@@ -143,7 +146,10 @@ def gather(
         else:
             unread[rows] = values
     warn_unreadable(list(unread.values()), n_images, on_error)
-    return np.delete(features, list(unread), axis=0) if on_error == "skip" else features
+    if not unread or on_error != "skip":
+        return features, list(range(n_images))
+    rows = [row for row in range(n_images) if row not in unread]
+    return features[rows], rows
 
 
 def _reader(
@@ -173,7 +179,7 @@ def _contents(source: Any) -> Any:
     if not isinstance(source, str | os.PathLike):
         return source
     try:
-        return Path(source).read_bytes()
+        return local_path(source).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise ImageReadError(describe_source(source), reason_of(error)) from error
 

@@ -8,14 +8,17 @@ from featad.images.listing import (
     natural_key,
     scan_folder,
 )
-from featad.images.mapping import map_images, warn_unreadable
+from featad.images.mapping import label_rows, map_images, warn_unreadable
 from featad.images.masks import read_mask
-from featad.images.reader import ImageReader, read_image
+from featad.images.notes import Notes
+from featad.images.read import read_image
+from featad.images.reader import ImageReader
 from featad.images.sources import (
     Source,
     check_sources,
     content_hash,
     describe_source,
+    local_path,
     reason_of,
 )
 
@@ -24,11 +27,14 @@ __all__ = [
     "ImageReader",
     "Listing",
     "Rule",
+    "Notes",
     "Source",
     "check_sources",
     "content_hash",
     "describe_source",
+    "label_rows",
     "list_images",
+    "local_path",
     "map_images",
     "natural_key",
     "read_image",

@@ -8,8 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import joblib
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
 
+from featad._sklearn import output_container
 from featad.errors import ImageReadError, ImageReadWarning
+from featad.images.budget import PixelBudget
+from featad.images.notes import Notes, taker
 from featad.images.sources import Source, describe_source
 
 
@@ -41,8 +47,10 @@ def map_images(
 
     Notes
     -----
-    At most ``3 * n_jobs`` results are held at a time, so memory does not grow with the
-    number of sources. The threads end with the iterator, even if it is closed early.
+    At most ``3 * n_jobs`` results are held at a time, and the files being decoded hold
+    no more than 2^27 pixels, or one is decoded at a time; so memory does not grow with
+    the number of sources. The threads end with the iterator, even if it is closed
+    early. What :func:`read_image` notices is told once, at the end.
 
     Examples
     --------
@@ -50,11 +58,14 @@ def map_images(
     >>> list(map_images(len, [b"ab", b"cde"]))
     [(0, 2), (1, 3)]
     """
+    outer, budget = taker(), PixelBudget()
+    notes = Notes() if outer is None else outer
 
     def attempt(index: int) -> Any:
         source = sources[index]
         try:
-            return read(source)
+            with notes.taken(index), budget.reading():
+                return read(source)
         except ImageReadError as error:
             if isinstance(source, str | os.PathLike):
                 return error
@@ -63,16 +74,24 @@ def map_images(
     n_threads = min(_n_threads(n_jobs), len(sources))
     if n_threads <= 1:
         yield from ((index, attempt(index)) for index in range(len(sources)))
-        return
+    else:
+        yield from _in_threads(attempt, len(sources), n_threads)
+    if outer is None:
+        notes.tell()
+
+
+def _in_threads(
+    attempt: Callable[[int], Any], n_sources: int, n_threads: int
+) -> Iterator[tuple[int, Any]]:
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix="featad-images")
     waiting: deque = deque()
     try:
-        for index in range(len(sources)):
+        for index in range(n_sources):
             waiting.append(pool.submit(attempt, index))
             if len(waiting) == 3 * n_threads:
                 yield index + 1 - len(waiting), waiting.popleft().result()
         while waiting:
-            yield len(sources) - len(waiting), waiting.popleft().result()
+            yield n_sources - len(waiting), waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -84,6 +103,37 @@ def _n_threads(n_jobs: int | None) -> int:
     if n_jobs is None:
         return min(8, n_processors)
     return n_jobs if n_jobs > 0 else max(1, n_processors + 1 + n_jobs)
+
+
+def label_rows(
+    transformer: BaseEstimator, values: np.ndarray, rows: Sequence[int], X: Any
+) -> Any:
+    """Return the rows that are left after some were skipped, under their own index.
+
+    Parameters
+    ----------
+    transformer : estimator
+        Its ``set_output`` says whether a data frame is wanted.
+
+    values : ndarray of shape (n_rows, n_features)
+        The rows that are left.
+
+    rows : sequence of int
+        Their places in ``X``.
+
+    X : sequence of sources
+        What was given to ``transform``.
+
+    Returns
+    -------
+    values : ndarray or DataFrame
+        A data frame, if wanted, has those labels of the Series ``X`` that are left;
+        for other inputs the places.
+    """
+    if values.ndim != 2 or output_container(transformer) != "pandas":
+        return values
+    index = X.index if isinstance(X, pd.Series) else pd.RangeIndex(len(X))
+    return pd.DataFrame(values, index=index[list(rows)])
 
 
 def warn_unreadable(

@@ -10,7 +10,15 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from featad.errors import ImageReadError
-from featad.images.sources import SOURCE_TYPES, Source, describe_source, reason_of
+from featad.images.sources import (
+    SOURCE_TYPES,
+    Contents,
+    Source,
+    as_bytes,
+    describe_source,
+    local_path,
+    reason_of,
+)
 
 _FEW = 32  # class numbers stay below it, gray values of masks do not
 
@@ -113,10 +121,14 @@ def _values(source: Source) -> np.ndarray:
     return values if unused else np.where(clear, 0, values)
 
 
-def _pixels(source: str | os.PathLike | bytes | Image.Image) -> np.ndarray:
+def _pixels(source: str | os.PathLike | Contents | Image.Image) -> np.ndarray:
     if isinstance(source, Image.Image):
         return _upright(source)
-    file: Any = source if isinstance(source, str | os.PathLike) else BytesIO(source)
+    file: Any
+    if isinstance(source, str | os.PathLike):
+        file = local_path(source)
+    else:
+        file = BytesIO(as_bytes(source))
     try:
         with Image.open(file) as image:
             return _upright(image)

@@ -1,4 +1,4 @@
-"""Reading one image, and a transformer that reads many."""
+"""A transformer that reads many images into one batch of pixels."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -12,122 +12,14 @@ from sklearn.utils.metaestimators import available_if
 from featad._progress import tracked
 from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError
-from featad.images import decoding
-from featad.images.mapping import all_unreadable, map_images, warn_unreadable
-from featad.images.sources import (
-    SOURCE_TYPES,
-    Source,
-    check_sources,
-    describe_source,
-    reason_of,
+from featad.images.mapping import (
+    all_unreadable,
+    label_rows,
+    map_images,
+    warn_unreadable,
 )
-
-
-def read_image(
-    source: Source,
-    *,
-    mode: str = "RGB",
-    size: int | tuple[int, int] | None = None,
-    crop_from: int | None = None,
-    interpolation: str = "bilinear",
-    max_value: float | None = None,
-) -> np.ndarray:
-    """Read one image as float32 in [0, 1].
-
-    EXIF orientation is applied, alpha is composed on white, and palette, CMYK and 1-bit
-    images are converted. 16-bit images keep their depth. Of an animation, the first
-    frame is read.
-
-    Parameters
-    ----------
-    source : path-like, bytes, PIL image or ndarray
-        A file, a file's contents, or pixels: (H, W), (H, W, 1), (H, W, 3) or
-        (H, W, 4) of uint8, uint16, bool, or float in [0, 1].
-
-    mode : {"RGB", "L"}, default="RGB"
-        Three channels, or one gray channel.
-
-    size : int or (height, width), default=None
-        Resize the whole image to this size, with antialiasing. An int makes it square.
-
-    crop_from : int, default=None
-        Resize the shorter side to this many pixels instead, then crop ``size`` from
-        the center, as torchvision's presets do. For 8-bit images the result equals
-        that of ``weights.transforms()`` before normalization.
-
-    interpolation : str, default="bilinear"
-        One of "nearest", "bilinear", "bicubic", "lanczos" and "box".
-
-    max_value : float, default=None
-        The value that becomes 1.0. By default 255 for 8 bits; 65535 for 16 bits, or
-        what a TIFF file declares (bits per sample, or a ``MaxSampleValue`` of the
-        form 2^k - 1); 1.0 for floats.
-
-    Returns
-    -------
-    image : float32 ndarray of shape (height, width, 3) or (height, width, 1)
-        In [0, 1].
-
-    Raises
-    ------
-    ImageReadError
-        If the source is missing, empty, truncated, not an image, or larger than
-        Pillow's limit; if it contains NaN or values out of range; or if it has the
-        wrong shape.
-
-    Notes
-    -----
-    Safe to call from several threads. No setting of Pillow is changed.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from featad import read_image
-    >>> gray = np.array([[0, 51], [102, 255]], dtype=np.uint8)
-    >>> read_image(gray, mode="L")[..., 0]
-    array([[0. , 0.2],
-           [0.4, 1. ]], dtype=float32)
-    """
-    size = _checked_size(size)
-    if mode not in ("RGB", "L"):
-        raise ValueError(f"mode must be 'RGB' or 'L', got {mode!r}.")
-    if interpolation not in decoding.RESAMPLING:
-        raise ValueError(
-            f"interpolation must be one of {sorted(decoding.RESAMPLING)}, "
-            f"got {interpolation!r}."
-        )
-    if max_value is not None and not max_value > 0:
-        raise ValueError(f"max_value must be above 0, got {max_value!r}.")
-    if crop_from is not None and (size is None or max(size) > crop_from):
-        raise ValueError(
-            f"crop_from={crop_from!r} needs a size no larger than it, got {size!r}."
-        )
-    if not isinstance(source, SOURCE_TYPES):
-        raise TypeError(
-            "source must be a path, bytes, a PIL image or an array, "
-            f"got {type(source).__name__}."
-        )
-    try:
-        planes = decoding.decode(source, mode, max_value)
-        if size is not None:
-            resample = decoding.RESAMPLING[interpolation]
-            planes = [
-                decoding.fit_plane(plane, size, crop_from, resample) for plane in planes
-            ]
-        return decoding.stack_planes(planes, mode)
-    except decoding.Unreadable as error:
-        raise ImageReadError(describe_source(source), str(error)) from None
-    except Exception as error:  # Pillow's plugins raise all kinds on damaged files
-        raise ImageReadError(describe_source(source), reason_of(error)) from error
-
-
-def _checked_size(size: Any) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    pair = size if isinstance(size, Sequence) else (size, size)
-    if len(pair) != 2 or not all(isinstance(s, Integral) and int(s) >= 1 for s in pair):
-        raise ValueError(f"size must be None, an int or (height, width), got {size!r}.")
-    return int(pair[0]), int(pair[1])
+from featad.images.read import checked_size, read_image
+from featad.images.sources import Source, check_sources, describe_source
 
 
 class ImageReader(TransformerMixin, BaseEstimator):
@@ -155,6 +47,12 @@ class ImageReader(TransformerMixin, BaseEstimator):
         leave them out (fewer rows than sources), or fill their rows with NaN. One
         :class:`ImageReadWarning` counts and names the images left out or filled.
 
+    max_pixels : int, default=None
+        Largest image that is decoded, in pixels; see :func:`read_image`.
+
+    truncated : {"raise", "accept"}, default="raise"
+        What to do with JPEG files that lack their last bytes; see :func:`read_image`.
+
     Notes
     -----
     Nothing is learned: ``fit`` checks its input, and ``transform`` works without it.
@@ -178,6 +76,8 @@ class ImageReader(TransformerMixin, BaseEstimator):
         "max_value": [None, Interval(Real, 0, None, closed="neither")],
         "n_jobs": [None, Integral],
         "on_error": [StrOptions({"raise", "skip", "nan"})],
+        "max_pixels": [None, Interval(Integral, 1, None, closed="left")],
+        "truncated": [StrOptions({"raise", "accept"})],
     }
 
     def __init__(
@@ -189,6 +89,8 @@ class ImageReader(TransformerMixin, BaseEstimator):
         max_value: float | None = None,
         n_jobs: int | None = None,
         on_error: str = "raise",
+        max_pixels: int | None = None,
+        truncated: str = "raise",
     ) -> None:
         self.size = size
         self.mode = mode
@@ -196,6 +98,8 @@ class ImageReader(TransformerMixin, BaseEstimator):
         self.max_value = max_value
         self.n_jobs = n_jobs
         self.on_error = on_error
+        self.max_pixels = max_pixels
+        self.truncated = truncated
 
     def fit(self, X: Any, y: Any = None) -> "ImageReader":
         """Check the parameters and the kind of input; nothing is learned.
@@ -226,6 +130,7 @@ class ImageReader(TransformerMixin, BaseEstimator):
         -------
         images : float32 ndarray of shape (n_samples, height, width, C)
             C is 3 or 1. With ``flatten``, of shape (n_samples, height * width * C).
+            A data frame keeps the index of those images of a Series that were read.
 
         Raises
         ------
@@ -262,10 +167,12 @@ class ImageReader(TransformerMixin, BaseEstimator):
             if self.on_error == "skip" or shape is None:
                 raise all_unreadable(errors)
             images = np.full((len(sources), *shape), np.nan, np.float32)
-        if errors and self.on_error == "skip":
-            images = images[rows]
         warn_unreadable(errors, len(sources), self.on_error)
-        return images.reshape(len(images), -1) if self.flatten else images
+        if self.flatten:
+            images = images.reshape(len(images), -1)
+        if errors and self.on_error == "skip":
+            return label_rows(self, images[rows], rows, X)
+        return images
 
     @available_if(lambda self: self.flatten)
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -293,16 +200,21 @@ class ImageReader(TransformerMixin, BaseEstimator):
 
     def _check(self, X: Any) -> Sequence:
         self._validate_params()
-        _checked_size(self.size)
+        checked_size(self.size)
         return check_sources(X, estimator_name=type(self).__name__)
 
     def _shape(self) -> tuple[int, int, int] | None:
-        size = _checked_size(self.size)
+        size = checked_size(self.size)
         return None if size is None else (*size, 3 if self.mode == "RGB" else 1)
 
     def _read(self, source: Source) -> np.ndarray:
         return read_image(
-            source, mode=self.mode, size=self.size, max_value=self.max_value
+            source,
+            mode=self.mode,
+            size=self.size,
+            max_value=self.max_value,
+            max_pixels=self.max_pixels,
+            truncated=self.truncated,
         )
 
     def __sklearn_is_fitted__(self) -> bool:

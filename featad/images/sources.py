@@ -1,24 +1,75 @@
 """Collections of image sources: naming, hashing, checking."""
 
 import hashlib
+import io
 import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeAlias, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 from PIL import Image
 from scipy.sparse import issparse
 
+from featad._pixels import torch_hint
 from featad.errors import ImageReadError
+from featad.images.opened import load, orientation_of
 
-Source: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray
+Contents: TypeAlias = bytes | bytearray | memoryview | io.BytesIO
+"""What holds the contents of a file in memory."""
+
+Source: TypeAlias = str | os.PathLike | Contents | Image.Image | np.ndarray
 """What an image can be read from: a path, a file's bytes, a PIL image or an array."""
 
-SOURCE_TYPES = (str, os.PathLike, bytes, Image.Image, np.ndarray)
+SOURCE_TYPES = (
+    *(str, os.PathLike, bytes, bytearray, memoryview, io.BytesIO),
+    *(Image.Image, np.ndarray),
+)
 _KINDS_OF_X = (
     "a list, 1-D array or Series of paths, bytes, PIL images or arrays, or a batch "
     "array of shape (n, height, width, channels) or (n, height, width)"
 )
+
+
+def as_bytes(source: Contents) -> bytes:
+    """Return the contents of a file in memory, wherever it was read up to."""
+    return source.getvalue() if isinstance(source, io.BytesIO) else bytes(source)
+
+
+def local_path(source: str | os.PathLike) -> Path:
+    """Return the path of a file on this machine.
+
+    Parameters
+    ----------
+    source : path-like
+        ``~`` stands for the home folder. A ``file://`` URL is the path it names.
+
+    Returns
+    -------
+    path : Path
+
+    Raises
+    ------
+    ImageReadError
+        If it is the URL of something elsewhere.
+    """
+    text = os.fsdecode(source)
+    if os.path.exists(text):
+        return Path(text)
+    if text.startswith("~"):
+        return Path(os.path.expanduser(text))
+    scheme = re.match(r"([a-z][a-z0-9+.-]+):/", text, re.I)  # Path makes one of //
+    if scheme and scheme[1].lower() == "file":
+        return Path(url2pathname(urlsplit(text).path))
+    if scheme:
+        raise ImageReadError(
+            describe_source(source),
+            "featad reads local files; download it, and pass its path or its bytes",
+        )
+    return Path(text)
 
 
 def describe_source(source: Source, index: int | None = None) -> str:
@@ -26,7 +77,7 @@ def describe_source(source: Source, index: int | None = None) -> str:
 
     Parameters
     ----------
-    source : path-like, bytes, PIL image or ndarray
+    source : path-like, bytes-like, PIL image or ndarray
         What to name.
 
     index : int, default=None
@@ -39,8 +90,8 @@ def describe_source(source: Source, index: int | None = None) -> str:
     """
     if isinstance(source, str | os.PathLike):  # bytes need not be UTF-8
         return os.fsencode(source).decode("utf-8", "backslashreplace")
-    if isinstance(source, bytes):
-        what = f"{len(source)} bytes"
+    if isinstance(source, Contents):
+        what = f"{len(as_bytes(source))} bytes"
     elif isinstance(source, Image.Image):
         what = f"PIL image of {source.width} x {source.height} pixels, {source.mode}"
     else:
@@ -53,7 +104,7 @@ def content_hash(source: Source) -> str:
 
     Parameters
     ----------
-    source : path-like, bytes, PIL image or ndarray
+    source : path-like, bytes-like, PIL image or ndarray
         For a path, the bytes of the file are hashed. For an array, values, dtype and
         shape. For a PIL image, pixels, mode, size and whatever changes how it is read.
 
@@ -68,8 +119,8 @@ def content_hash(source: Source) -> str:
         If the file cannot be read.
     """
     digest = hashlib.sha256()
-    if isinstance(source, bytes):
-        digest.update(source)
+    if isinstance(source, Contents):
+        digest.update(as_bytes(source))
     elif isinstance(source, np.ndarray):
         digest.update(f"array {source.dtype.str} {source.shape}".encode())
         digest.update(np.ascontiguousarray(source).tobytes())
@@ -78,18 +129,21 @@ def content_hash(source: Source) -> str:
             if isinstance(source, Image.Image):
                 _update_with_pil(digest, source)
             else:
-                with open(source, "rb") as file:
+                with local_path(source).open("rb") as file:
                     while block := file.read(1 << 20):
                         digest.update(block)
+        except ImageReadError:
+            raise
         except Exception as error:
             raise ImageReadError(describe_source(source), reason_of(error)) from error
     return digest.hexdigest()
 
 
 def _update_with_pil(digest: Any, image: Image.Image) -> None:
-    pixels = image.tobytes()  # loads the image, so that what follows is final
+    load(image)
+    pixels = image.tobytes()
     palette = image.palette.tobytes() if image.palette else b""
-    clear, turn = image.info.get("transparency"), image.getexif().get(0x0112, 1)
+    clear, turn = image.info.get("transparency"), orientation_of(image) or 1
     digest.update(f"{image.mode} {image.size} {palette!r} {clear} {turn}".encode())
     digest.update(pixels)
 
@@ -125,7 +179,7 @@ def check_sources(X: Any, *, estimator_name: str) -> Sequence:
     name = estimator_name
     if isinstance(X, np.ndarray) and X.dtype.kind not in "OUT":
         return cast(Sequence, _checked_batch(X, name))  # it has all that is needed
-    if isinstance(X, str | bytes | os.PathLike | Image.Image):
+    if isinstance(X, str | os.PathLike | Contents | Image.Image):
         raise TypeError(
             f"{name} expects {_KINDS_OF_X}; got one {type(X).__name__}. "
             "Pass [source] for a single image."
@@ -142,9 +196,9 @@ def check_sources(X: Any, *, estimator_name: str) -> Sequence:
         )
     if not isinstance(X, list | tuple | np.ndarray):
         if getattr(X, "ndim", None) != 1 or not hasattr(X, "to_numpy"):
+            hint = torch_hint(X) or " Pass list(X) if it is an iterable of sources."
             raise TypeError(
-                f"{name} expects {_KINDS_OF_X}; got {type(X).__name__}. Pass list(X) "
-                "if it is an iterable of sources."
+                f"{name} expects {_KINDS_OF_X}; got {type(X).__name__}.{hint}"
             )
         X = list(X)  # a pandas Series or Index
     if isinstance(X, np.ndarray) and X.ndim != 1:
@@ -158,9 +212,12 @@ def check_sources(X: Any, *, estimator_name: str) -> Sequence:
         )
     for index, source in enumerate(X):
         if not isinstance(source, SOURCE_TYPES):
+            hint = torch_hint(source)
+            if callable(getattr(source, "read", None)):
+                hint = " Pass what it holds, as bytes: source.read()."
             raise TypeError(
                 f"{name} expects {_KINDS_OF_X}; item {index} is a "
-                f"{type(source).__name__}."
+                f"{type(source).__name__}.{hint}"
             )
     return X
 
@@ -196,7 +253,10 @@ def _checked_batch(X: np.ndarray, name: str) -> np.ndarray:
             f"{expected}; X.shape={X.shape} looks like a single image. Pass X[None]."
         )
     if X.ndim > 4 or (X.ndim == 4 and X.shape[3] not in (1, 3, 4)):
+        first = X.ndim == 4 and X.shape[1] in (1, 3, 4)
+        hint = " Pass X.transpose(0, 2, 3, 1): channels come last." if first else ""
         raise ValueError(
             f"{expected} with 1, 3 or 4 channels; got an array of shape {X.shape}."
+            f"{hint}"
         )
     return X

@@ -240,7 +240,8 @@ class TorchDetector(NetworkDetector):
         ----------
         X : array-like of shape (n_samples, ...)
             A table (n_samples, n_features), or images (n_samples, height, width) or
-            (n_samples, height, width, channels) in [0, 1].
+            (n_samples, height, width, channels) in [0, 1]. Integers are read in
+            [0, 1] by the largest value of their type.
 
         y : array-like of shape (n_samples,), default=None
             1 normal, -1 anomalous, 0 unlabeled. Only read by detectors, and with
