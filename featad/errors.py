@@ -56,3 +56,12 @@ class MissingExtraError(FeatadError, ImportError):
 
 class ImageReadWarning(UserWarning):
     """Images were skipped because they could not be read; the message names them."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception says that memory was not enough, also a GPU's."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator" in str(error)  # a RuntimeError of torch
+    )

@@ -3,19 +3,19 @@
 import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 
 from featad.base import anomaly_threshold, as_anomaly_score
-from featad.errors import MissingExtraError
-from featad.images import check_sources, describe_source
+from featad.errors import FeatadError, ImageReadError, is_out_of_memory
+from featad.images import as_text, check_sources, describe_source
+from featad.score_files import check_format, open_rows, reserved
 from featad.systems import iter_parts_and_templates, last_step, set_everywhere
 
 COLUMNS = (
@@ -27,9 +27,6 @@ COLUMNS = (
     "error",
 )
 """The columns of a score table, one row per image."""
-
-FORMATS = (".csv", ".parquet", ".jsonl")
-"""The endings that a score file may have."""
 
 _FINE = (None, "raise")  # values of on_error under which no row vanishes
 
@@ -59,8 +56,10 @@ def score_images(
         Images scored at a time.
 
     on_error : {"skip", "raise"}, default="skip"
-        What to do with an image that cannot be scored: give the reason in its row and
-        go on, or yield what was scored before it and raise.
+        What to do with an image that cannot be scored, whatever the exception: give the
+        reason in its row and go on, or yield what was scored before it and raise. What
+        no image is to blame for is raised in any case: weights or a cache that cannot
+        be used, and too little memory for one image.
 
     Yields
     ------
@@ -73,8 +72,12 @@ def score_images(
 
     Raises
     ------
-    ImageReadError
-        With ``on_error="raise"``, at the first image that cannot be read.
+    Exception
+        With ``on_error="raise"``, what scoring the first such image raised; often
+        `featad.errors.ImageReadError`.
+
+    FeatadError, MemoryError
+        If no image is to blame. What was scored before is yielded first.
 
     Examples
     --------
@@ -99,11 +102,11 @@ def score_images(
         batch = [sources[i] for i in range(start, stop)]
         names = [describe_source(source, start + i) for i, source in enumerate(batch)]
         scores, p_values, errors = _score_or_halve(scorer, batch)
-        failed = next((i for i, error in enumerate(errors) if error), None)
-        if failed is not None and on_error == "raise":
-            kept = [part[:failed] for part in (names, scores, p_values, errors)]
-            yield _rows(scorer.threshold, *kept)
-            raise errors[failed]
+        for i, error in enumerate(errors):
+            if error and (on_error == "raise" or _blames_no_image(error)):
+                kept = [part[:i] for part in (names, scores, p_values, errors)]
+                yield _rows(scorer.threshold, *kept)
+                raise error
         yield _rows(scorer.threshold, names, scores, p_values, errors)
 
 
@@ -161,7 +164,7 @@ class Scorer:
         Raises
         ------
         ValueError
-            If the system returns more or fewer scores than there are samples.
+            If the system returns more or fewer scores than there are samples, or NaN.
         """
         scores = np.asarray(self._system.score_samples(batch), dtype=np.float64)
         if len(scores) != len(batch):
@@ -169,6 +172,8 @@ class Scorer:
                 f"{type(self._system).__name__} returned {len(scores)} scores for "
                 f"{len(batch)} images. Every step must keep one row per image."
             )
+        if np.isnan(scores).any():
+            raise ValueError(f"{type(self._system).__name__} returned NaN as a score.")
         if self._p_values_of is None:
             return scores, np.full(len(scores), np.nan)
         return scores, self._p_values_of(scores)
@@ -209,7 +214,10 @@ def score_to_file(
 ) -> ScoreSummary:
     """Score images into a ``.csv``, ``.parquet`` or ``.jsonl`` file as they come.
 
-    Rows are written batch by batch, so that a fault does not lose earlier scores.
+    Rows are written batch by batch, so that a fault does not lose earlier scores: on a
+    full disk, or after an interrupt, the file holds all rows up to there, and whole
+    ones. An older file of that name is kept until the first batch is scored. A second
+    run that is to write the same file meanwhile is refused.
 
     Parameters
     ----------
@@ -245,25 +253,26 @@ def score_to_file(
         If the file has another ending.
 
     OSError
-        If the file cannot be written.
+        If the file cannot be written, or another run is writing it.
     """
     scored = anomalous = failed = 0
     first_error = None
+    check_format(path)
     frames = score_images(system, sources, batch_size=batch_size, on_error=on_error)
-    _check_format(path)
-    first = next(frames, None)  # what fails at once leaves an older file as it was
-    if first is None:
-        first = _rows(np.nan, [], np.empty(0), np.empty(0), [])
-    with _writer(path, stream) as write:
-        for rows in chain([first], frames):
-            write(rows)
-            bad = rows["error"].notna()
-            scored += int((~bad).sum())
-            anomalous += int(rows["is_anomaly"].fillna(False).sum())
-            failed += int(bad.sum())
-            if first_error is None and bad.any():
-                first_error = rows["error"][bad].iloc[0]
-            progress(len(rows))
+    with reserved(path):
+        first = next(frames, None)  # what fails at once leaves an older file as it was
+        if first is None:
+            first = _rows(np.nan, [], np.empty(0), np.empty(0), [])
+        with open_rows(path, stream) as write:
+            for rows in chain([first], frames):
+                write(rows)
+                bad = rows["error"].notna()
+                scored += int((~bad).sum())
+                anomalous += int(rows["is_anomaly"].fillna(False).sum())
+                failed += int(bad.sum())
+                if first_error is None and bad.any():
+                    first_error = rows["error"][bad].iloc[0]
+                progress(len(rows))
     return ScoreSummary(scored, anomalous, failed, first_error)
 
 
@@ -274,9 +283,11 @@ def _score_or_halve(scorer, batch):
     """
     try:
         return *scorer.score(batch), [None] * len(batch)
-    except (ValueError, OSError) as error:
-        if len(batch) == 1:
-            return np.array([np.nan]), np.array([np.nan]), [error]
+    except Exception as error:
+        is_hopeless = _blames_no_image(error) and not is_out_of_memory(error)
+        if len(batch) == 1 or is_hopeless:
+            nothing = np.full(len(batch), np.nan)
+            return nothing, nothing, [error] * len(batch)
     middle = len(batch) // 2
     left = _score_or_halve(scorer, batch[:middle])
     right = _score_or_halve(scorer, batch[middle:])
@@ -286,79 +297,27 @@ def _score_or_halve(scorer, batch):
     return scores, p_values, left[2] + right[2]
 
 
+def _blames_no_image(error):
+    """Whether an error is about the system or the machine, and would come again."""
+    if isinstance(error, FeatadError):
+        return not isinstance(error, ImageReadError)
+    return is_out_of_memory(error) or isinstance(error, NotFittedError)
+
+
+def _reason(error):
+    """Return what an error says, in one line and never empty."""
+    text = " ".join(str(error).split())
+    if text and isinstance(error, (FeatadError, ValueError, OSError)):
+        return as_text(text)
+    return as_text(f"{type(error).__name__}: {text}".removesuffix(": "))
+
+
 def _rows(threshold, names, scores, p_values, errors):
     fine = np.array([error is None for error in errors], dtype=bool)
     anomaly_score = as_anomaly_score(scores)
     is_anomaly = pd.array(anomaly_score > threshold, dtype="boolean")
     is_anomaly[~fine] = pd.NA
-    reasons = [None if error is None else str(error) for error in errors]
+    reasons = [None if error is None else _reason(error) for error in errors]
     thresholds = np.where(fine, threshold, np.nan)
     columns = (names, anomaly_score, thresholds, is_anomaly, p_values, reasons)
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
-
-
-@contextmanager
-def _writer(path, stream):
-    """Yield a function that appends a frame of rows to the file."""
-    if path is None:
-        yield _csv_writer(stream)
-        return
-    path = Path(path)
-    suffix = path.suffix.lower()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if suffix == ".parquet":
-        with _parquet_writer(path) as write:
-            yield write
-        return
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        yield (_csv_writer if suffix == ".csv" else _jsonl_writer)(file)
-
-
-def _check_format(path):
-    if path is not None and Path(path).suffix.lower() not in FORMATS:
-        raise ValueError(
-            f"Scores are written to {', '.join(FORMATS)}, but the file is called "
-            f"{Path(path).name!r}."
-        )
-
-
-def _csv_writer(file):
-    header = True
-
-    def write(rows):
-        nonlocal header
-        rows.to_csv(file, index=False, header=header, lineterminator="\n")
-        file.flush()
-        header = False
-
-    return write
-
-
-def _jsonl_writer(file):
-    def write(rows):
-        rows.to_json(
-            file, orient="records", lines=True, force_ascii=False, double_precision=15
-        )
-        file.flush()
-
-    return write
-
-
-@contextmanager
-def _parquet_writer(path):
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError(
-            "A .parquet file needs pyarrow: pip install 'featad[parquet]'; or write "
-            ".csv."
-        ) from error
-    number, text = pa.float64(), pa.string()
-    types = (text, number, number, pa.bool_(), number, text)
-    schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
-    with parquet.ParquetWriter(path, schema) as writer:
-        # missing numbers are null in the file, not NaN
-        yield lambda rows: writer.write_table(
-            pa.Table.from_pandas(rows, schema, preserve_index=False)
-        )

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ def add_parser(commands: Any) -> None:
         help="score images with a fitted model",
         description="Score images and folders of images. There is one row per image, "
         "in input order, with path, anomaly_score (high = anomalous), threshold, "
-        "is_anomaly, p_value and error. Rows are written batch by batch.",
+        "is_anomaly, p_value and error. Rows are written batch by batch, as UTF-8.",
         epilog="Exit codes: 0 success, even if images were skipped (their rows say "
         "why); 1 the job failed, no image could be scored, or one could not with "
-        "--on-error raise; 2 wrong use.",
+        "--on-error raise; 2 wrong use; 130 interrupted. In every case the "
+        "rows up to there are written.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("model", help="a file written by `featad fit`")
@@ -83,7 +85,7 @@ def run(args: Namespace) -> int:
         except DatasetError as error:  # its row will say that it cannot be read
             options.log(f"warning: {error}")
             paths.append(given)
-    with options.progress_bar(len(paths), "scoring") as bar:
+    with _counted(len(paths)) as count:
         summary = score_to_file(
             system,
             paths,
@@ -91,7 +93,7 @@ def run(args: Namespace) -> int:
             batch_size=args.batch_size,
             on_error=args.on_error,
             stream=sys.stdout,
-            progress=bar.update,
+            progress=count,
         )
     options.log(
         f"scored {summary.scored} images, {summary.anomalous} of them anomalous"
@@ -102,3 +104,21 @@ def run(args: Namespace) -> int:
             f"could not score {summary.failed} images; first: {summary.first_error}"
         )
     return 0 if summary.scored else 1
+
+
+@contextmanager
+def _counted(n_images):
+    """Show progress; say how far it came if it is interrupted."""
+    n_done = 0
+    with options.progress_bar(n_images, "scoring") as bar:
+
+        def count(n_more):
+            nonlocal n_done
+            n_done += n_more
+            bar.update(n_more)
+
+        try:
+            yield count
+        except KeyboardInterrupt as stop:
+            stop.args = (f"{n_done} of {n_images} images are scored",)
+            raise

@@ -5,6 +5,7 @@ from featad.images.reader import ImageReader, read_image
 from featad.images.sources import (
     EXTENSIONS,
     Source,
+    as_text,
     check_sources,
     content_hash,
     describe_source,
@@ -17,6 +18,7 @@ __all__ = [
     "EXTENSIONS",
     "ImageReader",
     "Source",
+    "as_text",
     "check_sources",
     "content_hash",
     "describe_source",
