@@ -23,7 +23,7 @@ FORMATS = (".csv", ".parquet", ".jsonl")
 Write = Callable[[pd.DataFrame], None]
 """Appends a frame of rows."""
 
-_TEXTS = {"path": str, "error": str}  # columns that are not for pandas to guess
+_TEXTS = dict.fromkeys(("path", "group", "error"), str)  # not for pandas to guess
 _BREAKS = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}  # to some readers
 _FOOTER = 4096  # bytes of a Parquet file's end, for each group of rows
 
@@ -254,7 +254,9 @@ def _parquet(path):
 
     def write(rows):
         nonlocal writer, n_groups
-        table = pa.Table.from_pandas(rows, _schema(pa, rows), preserve_index=False)
+        table = pa.Table.from_pandas(
+            rows, _schema(pa, rows.columns), preserve_index=False
+        )
         n_groups += 1
         if writer is None:
             writer = parquet.ParquetWriter(path, table.schema, write_statistics=False)
@@ -271,11 +273,7 @@ def _parquet(path):
             writer.close()
 
 
-def _schema(pa, rows):
-    kinds = {"f": pa.float64(), "b": pa.bool_()}
-    return pa.schema(
-        [
-            (name, kinds.get(kind.kind, pa.string()))
-            for name, kind in rows.dtypes.items()
-        ]
-    )
+def _schema(pa, columns):
+    kinds = dict.fromkeys(_TEXTS, pa.string())
+    kinds |= {"is_anomaly": pa.bool_(), "n_images": pa.int64()}
+    return pa.schema([(name, kinds.get(name, pa.float64())) for name in columns])
