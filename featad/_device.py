@@ -1,10 +1,15 @@
 """Devices and precision: from the user's names to torch's objects."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 _HALF = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+if hasattr(os, "register_at_fork"):
+    # a forked process would wait for ever for the threads of its parent's OpenMP
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def resolve_device(device: str) -> torch.device:

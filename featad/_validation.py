@@ -14,6 +14,8 @@ from featad._scale import check_scale, unit_images, value_range
 
 CONVERT = "If 1 means anomalous, pass np.where(y == 1, -1, 1)."
 
+_NORMAL = ("good", "normal", "ok", "inlier")
+
 
 def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarray:
     """Return ``X`` as floats, with the sample shape learned in ``fit``.
@@ -109,9 +111,15 @@ def warn_of_anomalies(detector: BaseEstimator, y: Any) -> None:
 
     y : object
         What its ``fit`` was given.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` holds words.
     """
     if y is None:
         return
+    check_no_words(y)
     n_anomalies = np.count_nonzero(np.asarray(y) == -1)
     if n_anomalies:
         warnings.warn(
@@ -166,7 +174,7 @@ def check_labels(
     found = list(dict.fromkeys(y.tolist()))
     if not all(_is_number(value) and value in allowed for value in found):
         zeros = " or 0 (unlabeled)" if allow_unlabeled else ""
-        way_out = f" {CONVERT}" if _looks_zero_one(found) else ""
+        way_out = f" {CONVERT}" if _looks_zero_one(found) else _instead_of_words(found)
         raise ValueError(
             f"Labels must be 1 (normal) or -1 (anomalous){zeros}, but y holds "
             f"{shorten(found)}.{way_out}"
@@ -178,6 +186,37 @@ def check_labels(
             f"{' and no '.join(map(str, missing))} among its {len(y)} labels."
         )
     return y.astype(np.int64)
+
+
+def check_no_words(y: Any) -> None:
+    """Raise ValueError if labels are words: none of them would count as anomalous.
+
+    Parameters
+    ----------
+    y : object
+        What a ``fit`` was given.
+    """
+    labels = np.asarray(y)
+    if labels.dtype.kind in "OUS" and labels.ndim == 1:
+        found = list(dict.fromkeys(labels.tolist()))
+        way_out = _instead_of_words(found)
+        if way_out:
+            raise ValueError(
+                f"Labels must be 1 (normal) or -1 (anomalous), but y holds "
+                f"{shorten(found)}.{way_out}"
+            )
+
+
+def _instead_of_words(found: list) -> str:
+    words = [value for value in found if isinstance(value, str)]
+    if not words:
+        return ""
+    if {word.strip() for word in words} <= {"1", "-1", "0"}:
+        return " Pass y.astype(int): these are texts."
+    normal = next((word for word in words if word.lower() in _NORMAL), None)
+    if normal is None:
+        return " Pass np.where(y == WORD, 1, -1) with the word for normal samples."
+    return f" Pass np.where(y == {normal!r}, 1, -1) if {normal!r} means normal."
 
 
 def _is_number(value: object) -> bool:

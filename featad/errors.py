@@ -64,3 +64,12 @@ class DatasetWarning(UserWarning):
 
 class ImageWarning(UserWarning):
     """Images were read, but perhaps not as they are meant; the message names them."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception says that memory was not enough, also a GPU's."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator" in str(error)  # a RuntimeError of torch
+    )

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import joblib
 from sklearn.base import BaseEstimator
@@ -91,7 +92,7 @@ def save(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{uuid4().hex}.part")  # short: the name may be long
     try:
         if path.suffix == _SAFE:
             _skops().dump(system, partial)

@@ -12,6 +12,7 @@ from featad._sklearn import (
     num_samples,
     safe_indexing,
 )
+from featad._validation import check_no_words
 from featad.systems import uses_labels
 
 
@@ -96,7 +97,7 @@ class Pipeline(pipeline.Pipeline):
         Raises
         ------
         ValueError
-            If all labels are -1.
+            If all labels are -1, or labels are words.
         """
         uses = uses_labels(self)
         if self.drop_anomalies and not uses:
@@ -157,6 +158,7 @@ def make_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -> Pip
 
 
 def _without_anomalies(X, y, params):
+    check_no_words(y)
     labels = None if y is None else np.asarray(y)
     if labels is None or not (labels == -1).any():
         return X, y, params

@@ -88,7 +88,7 @@ class Scorer:
         Raises
         ------
         ValueError
-            If the system returns more or fewer scores than there are samples.
+            If the system returns more or fewer scores than there are samples, or NaN.
         """
         scores = np.asarray(self._system.score_samples(batch), dtype=np.float64)
         if len(scores) != len(batch):
@@ -96,6 +96,8 @@ class Scorer:
                 f"{type(self._system).__name__} returned {len(scores)} scores for "
                 f"{len(batch)} images. Every step must keep one row per image."
             )
+        if np.isnan(scores).any():
+            raise ValueError(f"{type(self._system).__name__} returned NaN as a score.")
         return scores, self.p_values(scores)
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:

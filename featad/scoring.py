@@ -2,21 +2,21 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 
 from featad.base import as_anomaly_score
 from featad.drift import LEVELS
-from featad.errors import MissingExtraError
-from featad.images import Notes, check_sources, describe_source
+from featad.errors import FeatadError, ImageReadError, is_out_of_memory
+from featad.images import Notes, as_text, check_sources, describe_source
+from featad.score_files import check_format, open_rows, reserved
 from featad.scorer import Scorer
 from featad.systems import last_step
 
@@ -33,9 +33,6 @@ COLUMNS = (
 
 PART_COLUMNS = ("group", "n_images", *COLUMNS)
 """The columns of a score table with one row per part."""
-
-FORMATS = (".csv", ".parquet", ".jsonl")
-"""The endings that a score file may have."""
 
 
 def score_images(
@@ -68,8 +65,10 @@ def score_images(
         Images scored at a time.
 
     on_error : {"skip", "raise"}, default="skip"
-        What to do with an image that cannot be scored: give the reason in its row and
-        go on, or yield what was scored before it and raise.
+        What to do with an image that cannot be scored, whatever the exception: give the
+        reason in its row and go on, or yield what was scored before it and raise. What
+        no image is to blame for is raised in any case: weights or a cache that cannot
+        be used, and too little memory for one image.
 
     Yields
     ------
@@ -94,8 +93,11 @@ def score_images(
     ------
     TypeError, ValueError
         If there are ``groups`` and the system was not calibrated with groups.
-    ImageReadError
-        With ``on_error="raise"``, at the first image that cannot be read.
+    Exception
+        With ``on_error="raise"``, what scoring the first such image raised; often
+        `featad.errors.ImageReadError`.
+    FeatadError, MemoryError
+        If no image is to blame. What was scored before is yielded first.
 
     Examples
     --------
@@ -125,11 +127,11 @@ def score_images(
         names = [describe_source(source, start + i) for i, source in enumerate(batch)]
         with notes.taken():
             scores, p_values, errors = _score_or_halve(scorer, batch)
-        failed = next((i for i, error in enumerate(errors) if error), None)
-        if failed is not None and on_error == "raise":
-            kept = [part[:failed] for part in (names, scores, p_values, errors)]
-            yield _rows(scorer, *kept)
-            raise errors[failed]
+        for i, error in enumerate(errors):
+            if error and (on_error == "raise" or _blames_no_image(error)):
+                kept = [part[:i] for part in (names, scores, p_values, errors)]
+                yield _rows(scorer, *kept)
+                raise error
         yield _rows(scorer, names, scores, p_values, errors)
     notes.tell()
 
@@ -162,7 +164,10 @@ def score_to_file(
 ) -> ScoreSummary:
     """Score images into a ``.csv``, ``.parquet`` or ``.jsonl`` file as they come.
 
-    Rows are written batch by batch, so that a fault does not lose earlier scores.
+    Rows are written batch by batch, so that a fault does not lose earlier scores: on a
+    full disk, or after an interrupt, the file holds all rows up to there, and whole
+    ones. An older file of that name is kept until the first batch is scored. A second
+    run that is to write the same file meanwhile is refused.
 
     Parameters
     ----------
@@ -201,30 +206,32 @@ def score_to_file(
         If the file has another ending.
 
     OSError
-        If the file cannot be written.
+        If the file cannot be written, or another run is writing it.
     """
     scored = anomalous = failed = 0
     first_error = None
     low = dict.fromkeys(LEVELS, 0)
+    check_format(path)
     frames = score_images(
         system, sources, groups=groups, batch_size=batch_size, on_error=on_error
     )
-    _check_format(path)
-    first = next(frames, None)  # what fails at once leaves an older file as it was
-    if first is None:
-        first = pd.DataFrame(columns=list(COLUMNS if groups is None else PART_COLUMNS))
-    with _writer(path, stream, first.columns) as write:
-        for rows in chain([first], frames):
-            write(rows)
-            bad = rows["error"].notna()
-            scored += int((~bad).sum())
-            anomalous += int(rows["is_anomaly"].fillna(False).sum())
-            failed += int(bad.sum())
-            if first_error is None and bad.any():
-                first_error = rows["error"][bad].iloc[0]
-            for level in low:
-                low[level] += int((rows["p_value"] <= level).sum())
-            progress(len(rows) if groups is None else int(rows["n_images"].sum()))
+    with reserved(path):
+        first = next(frames, None)  # what fails at once leaves an older file as it was
+        if first is None:
+            columns = COLUMNS if groups is None else PART_COLUMNS
+            first = pd.DataFrame(columns=list(columns))
+        with open_rows(path, stream) as write:
+            for rows in chain([first], frames):
+                write(rows)
+                bad = rows["error"].notna()
+                scored += int((~bad).sum())
+                anomalous += int(rows["is_anomaly"].fillna(False).sum())
+                failed += int(bad.sum())
+                if first_error is None and bad.any():
+                    first_error = rows["error"][bad].iloc[0]
+                for level in low:
+                    low[level] += int((rows["p_value"] <= level).sum())
+                progress(len(rows) if groups is None else int(rows["n_images"].sum()))
     return ScoreSummary(scored, anomalous, failed, first_error, low)
 
 
@@ -235,9 +242,11 @@ def _score_or_halve(scorer, batch):
     """
     try:
         return *scorer.score(batch), [None] * len(batch)
-    except (ValueError, OSError) as error:
-        if len(batch) == 1:
-            return np.array([np.nan]), np.array([np.nan]), [error]
+    except Exception as error:
+        is_hopeless = _blames_no_image(error) and not is_out_of_memory(error)
+        if len(batch) == 1 or is_hopeless:
+            nothing = np.full(len(batch), np.nan)
+            return nothing, nothing, [error] * len(batch)
     middle = len(batch) // 2
     left = _score_or_halve(scorer, batch[:middle])
     right = _score_or_halve(scorer, batch[middle:])
@@ -247,12 +256,27 @@ def _score_or_halve(scorer, batch):
     return scores, p_values, left[2] + right[2]
 
 
+def _blames_no_image(error):
+    """Whether an error is about the system or the machine, and would come again."""
+    if isinstance(error, FeatadError):
+        return not isinstance(error, ImageReadError)
+    return is_out_of_memory(error) or isinstance(error, NotFittedError)
+
+
+def _reason(error):
+    """Return what an error says, in one line and never empty."""
+    text = " ".join(str(error).split())
+    if text and isinstance(error, (FeatadError, ValueError, OSError)):
+        return as_text(text)
+    return as_text(f"{type(error).__name__}: {text}".removesuffix(": "))
+
+
 def _rows(scorer, names, scores, p_values, errors):
     fine = np.array([error is None for error in errors], dtype=bool)
     anomaly_score = as_anomaly_score(scores)
     is_anomaly = pd.array(anomaly_score > scorer.threshold, dtype="boolean")
     is_anomaly[~fine] = pd.NA
-    reasons = [None if error is None else str(error) for error in errors]
+    reasons = [None if error is None else _reason(error) for error in errors]
     columns = (
         names,
         anomaly_score,
@@ -309,72 +333,3 @@ def _part_rows(scorer, rows):
     return pd.concat(
         [pd.DataFrame({"group": names, "n_images": counts}), table], axis=1
     )
-
-
-@contextmanager
-def _writer(path, stream, columns):
-    """Yield a function that appends a frame of rows to the file."""
-    if path is None:
-        yield _csv_writer(stream)
-        return
-    path = Path(path)
-    suffix = path.suffix.lower()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if suffix == ".parquet":
-        with _parquet_writer(path, columns) as write:
-            yield write
-        return
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        yield (_csv_writer if suffix == ".csv" else _jsonl_writer)(file)
-
-
-def _check_format(path):
-    if path is not None and Path(path).suffix.lower() not in FORMATS:
-        raise ValueError(
-            f"Scores are written to {', '.join(FORMATS)}, but the file is called "
-            f"{Path(path).name!r}."
-        )
-
-
-def _csv_writer(file):
-    header = True
-
-    def write(rows):
-        nonlocal header
-        rows.to_csv(file, index=False, header=header, lineterminator="\n")
-        file.flush()
-        header = False
-
-    return write
-
-
-def _jsonl_writer(file):
-    def write(rows):
-        rows.to_json(
-            file, orient="records", lines=True, force_ascii=False, double_precision=15
-        )
-        file.flush()
-
-    return write
-
-
-@contextmanager
-def _parquet_writer(path, columns):
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError(
-            "A .parquet file needs pyarrow: pip install 'featad[parquet]'; or write "
-            ".csv."
-        ) from error
-    types = dict.fromkeys(columns, pa.float64())
-    types |= dict.fromkeys({"group", "path", "error"} & set(columns), pa.string())
-    types |= {"is_anomaly": pa.bool_()}
-    types |= {"n_images": pa.int64()} if "n_images" in types else {}
-    schema = pa.schema(list(types.items()))
-    with parquet.ParquetWriter(path, schema) as writer:
-        # missing numbers are null in the file, not NaN
-        yield lambda rows: writer.write_table(
-            pa.Table.from_pandas(rows, schema, preserve_index=False)
-        )

@@ -14,6 +14,8 @@ from sklearn.svm import OneClassSVM
 
 from featad._validation import check_labels, check_samples
 from featad.base import BaseDetector, anomaly_scores, anomaly_threshold
+from featad.calibration import calibrate
+from featad.detectors import Autoencoder, KMeansDistance
 
 
 class MeanDistance(BaseDetector):
@@ -184,6 +186,34 @@ def test_zero_one_labels_are_refused_with_the_way_out(y):
 def test_other_labels_are_refused(y):
     with pytest.raises(ValueError, match=r"1 \(normal\) or -1 \(anomalous\), but y"):
         check_labels(y)
+
+
+@pytest.mark.parametrize(
+    ("y", "way_out"),
+    [
+        (["good", "bad"], r"np.where\(y == 'good', 1, -1\)"),
+        (["NG", "OK"], r"np.where\(y == 'OK', 1, -1\)"),
+        (["cat", "dog"], r"np.where\(y == WORD, 1, -1\)"),
+        (["1", "-1"], r"y.astype\(int\)"),
+    ],
+)
+def test_words_are_refused_with_the_way_out(y, way_out):
+    with pytest.raises(ValueError, match=way_out):
+        check_labels(y)
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        KMeansDistance(1),
+        Autoencoder(max_epochs=0),
+        make_pipeline(KMeansDistance(1)),
+        calibrate(KMeansDistance(1)),
+    ],
+)
+def test_labels_that_are_words_are_never_trained_on(system):
+    with pytest.raises(ValueError, match="y == 'good'"):
+        system.fit(np.eye(5), np.array(["good"] * 4 + ["bad"]))
 
 
 def test_unlabeled_samples_can_be_allowed():

@@ -7,10 +7,12 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from filelock import FileLock
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import Pipeline
 
+from featad import _locks
 from featad.errors import FeatadError, ImageReadError
 from featad.features import BackboneFeatures, streaming
 from featad.features.cache import FeatureCache
@@ -242,3 +244,40 @@ def test_a_cache_without_permission_is_refused(images, folder):
     folder.mkdir(mode=0o500)
     with pytest.raises(FeatadError, match="Permission denied"):
         counted(folder).transform(images)
+
+
+def _no_locks(*_):
+    raise OSError(37, "No locks available")
+
+
+def _no_answer(*_):
+    threading.Event().wait(30)
+
+
+@pytest.mark.parametrize("function", [_no_locks, _no_answer])
+@pytest.mark.parametrize("is_used", [False, True], ids=["new", "used before"])
+def test_a_file_system_without_locks_is_used_after_one_warning(
+    function, is_used, images, folder, monkeypatch
+):
+    expected = counted(None).transform(images)
+    if is_used:
+        counted(folder).transform(images[:1])
+    monkeypatch.setattr(_locks, "_ANSWER", 0.2)
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", function)
+    with pytest.warns(UserWarning, match="its file system has no locks") as caught:
+        found = [counted(folder).transform(images) for _ in range(2)]
+    assert len(caught) == 1
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_who_never_leaves_is_not_waited_for(images, folder, monkeypatch):
+    counted(folder).transform(images[:1])
+    monkeypatch.setattr(_locks, "_PATIENCE", 0.2)
+    (extractor,) = folder.iterdir()
+    with (
+        FileLock(extractor / "lock"),
+        pytest.warns(UserWarning, match="has not been free") as caught,
+    ):
+        counted(folder).transform(images)
+    assert len(caught) == 1

@@ -260,3 +260,11 @@ def test_weights_missing_while_unpickling_are_told_as_such(tmp_path):
     joblib.dump(NeedsWeights(), tmp_path / "m.joblib")
     with unchecked(), pytest.raises(WeightsNotFoundError, match="no weights file 'w"):
         load(tmp_path / "m.joblib")
+
+
+def test_a_name_of_250_bytes_is_saved(tmp_path):
+    path = tmp_path / ("m" * 243 + ".joblib")
+    save(KMeansDistance(1).fit([[0.0], [1.0]]), path)
+    assert len(path.name) == 250
+    assert load(path).n_clusters == 1
+    assert len(list(tmp_path.iterdir())) == 2

@@ -8,16 +8,19 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from featad.base import BaseDetector
 from featad.calibration import CalibratedDetector, calibrate
 from featad.detectors import KMeansDistance
-from featad.errors import ImageReadError
+from featad.errors import FeatadError, ImageReadError
 from featad.images import ImageReader, list_images
 from featad.registry import build
+from featad.scorer import Scorer
 from featad.scoring import COLUMNS, PART_COLUMNS, score_images, score_to_file
+from featad.trimming import TrimmedDetector
 
 
 @pytest.fixture
@@ -210,8 +213,30 @@ def _searched(on_error):
     return GridSearchCV(_reader(on_error), grid, scoring=lambda *_: 0.0, cv=2)
 
 
+def _trimmed(on_error):
+    return TrimmedDetector(_reader(on_error))
+
+
+def _frozen(on_error):
+    images = np.random.default_rng(1).random((9, 8, 8, 3))
+    return CalibratedDetector(FrozenEstimator(_reader(on_error).fit(images)))
+
+
+def _united(on_error):
+    readers = [(n, ImageReader(8, flatten=True, on_error=on_error)) for n in "ab"]
+    return make_pipeline(FeatureUnion(readers), KMeansDistance(2))
+
+
+def _searched_and_calibrated(on_error):
+    grid = {"target_fpr": [0.2]}
+    return GridSearchCV(_calibrated(on_error), grid, scoring=lambda *_: 0.0, cv=2)
+
+
 @pytest.mark.parametrize("on_error", ["skip", "nan"])
-@pytest.mark.parametrize("make", [_calibrated, _searched])
+@pytest.mark.parametrize(
+    "make",
+    [_calibrated, _searched, _trimmed, _frozen, _united, _searched_and_calibrated],
+)
 def test_a_reader_that_skips_inside_a_system_still_gives_every_row(
     make, on_error, images, paths
 ):
@@ -353,3 +378,83 @@ def test_low_p_values_are_counted(system, images, tmp_path):
     summary = score_to_file(system, images, tmp_path / "scores.csv", batch_size=5)
     p = pd.read_csv(tmp_path / "scores.csv")["p_value"]
     assert summary.low_p_values == {at: (p <= at).sum() for at in (0.05, 0.1, 0.2, 0.5)}
+
+
+def test_a_scorer_returns_scores_and_p_values(system, images):
+    scorer = Scorer(system)
+    scores, p_values = scorer.score(list(images))
+    np.testing.assert_array_equal(scores, system.score_samples(images))
+    np.testing.assert_array_equal(p_values, system[-1].p_values_from_scores(scores))
+    assert scorer.threshold == 0 - system[-1].offset_
+
+
+class Touchy(Forgetful):
+    """Raise ``on_dark`` for batches with a dark image, MemoryError for large ones."""
+
+    def __init__(self, on_dark=None, max_batch=None, contamination=0.1):
+        super().__init__(contamination)
+        self.on_dark = on_dark
+        self.max_batch = max_batch
+
+    def _strangeness(self, X):
+        means = X.reshape(len(X), -1).mean(axis=1)
+        if self.max_batch is not None and len(X) > self.max_batch:
+            raise MemoryError
+        if self.on_dark is not None and (means < 0.1).any():
+            raise self.on_dark
+        return means
+
+
+def _touchy(images, **parameters):
+    detector = Touchy().fit(images).set_params(**parameters)
+    return make_pipeline(ImageReader(), detector)
+
+
+@pytest.fixture
+def one_dark(images):
+    return [*images[:3], np.zeros((8, 8, 3)), *images[3:5]]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyError("x"), "KeyError: 'x'"),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+        (RuntimeError("two\nlines"), "RuntimeError: two lines"),
+        (ValueError(""), "ValueError"),
+        (OSError("name \udcff"), r"name \xff"),
+    ],
+)
+def test_whatever_an_image_raises_is_in_its_row(error, told, images, one_dark):
+    table = _table(_touchy(images, on_dark=error), one_dark)
+    assert table["error"].notna().tolist() == [i == 3 for i in range(6)]
+    assert table["error"][3] == told
+
+
+def test_a_score_that_is_no_number_is_an_error(images, one_dark):
+    system = _touchy(images)
+    system[-1]._strangeness = lambda X: np.where(X.any(axis=(1, 2, 3)), 1.0, np.nan)
+    table = _table(system, one_dark)
+    assert table["error"].notna().tolist() == [i == 3 for i in range(6)]
+
+
+@pytest.mark.parametrize(
+    "error", [FeatadError("no weights"), MemoryError(), NotFittedError()]
+)
+def test_what_no_image_is_to_blame_for_ends_the_run_after_the_rows_so_far(
+    error, images, one_dark, tmp_path
+):
+    path = tmp_path / "s.csv"
+    with pytest.raises(type(error)):
+        score_to_file(_touchy(images, on_dark=error), one_dark, path, batch_size=2)
+    assert 2 <= len(pd.read_csv(path)) <= 3
+
+
+def test_a_batch_that_memory_does_not_hold_is_halved(images):
+    table = _table(_touchy(images, max_batch=2), images, batch_size=6)
+    assert table["error"].isna().all()
+
+
+def test_an_interrupt_is_no_row(images, one_dark):
+    with pytest.raises(KeyboardInterrupt):
+        _table(_touchy(images, on_dark=KeyboardInterrupt()), one_dark)

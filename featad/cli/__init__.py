@@ -1,14 +1,18 @@
 """The command line: one file per command, ``featad COMMAND``."""
 
 import argparse
+import io
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from featad import __version__
-from featad.errors import FeatadError
+from featad.errors import FeatadError, is_out_of_memory
 
 _COMMANDS = (
     "fit",
@@ -34,23 +38,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     code : int
-        0 for success, 1 if the job failed, 2 for wrong use.
+        0 for success, 1 if the job failed, 2 for wrong use, 130 after an interrupt,
+        143 if the process was told to end.
     """
+    _set_encodings()
     parser = _parser()
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:  # argparse has said what is wrong, or printed help
         return stop.code if isinstance(stop.code, int) else 2
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _ending_in_order():
         warnings.showwarning = _show_warning
         try:
             return _run(args)
         except BrokenPipeError:  # the reader of our output has gone, as in `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_output()
             return 0
-        except KeyboardInterrupt:
-            print(f"featad {args.command}: interrupted", file=sys.stderr)
-            return 130
+        except KeyboardInterrupt as stop:
+            is_end = isinstance(stop, _Ended)
+            what = "ended" if is_end else "interrupted"
+            told = "; ".join([what, *map(str, stop.args)])
+            print(f"featad {args.command}: {told}", file=sys.stderr)
+            return 143 if is_end else 130
         except Exception as error:
             if os.environ.get("FEATAD_DEBUG"):
                 raise
@@ -69,6 +78,47 @@ def _run(args):
     return code
 
 
+class _Ended(KeyboardInterrupt):
+    """Somebody told the process to end."""
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let files be closed before a signal ends the process."""
+    names = ("SIGTERM", "SIGHUP")
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    usual = [s for s in signals if signal.getsignal(s) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        usual = []  # only the main thread may set a handler
+    for which in usual:
+        signal.signal(which, _end)
+    try:
+        yield
+    finally:
+        for which in usual:
+            signal.signal(which, signal.SIG_DFL)
+
+
+def _end(*_):
+    raise _Ended
+
+
+def _set_encodings():
+    """Write UTF-8 whatever the console says: names of files hold any character."""
+    if sys.stderr is None:  # closed; None would send what is printed to stdout
+        sys.stderr = io.StringIO()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
+
+
+def _discard_output():
+    """Send what is still to be printed nowhere, so that exiting does not fail."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 def _parser():
     parser = argparse.ArgumentParser(
         prog="featad",
@@ -84,10 +134,10 @@ def _parser():
 
 
 def _sentence(error):
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return "Out of memory. Lower --batch-size, or fit on fewer images."
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}"
+        return ": ".join(str(part) for part in (error.strerror, error.filename) if part)
     text = " ".join(str(error).split())
     if isinstance(error, (FeatadError, ValueError, OSError)):
         return text

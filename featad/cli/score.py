@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ def add_parser(commands: Any) -> None:
         "a typical good image, 1 = the threshold), threshold, is_anomaly, p_value and "
         "error. With --groups there is one row per part, with the columns group and "
         "n_images before these, for its most anomalous image. Rows are written batch "
-        "by batch.",
+        "by batch, as UTF-8.",
         epilog="Exit codes: 0 success, even if images were skipped (their rows say "
         "why); 1 the job failed, no image could be scored, or one could not with "
-        "--on-error raise; 2 wrong use.",
+        "--on-error raise; 2 wrong use; 130 interrupted. In every case the "
+        "rows up to there are written.",
     )
     parser.set_defaults(run=run)
     models.add_model(parser)
@@ -85,7 +87,7 @@ def run(args: Namespace) -> int:
     if args.groups is not None:
         models.check_grouped(system, args.model)
         groups = find_groups(paths, args.groups)
-    with options.progress_bar(len(paths), "scoring") as bar:
+    with _counted(len(paths)) as count:
         summary = score_to_file(
             system,
             paths,
@@ -94,7 +96,7 @@ def run(args: Namespace) -> int:
             batch_size=args.batch_size,
             on_error=args.on_error,
             stream=sys.stdout,
-            progress=bar.update,
+            progress=count,
         )
     units = "images" if groups is None else "parts"
     options.log(
@@ -133,3 +135,21 @@ def _say_drift(system, summary, units, model):
             "to. Have light, focus, camera or product changed since the fit? `featad "
             f"check {model} DIR` tests it on images known to be good."
         )
+
+
+@contextmanager
+def _counted(n_images):
+    """Show progress; say how far it came if it is interrupted."""
+    n_done = 0
+    with options.progress_bar(n_images, "scoring") as bar:
+
+        def count(n_more):
+            nonlocal n_done
+            n_done += n_more
+            bar.update(n_more)
+
+        try:
+            yield count
+        except KeyboardInterrupt as stop:
+            stop.args = (f"{n_done} of {n_images} images are scored",)
+            raise

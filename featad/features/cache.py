@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
-from filelock import FileLock
 
+from featad._locks import turn
 from featad.errors import FeatadError
 
 _DIGEST = 32  # bytes of sha256, in front of the values
@@ -64,9 +64,9 @@ class FeatureCache:
         """Return a context that one thread of one process is in at a time.
 
         Look again in it, compute what is still missing, store: then nothing is computed
-        twice.
+        twice. Where the file system has no locks it may be, which changes no value.
         """
-        return FileLock(self._folder / "lock").acquire(poll_interval=0.01)
+        return turn(self._folder)
 
     def get(self, key: str) -> np.ndarray | None:
         """Return an image's features, float32 (width,); None if absent or damaged."""
@@ -85,7 +85,7 @@ class FeatureCache:
         """Store an image's features, float32 (width,)."""
         values = row.astype("<f4").tobytes()
         path = self._path(key)
-        partial = path.with_name(f"{os.getpid()}-{threading.get_ident()}.part")
+        partial = path.with_name(f"{uuid4().hex}.part")
         try:
             path.parent.mkdir(exist_ok=True)
             partial.write_bytes(self._digest(key, values) + values)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,13 @@ _FORMAT = 2  # raised when the same parameters come to give other features
 _CACHE_SIZE = 4
 _cache: OrderedDict[tuple, "Extractor"] = OrderedDict()
 _lock = threading.Lock()
+
+if hasattr(os, "register_at_fork"):  # no process begins while a thread is loading
+    os.register_at_fork(
+        before=_lock.acquire,
+        after_in_parent=_lock.release,
+        after_in_child=_lock.release,
+    )
 
 
 def load_extractor(

@@ -15,6 +15,7 @@ from featad.images.read import read_image
 from featad.images.reader import ImageReader
 from featad.images.sources import (
     Source,
+    as_text,
     check_sources,
     content_hash,
     describe_source,
@@ -29,6 +30,7 @@ __all__ = [
     "Rule",
     "Notes",
     "Source",
+    "as_text",
     "check_sources",
     "content_hash",
     "describe_source",

@@ -88,8 +88,8 @@ def describe_source(source: Source, index: int | None = None) -> str:
     name : str
         The path, or for instance ``"image 3 (ndarray of shape (8, 8, 3))"``.
     """
-    if isinstance(source, str | os.PathLike):  # bytes need not be UTF-8
-        return os.fsencode(source).decode("utf-8", "backslashreplace")
+    if isinstance(source, str | os.PathLike):
+        return as_text(os.fsdecode(source))
     if isinstance(source, Contents):
         what = f"{len(as_bytes(source))} bytes"
     elif isinstance(source, Image.Image):
@@ -97,6 +97,32 @@ def describe_source(source: Source, index: int | None = None) -> str:
     else:
         what = f"{type(source).__name__} of shape {np.shape(source)}"
     return f"image ({what})" if index is None else f"image {index} ({what})"
+
+
+def as_text(name: str) -> str:
+    r"""Return a file's name, or a message with one, as text that every file can hold.
+
+    Parameters
+    ----------
+    name : str
+        As Python has it: bytes that its encoding of file names lacks are surrogates.
+
+    Returns
+    -------
+    text : str
+        The bytes as UTF-8. What is not UTF-8, and a null byte, is escaped: ``\xff``.
+
+    Examples
+    --------
+    >>> from featad.images import as_text
+    >>> print(as_text("part \udcff.png"))
+    part \xff.png
+    """
+    try:
+        encoded = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        encoded = name.encode("utf-8", "backslashreplace")
+    return encoded.decode("utf-8", "backslashreplace").replace("\0", r"\x00")
 
 
 def content_hash(source: Source) -> str:

@@ -1,0 +1,127 @@
+"""Locks between processes, and what to do where a file system has none."""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+_PATIENCE = 60.0  # seconds that one process waits for another
+_ANSWER = 5.0  # seconds in which a file system says whether it has locks
+_without: set[Path] = set()  # folders
+
+
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Enter as one thread of one process at a time, for what only saves work.
+
+    Where the file system has no locks, or nobody leaves for a minute, the turn is taken
+    at once from then on, after one warning.
+
+    Parameters
+    ----------
+    folder : Path
+        Whose turn it is. Its file ``lock`` is the lock.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    lock = FileLock(folder / "lock", timeout=_PATIENCE)
+    if has_locks(folder):
+        try:
+            lock.acquire(poll_interval=0.01)
+        except Timeout:
+            _do_without(folder, f"the lock has not been free for {_PATIENCE:.0f} s")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Keep other processes from a file; yield False if one of them holds it now.
+
+    Where the file system has no locks there is one warning, and nobody is kept away.
+
+    Parameters
+    ----------
+    path : Path
+        A file that need not exist, in a folder that does.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    if not has_locks(path.parent):
+        yield True
+        return
+    name = sha256(path.name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    lock = FileLock(path.with_name(f".featad-{name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with suppress(OSError):  # Windows keeps an open file
+            Path(lock.lock_file).unlink()
+        lock.release()
+
+
+def has_locks(folder: Path) -> bool:
+    """Return whether locks work in a folder; warn once if they do not.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    has : bool
+        False if a lock that nobody else can hold is refused, or never granted.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    if folder.resolve() not in _without:
+        probe = folder / f".featad-{uuid4().hex[:12]}.lock"
+        probe.touch()
+        try:
+            if not _is_granted(probe):
+                _do_without(folder, "its file system has no locks")
+        finally:
+            probe.unlink(missing_ok=True)
+    return folder.resolve() not in _without
+
+
+def _is_granted(probe):
+    granted = []
+
+    def ask():
+        with suppress(OSError, NotImplementedError), FileLock(probe, timeout=0):
+            granted.append(True)
+
+    thread = threading.Thread(target=ask, daemon=True)  # it may never come back
+    thread.start()
+    thread.join(_ANSWER)
+    return bool(granted)
+
+
+def _do_without(folder, reason):
+    _without.add(folder.resolve())
+    warnings.warn(
+        f"Processes are not kept apart in {str(folder)!r}: {reason}. Features may be "
+        "computed twice, and two runs must not write the same file."
+    )

@@ -1,0 +1,279 @@
+"""Rows of scores to files and back: whole lines, whatever stops the writing."""
+
+import csv
+import errno
+import io
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from featad._locks import alone
+from featad.errors import MissingExtraError
+
+FORMATS = (".csv", ".parquet", ".jsonl")
+"""The endings that a score file may have."""
+
+Write = Callable[[pd.DataFrame], None]
+"""Appends a frame of rows."""
+
+_TEXTS = dict.fromkeys(("path", "group", "error"), str)  # not for pandas to guess
+_BREAKS = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}  # to some readers
+_FOOTER = 4096  # bytes of a Parquet file's end, for each group of rows
+
+
+def check_format(path: str | os.PathLike | None) -> None:
+    """Raise ValueError if a score file cannot have this ending; None is a stream."""
+    if path is not None and _ending(path) not in FORMATS:
+        raise ValueError(
+            f"Scores are written to {', '.join(FORMATS)}, but the file is called "
+            f"{Path(path).name!r}."
+        )
+
+
+@contextmanager
+def reserved(path: str | os.PathLike | None) -> Iterator[None]:
+    """Keep a file to this run; its folder is created if it does not exist.
+
+    Parameters
+    ----------
+    path : path-like or None
+        None needs no keeping.
+
+    Raises
+    ------
+    OSError
+        If another run writes the file now, or the folder cannot be written.
+    """
+    if path is None:
+        yield
+        return
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
+    with alone(path) as is_alone:
+        if not is_alone:
+            raise OSError(errno.EBUSY, "Another run is writing this file", str(path))
+        yield
+
+
+@contextmanager
+def open_rows(path: str | os.PathLike | None, stream: Any = None) -> Iterator[Write]:
+    """Open a file for rows; what it held before is lost now.
+
+    Each row is written at once and whole: if the disk is full, or the process is
+    interrupted, the rows before are in the file, and no part of another one.
+
+    Parameters
+    ----------
+    path : path-like or None
+        Its ending is one of ``FORMATS``. None writes CSV to ``stream``.
+
+    stream : text file, default=None
+        Such as ``sys.stdout``. It is not closed.
+
+    Yields
+    ------
+    write : callable
+        Takes a DataFrame; the columns of the first one stay.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; it names the file.
+
+    MissingExtraError
+        If the file is Parquet and pyarrow is not installed.
+    """
+    if path is None:
+        if stream is None:
+            raise ValueError("Pass path, or a stream: there is nowhere to write to.")
+        yield _lines(_csv_lines(), _stream_appender(stream))
+    elif _ending(path) == ".parquet":
+        with _named(path), _parquet(Path(path)) as write:
+            yield write
+    else:
+        lines = _csv_lines() if _ending(path) == ".csv" else _json_lines
+        with _named(path), open(path, "wb", buffering=0) as file:
+            yield _lines(lines, _appender(file))
+
+
+def read_rows(path: str | os.PathLike) -> pd.DataFrame:
+    """Return the table of a score file.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that `open_rows` has written.
+
+    Returns
+    -------
+    rows : DataFrame
+
+    Raises
+    ------
+    ValueError
+        If the file is of another format.
+
+    OSError
+        If it cannot be read.
+    """
+    check_format(path)
+    if _ending(path) == ".parquet":
+        return pd.read_parquet(path)
+    if _ending(path) == ".jsonl":
+        with open(path, encoding="utf-8") as file:
+            return pd.DataFrame([json.loads(line) for line in file])
+    return pd.read_csv(
+        path, dtype=_TEXTS, keep_default_na=False, na_values=[""], encoding="utf-8"
+    )
+
+
+def _ending(path):
+    return Path(path).suffix.lower()
+
+
+@contextmanager
+def _named(path):
+    """Name the file in errors that writing it raises."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def _lines(lines_of, append):
+    def write(rows):
+        for line in lines_of(rows):
+            append(line.encode("utf-8"))
+
+    return write
+
+
+def _values(rows):
+    """Yield the plain values of each row; None where one is missing."""
+    rows = rows.astype(object)
+    return rows.where(rows.notna(), None).itertuples(index=False, name=None)
+
+
+def _csv_lines():
+    is_first = True
+
+    def lines(rows):
+        nonlocal is_first
+        if is_first:
+            yield _csv_line(rows.columns)
+            is_first = False
+        yield from map(_csv_line, _values(rows))
+
+    return lines
+
+
+def _csv_line(values):
+    # "\r\n", or a carriage return in a name is not quoted before Python 3.11.9
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _json_lines(rows):
+    for values in _values(rows):
+        row = dict(zip(rows.columns, map(_as_json, values), strict=True))
+        yield json.dumps(row, ensure_ascii=False).translate(_BREAKS) + "\n"
+
+
+def _as_json(value):
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _appender(file):
+    """Return a function that appends bytes to an unbuffered file, all or none."""
+
+    def append(data):
+        end = _end(file)
+        try:
+            while data:
+                data = data[file.write(data) or 0 :]
+        except BaseException:
+            if end is not None:
+                with suppress(OSError):  # a device
+                    file.truncate(end)
+            raise
+
+    return append
+
+
+def _end(file):
+    """Go to the end of a file and return where it is; None for a pipe."""
+    try:
+        return file.seek(0, os.SEEK_END)
+    except OSError:
+        return None
+
+
+def _stream_appender(stream):
+    binary = getattr(getattr(stream, "buffer", None), "raw", None)
+    if binary is None:  # not a stream of the system, such as io.StringIO
+
+        def append(data):
+            stream.write(data.decode("utf-8"))
+            stream.flush()
+
+        return append
+    stream.flush()
+    append_binary = _appender(binary)
+
+    def append_named(data):
+        with _named("standard output"):
+            append_binary(data)
+
+    return append_named
+
+
+@contextmanager
+def _parquet(path):
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError(
+            "A .parquet file needs pyarrow: pip install 'featad[parquet]'; or write "
+            ".csv."
+        ) from error
+    writer = None
+    n_groups = 0
+
+    def write(rows):
+        nonlocal writer, n_groups
+        table = pa.Table.from_pandas(
+            rows, _schema(pa, rows.columns), preserve_index=False
+        )
+        n_groups += 1
+        if writer is None:
+            writer = parquet.ParquetWriter(path, table.schema, write_statistics=False)
+        # a group that does not fit would cost those before it: the file's end is last
+        needed = 2 * table.nbytes + _FOOTER * (n_groups + 1)
+        if shutil.disk_usage(path.parent).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        writer.write_table(table)
+
+    try:
+        yield write
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _schema(pa, columns):
+    kinds = dict.fromkeys(_TEXTS, pa.string())
+    kinds |= {"is_anomaly": pa.bool_(), "n_images": pa.int64()}
+    return pa.schema([(name, kinds.get(name, pa.float64())) for name in columns])
