@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 
 from featad.cli import options
-from featad.cli.machine import (
-    reset_machine_params,
-    set_machine_options,
-    set_machine_params,
-)
+from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
 
@@ -61,6 +57,7 @@ def run(args: Namespace) -> int:
     """Fit and write."""
     from featad.calibration import calibrate
     from featad.datasets import save_split
+    from featad.machine import set_machine_params
     from featad.persistence import check_format, manifest_path, save
     from featad.registry import RECOMMENDED
 
@@ -83,7 +80,6 @@ def run(args: Namespace) -> int:
         dataset, args.on_error, lambda readable: system.fit(readable.images)
     )
     seconds = time.perf_counter() - start
-    reset_machine_params(system)
     manifest = save(system, args.output, X=dataset.images)
     split = f"{args.output}.split.csv"
     save_split(dataset, split)

@@ -354,20 +354,21 @@ class BackboneFeatures(ImageFeatures):
         size = self._reading()["size"]
         return extractor.layer_widths(size, as_tuple(self.pooling))
 
-    def _find_extractor(self) -> "Extractor":
-        from featad._device import autocast, resolve_device  # torch: slow to import
+    def _find_extractor(self, is_fitted: bool = False) -> "Extractor":
+        from featad import _device  # torch: slow to import
         from featad.features.extractor import load_extractor
         from featad.features.weights import find_weights
 
-        device = resolve_device(self.device)
-        autocast(device, self.precision)  # refuses what the device cannot do
+        resolve = _device.usable_device if is_fitted else _device.resolve_device
+        device = resolve(self.device)
+        _device.autocast(device, self.precision)  # refuses what the device cannot do
         found = find_weights(
             self.arch, self.weights, self.random_state, self.preprocessing
         )
         return load_extractor(found, as_tuple(self.layer), device)
 
     def _checked_extractor(self) -> "Extractor":
-        extractor = self._find_extractor()
+        extractor = self._find_extractor(hasattr(self, "weights_fingerprint_"))
         expected = getattr(self, "weights_fingerprint_", extractor.fingerprint)
         if extractor.fingerprint != expected:
             raise WeightsChangedError(

@@ -38,6 +38,9 @@ __all__ = [  # what files of detectors import, from one place
 ]
 
 
+_OF_THE_MACHINE = ("device", "verbose")  # no network depends on them
+
+
 class TorchDetector(NetworkDetector):
     """Base of all detectors that train networks.
 
@@ -129,7 +132,8 @@ class TorchDetector(NetworkDetector):
     Attributes
     ----------
     networks_ : dict of str to torch.nn.Module
-        The trained networks, on the CPU and in eval mode.
+        The trained networks, on the CPU and in eval mode. After unpickling they are
+        built on first use.
 
     statistics_ : dict of str to object
         Values measured on the training samples after training.
@@ -151,7 +155,8 @@ class TorchDetector(NetworkDetector):
         Names of the networks that were built frozen and are not trained.
 
     fit_params_ : dict
-        Parameters at the time of ``fit``, from which stored networks are built again.
+        Parameters at the time of ``fit``, from which stored networks are built again;
+        without those of the machine, ``device`` and ``verbose``.
 
     seed_ : int
         The seed drawn from ``random_state``, which determines the initial weights.
@@ -286,7 +291,11 @@ class TorchDetector(NetworkDetector):
         return labels
 
     def _train(self, X: np.ndarray, labels: np.ndarray) -> None:
-        self.fit_params_ = self.get_params(deep=False)
+        self.fit_params_ = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in _OF_THE_MACHINE
+        }
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         device = resolve_device(self.device)
         if X.ndim not in (2, 3, 4):
