@@ -9,6 +9,7 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
+from featad import _sklearn
 from featad._device import autocast, resolve_device
 from featad._validation import check_labels, check_samples, warn_of_anomalies
 from featad.base import (
@@ -30,6 +31,7 @@ __all__ = [  # what files of detectors import, from one place
     "COUNT",
     "NON_NEGATIVE",
     "POSITIVE",
+    "UNMEASURED",
     "Context",
     "Interval",
     "Stage",
@@ -38,6 +40,17 @@ __all__ = [  # what files of detectors import, from one place
 ]
 
 
+class _Unmeasured(_sklearn.Options):
+    """None alone, for ``early_stopping`` where nothing tells when to stop."""
+
+    def __str__(self):
+        return (
+            "None, because held-out samples do not show how well these networks have "
+            "learned; set max_epochs"
+        )
+
+
+UNMEASURED = _Unmeasured(type(None), {None})
 _OF_THE_MACHINE = ("device", "verbose")  # no network depends on them
 
 
@@ -64,7 +77,9 @@ class TorchDetector(NetworkDetector):
       training samples that are not labeled anomalies, which can be iterated over more
       than once: returns a dict that hooks find as ``t.statistics`` from then on;
     - ``_keep_key(nets, x, t)``: how badly each sample is fitted, for trimming and early
-      stopping; by default the strangeness. Needed if that uses ``t.statistics``;
+      stopping; by default the strangeness. Needed if that uses ``t.statistics``. Where
+      nothing measures the fit, ``early_stopping`` has the constraint ``[UNMEASURED]``,
+      or the stage has ``stops_early=False``;
     - ``_stages``, a tuple of :class:`featad.neural.context.Stage`;
     - ``_optimizers``, a dict of settings by network name: ``kind`` ("adam", "rmsprop",
       "sgd") and arguments of that torch optimizer;

@@ -126,6 +126,15 @@ class NetworkDetector(BaseDetector):
     def _statistics_on(self, device: torch.device) -> dict[str, Any]:
         return {key: to_device(v, device) for key, v in self.statistics_.items()}
 
+    def _measured(self, t: Context, name: str, parameter: str) -> Any:
+        """Return a statistic that ``fit`` measures where a parameter asks for it."""
+        if name not in t.statistics:
+            raise ValueError(
+                f"{parameter}={getattr(self, parameter)!r} of {type(self).__name__} "
+                "needs what fit measures for it alone. Fit again."
+            )
+        return t.statistics[name]
+
     def _score_with(self, hook: Callable, X: np.ndarray) -> np.ndarray:
         """Return what a hook makes of X, batch by batch."""
         device = usable_device(self.device)
