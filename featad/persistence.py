@@ -231,6 +231,11 @@ def _manifest(system, file):
             for part in iter_parts(system)
             if hasattr(part, "weights_fingerprint_")
         ],
+        "weights": [
+            part.weights_note_
+            for part in iter_parts(system)
+            if hasattr(part, "weights_note_")
+        ],
         "sha256": _sha256(file),
     }
 
