@@ -1,5 +1,6 @@
 """Base of the detectors that train networks: three hooks, everything else is here."""
 
+import warnings
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -318,6 +319,7 @@ class TorchDetector(NetworkDetector):
                 f"{type(self).__name__} takes tables (n, n_features) and images (n, "
                 f"height, width[, channels]), but X.shape={X.shape}."
             )
+        _warn_of_equal_samples(self, X[labels != -1])
         scaling = Scaling.fit(X[labels != -1])
         self.input_mean_, self.input_scale_ = scaling.mean, scaling.scale
         nets = {name: net.to(device) for name, net in self._build().items()}
@@ -377,3 +379,14 @@ class TorchDetector(NetworkDetector):
         if self.early_stopping is None:
             return np.empty(0, dtype=np.int64)
         return hold_out(labels, self.validation_fraction, self.seed_)
+
+
+def _warn_of_equal_samples(detector, X):
+    # two first: most sets need no more
+    if len(X) > 1 and (X[0] == X[1]).all() and (X[0] == X).all():
+        warnings.warn(
+            f"All samples that {type(detector).__name__} trains on are equal, so it "
+            "cannot learn how much normal samples differ. Is the camera stuck, or the "
+            "folder full of copies?",
+            UserWarning,
+        )
