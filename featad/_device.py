@@ -1,6 +1,7 @@
 """Devices and precision: from the user's names to torch's objects."""
 
 import os
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -37,6 +38,49 @@ def resolve_device(device: str) -> torch.device:
     >>> resolve_device("cpu")
     device(type='cpu')
     """
+    found = _parse(device)
+    lack = _lack(found)
+    if lack:
+        raise ValueError(
+            f"device={device!r} was asked for, but {lack}. Take device='auto' or 'cpu'."
+        )
+    if found.type == "cuda" and found.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return found
+
+
+def usable_device(device: str) -> torch.device:
+    """Return the device of a fitted model, or this machine's usual one.
+
+    A model is moved from machine to machine: where its device is missing, ``"auto"``
+    takes its place, with a warning.
+
+    Parameters
+    ----------
+    device : str
+        As for `resolve_device`.
+
+    Returns
+    -------
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    lack = _lack(_parse(device))
+    if not lack:
+        return resolve_device(device)
+    found = resolve_device("auto")
+    warnings.warn(
+        f"The model was set to device={device!r}, but {lack}: {found} is used instead. "
+        "Set device='auto' to use whatever there is."
+    )
+    return found
+
+
+def _parse(device):
     if device == "auto":
         if torch.cuda.is_available():
             device = "cuda"
@@ -51,26 +95,18 @@ def resolve_device(device: str) -> torch.device:
             "device should be 'auto', 'cpu', 'cuda', 'cuda:<number>' or 'mps', "
             f"got {device!r}."
         )
-    if found.type == "cuda":
-        return _cuda(found)
-    if found.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(
-            "device='mps' was asked for, but torch finds no Apple GPU here. Take "
-            "device='auto' or 'cpu'."
-        )
     return found
 
 
-def _cuda(device: torch.device) -> torch.device:
-    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if (device.index or 0) >= n_devices:
-        raise ValueError(
-            f"device={str(device)!r} was asked for, but torch finds {n_devices} CUDA "
-            "GPUs here. Take device='auto' or 'cpu'."
-        )
-    if device.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return device
+def _lack(device):
+    """Return what this machine lacks for a device, or None."""
+    if device.type == "cuda":
+        n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= n_devices:
+            return f"torch finds {n_devices} CUDA GPUs here"
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        return "torch finds no Apple GPU here"
+    return None
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from featad._options import inherit_options
 from featad._sklearn import HasMethods, Interval, RealNotInt, StrOptions
 from featad._validation import check_samples, warn_of_anomalies
+from featad.machine import without_paths
 from featad.systems import last_step
 
 __all__ = [  # the constraints are here for detectors to import from one place
@@ -275,6 +276,9 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self._scores(check_samples(self, X, reset=False))
+
+    def __getstate__(self) -> dict:
+        return without_paths(super().__getstate__())
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

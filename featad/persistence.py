@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import warnings
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -16,28 +17,22 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 
 import featad
+from featad import safe_files
 from featad.base import anomaly_threshold
 from featad.calibration import CalibratedDetector
-from featad.detectors import all_detectors
-from featad.errors import (
-    FeatadError,
-    MissingExtraError,
-    ModelFileError,
-    WeightsNotFoundError,
-)
-from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
-from featad.images import ImageReader, content_hash
-from featad.pipeline import Pipeline
-from featad.systems import iter_parts, last_step
-from featad.trimming import TrimmedDetector
-from featad.whitening import ShrunkWhitening
+from featad.errors import FeatadError, ModelFileError, WeightsNotFoundError
+from featad.images import content_hash
+from featad.machine import portable_copy
+from featad.systems import iter_parts, iter_parts_and_templates, last_step
 
 FORMAT = 3
 """Goes up whenever older files can no longer be read."""
 
 _PACKAGES = ("torch", "torchvision", "scikit-learn", "numpy", "joblib")
+_COMPATIBLE = {"featad": 2, "scikit-learn": 2, "numpy": 1}
+"""How many numbers of a version, such as 1.9.0, have to be the same."""
+
 _REPEATED = ("steps", "memory", "transform_input", "verbose")  # add nothing
-_SAFE = ".skops"
 
 
 def save(
@@ -53,6 +48,10 @@ def save(
     that runs no code when loaded; extra ``safe``). The manifest, ``path`` + ``.json``,
     holds versions, parameters, threshold, fingerprints of weights, a digest of the
     training data and the sha256 of the file. Neither is left half-written.
+
+    What holds for this machine alone is not written: device, cache folder, progress
+    bars, number of threads and the memory of pipelines have their usual values in the
+    file. ``system`` itself stays as it is.
 
     Parameters
     ----------
@@ -92,10 +91,11 @@ def save(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    system = portable_copy(system)
     partial = path.with_name(f".{uuid4().hex}.part")  # short: the name may be long
     try:
-        if path.suffix == _SAFE:
-            _skops().dump(system, partial)
+        if path.suffix == safe_files.SUFFIX:
+            safe_files.dump(system, partial)
         else:
             joblib.dump(system, partial, compress=3)
         manifest = _manifest(system, partial) | _trained_on(X, like)
@@ -117,8 +117,8 @@ def load(
     """Read a system written by `save`, and make sure that it is the same system.
 
     Before anything is unpickled, the file is checked against its manifest's sha256,
-    its format, and the versions of featad and scikit-learn. Afterwards, the pretrained
-    weights are checked against the fingerprint they had at ``fit``.
+    its format, and the versions of featad, scikit-learn and NumPy. Afterwards, the
+    pretrained weights are checked against the fingerprint they had at ``fit``.
 
     A joblib file can run code when it is loaded. Load only files you trust, or use the
     ``.skops`` form.
@@ -134,8 +134,8 @@ def load(
         ``fit``.
 
     allow_other_versions : bool, default=False
-        Whether to load a file that was fitted with another version of scikit-learn or
-        featad. A file of another format is refused in any case.
+        Whether to load a file that was fitted with another version of featad,
+        scikit-learn or NumPy. A file of another format is refused in any case.
 
     Returns
     -------
@@ -163,10 +163,10 @@ def load(
     else:
         _check_manifest(path, manifest, allow_other_versions)
     system = _read_model(path, allow_other_versions)
+    if weights is not None:
+        _give_weights(system, os.fspath(weights))
     for part in iter_parts(system):
         if hasattr(part, "check_weights"):
-            if weights is not None:
-                part.set_params(weights=os.fspath(weights))
             try:
                 part.check_weights()
             except WeightsNotFoundError as error:
@@ -176,6 +176,19 @@ def load(
                     "weights=FILE), or --weights FILE."
                 ) from error
     return system
+
+
+def _give_weights(system, file):
+    """Tell every part with pretrained weights, fitted or not, where they are."""
+    parts = [
+        part
+        for part in iter_parts_and_templates(system)
+        if hasattr(part, "check_weights") and "weights" in part.get_params(deep=False)
+    ]
+    if not parts:
+        warnings.warn(f"The model has no pretrained weights: {file!r} is not used.")
+    for part in parts:
+        part.set_params(weights=file)
 
 
 def manifest_path(path: str | os.PathLike) -> Path:
@@ -209,6 +222,12 @@ def _trained_on(X, like):
     return {key: old.get(key) for key in ("training_images", "training_data_digest")}
 
 
+def check_format(path: str | os.PathLike) -> None:
+    """Raise MissingExtraError now if a model file of this ending cannot be written."""
+    if Path(path).suffix == safe_files.SUFFIX:
+        safe_files.load_skops()
+
+
 def _manifest(system, file):
     return {
         "format": FORMAT,
@@ -228,6 +247,11 @@ def _manifest(system, file):
             part.weights_fingerprint_
             for part in iter_parts(system)
             if hasattr(part, "weights_fingerprint_")
+        ],
+        "weights": [
+            part.weights_note_
+            for part in iter_parts(system)
+            if hasattr(part, "weights_note_")
         ],
         "sha256": _sha256(file),
     }
@@ -288,20 +312,15 @@ def _check_manifest(path, manifest, allow_other_versions):
         )
     if allow_other_versions:
         return
-    for package, theirs, ours in (
-        ("featad", manifest["featad"], featad.__version__),
-        (
-            "scikit-learn",
-            manifest["packages"].get("scikit-learn"),
-            version("scikit-learn"),
-        ),
-    ):
-        _check_version(path, package, str(theirs), ours)
+    packages = {"featad": manifest["featad"], **manifest["packages"]}
+    for package, n_numbers in _COMPATIBLE.items():
+        _check_version(path, package, str(packages.get(package)), n_numbers)
 
 
-def _check_version(path, package, theirs, ours):
-    """Refuse another minor version; patches keep their promises."""
-    if theirs.split(".")[:2] != ours.split(".")[:2]:
+def _check_version(path, package, theirs, n_numbers):
+    """Refuse a version that differs in one of its first numbers."""
+    ours = _installed(package)
+    if theirs.split(".")[:n_numbers] != ours.split(".")[:n_numbers]:
         raise ModelFileError(
             f"{str(path)!r} was fitted with {package} {theirs}, but {ours} is "
             "installed, where its scores may differ. Fit the model again, install that "
@@ -313,12 +332,16 @@ def _read_model(path, allow_other_versions):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InconsistentVersionWarning)
         try:
-            system = _read_safe(path) if path.suffix == _SAFE else joblib.load(path)
+            is_safe = path.suffix == safe_files.SUFFIX
+            system = (safe_files if is_safe else joblib).load(path)
+        except safe_files.UntrustedTypesError as error:
+            raise _of_foreign_types(path, error.names) from None
         except FeatadError:  # it says what is wrong, such as weights that are missing
             raise
         except Exception as error:  # unpickling damaged bytes can raise anything
-            if _lacks_own_name(error):
-                raise _of_another_version(path, error) from error
+            package = _package_of_missing_name(error)
+            if package:
+                raise _of_another_version(path, package, error) from error
             raise ModelFileError(
                 f"{str(path)!r} is not a model file, or is damaged "
                 f"({type(error).__name__}: {error})."
@@ -326,8 +349,7 @@ def _read_model(path, allow_other_versions):
     for warning in caught:
         told = warning.message
         if isinstance(told, InconsistentVersionWarning) and not allow_other_versions:
-            theirs, ours = told.original_sklearn_version, told.current_sklearn_version
-            _check_version(path, "scikit-learn", theirs, ours)
+            _check_version(path, "scikit-learn", told.original_sklearn_version, 2)
         elif not isinstance(told, InconsistentVersionWarning):
             warnings.warn(told)
     if not hasattr(system, "score_samples"):
@@ -338,63 +360,36 @@ def _read_model(path, allow_other_versions):
     return system
 
 
-def _lacks_own_name(error):
-    """Whether unpickling failed on a module or a class that featad does not have."""
+def _package_of_missing_name(error):
+    """Return featad or numpy where unpickling failed on a name that it does not have.
+
+    NumPy 1 lacks modules of NumPy 2.
+    """
     if isinstance(error, ModuleNotFoundError):
-        return (error.name or "").split(".")[0] == "featad"
-    return isinstance(error, AttributeError) and "module 'featad" in str(error)
+        package = (error.name or "").split(".")[0]
+    elif isinstance(error, AttributeError):
+        package = re.findall(r"module '(\w+)|$", str(error))[0]
+    else:
+        return None
+    return package if package in ("featad", "numpy") else None
 
 
-def _of_another_version(path, reason):
+def _of_another_version(path, package, reason):
     return ModelFileError(
-        f"{str(path)!r} was written by another version of featad than "
-        f"{featad.__version__} ({reason}). Fit the model again."
+        f"{str(path)!r} was written with another version of {package} than "
+        f"{_installed(package)} ({reason}). Install that version, or fit the model "
+        "again."
     )
 
 
-def _read_safe(path):
-    skops = _skops()
-    unknown = skops.get_untrusted_types(file=path)
-    safe = _safe_types()
-    foreign = [name for name in unknown if name not in safe]
-    if foreign and all(name.startswith("featad.") for name in foreign):
-        raise _of_another_version(path, f"there is no {foreign[0]} here")
-    if foreign:
-        raise ModelFileError(
-            f"{str(path)!r} holds types that are neither featad's nor known to be "
-            f"safe: {', '.join(foreign)}."
-        )
-    return skops.load(path, trusted=unknown)
+def _of_foreign_types(path, names):
+    if all(name.startswith("featad.") for name in names):
+        return _of_another_version(path, "featad", f"there is no {names[0]} here")
+    return ModelFileError(
+        f"{str(path)!r} holds types that are neither featad's nor known to be safe: "
+        f"{', '.join(names)}."
+    )
 
 
-def _safe_types():
-    """Return the types that a .skops file may hold beside those skops knows."""
-    own = [
-        *all_detectors().values(),
-        BackboneFeatures,
-        VGGFeatures,
-        FilterBankFeatures,
-        ImageReader,
-        CalibratedDetector,
-        ShrunkWhitening,
-        TrimmedDetector,
-        Pipeline,
-    ]
-    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in own}
-    return names | {"sklearn.tree._tree.Tree"}  # of isolation forests
-
-
-def check_format(path: str | os.PathLike) -> None:
-    """Raise MissingExtraError now if a model file of this ending cannot be written."""
-    if Path(path).suffix == _SAFE:
-        _skops()
-
-
-def _skops():
-    try:
-        import skops.io
-    except ImportError as error:
-        raise MissingExtraError(
-            "A .skops model file needs skops: pip install 'featad[safe]'."
-        ) from error
-    return skops.io
+def _installed(package):
+    return featad.__version__ if package == "featad" else version(package)

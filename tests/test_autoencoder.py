@@ -93,7 +93,10 @@ def test_a_normalized_map_is_the_plain_one_over_the_training_mean(images):
     plain = detector.anomaly_map(images)
     mean = plain.mean(0)
     expected = plain / (mean + mean.mean())
-    detector.set_params(normalize_map=True)
+    assert detector.statistics_ == {}  # what nobody asked for is not measured
+    with pytest.raises(ValueError, match=r"normalize_map=True of Autoencoder .* again"):
+        detector.set_params(normalize_map=True).anomaly_map(images)
+    detector.set_params(score_batch_size=7).fit(images)
     np.testing.assert_allclose(detector.anomaly_map(images), expected, rtol=1e-4)
 
 

@@ -107,6 +107,15 @@ def test_maps_have_the_input_s_size():
     assert maps.dtype == np.float32
 
 
+def test_early_stopping_does_not_end_with_the_warm_up():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 2)) @ rng.normal(size=(2, 8))
+    options = {**TINY, "weight": 1.0, "warmup_epochs": 8, "batch_size": 8, "lr": 0.01}
+    detector = CenteredAutoencoder(**options, max_epochs=25, early_stopping=25).fit(X)
+    watched = [record["validation"] for record in detector.history_]
+    assert np.argmin(watched) > 8
+
+
 def test_trimming_does_not_need_statistics_while_training(images):
     detector = CenteredAutoencoder(
         **TINY, max_epochs=3, warmup_epochs=1, trim=0.1, early_stopping=2

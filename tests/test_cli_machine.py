@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from featad.cli import main
-from featad.cli.machine import set_machine_options, set_machine_params
+from featad.cli.machine import set_machine_options
+from featad.machine import set_machine_params
 from featad.persistence import load
 from featad.registry import build
 from featad.systems import last_step

@@ -14,6 +14,21 @@ def test_adversarial_losses_reward_the_right_side(kind):
         assert (low > high) == real
 
 
+@pytest.mark.parametrize("kind", ["bce", "ls", "wgan", "hinge"])
+def test_a_generator_learns_from_a_critic_it_deceives(kind):
+    logit = torch.tensor([3.0], requires_grad=True)
+    gan_losses.generator_loss(logit, kind).backward()
+    assert logit.grad.abs() > 1e-2
+    if kind == "hinge":  # Lim and Ye, 2017
+        assert logit.grad == -1
+
+
+def test_a_critic_s_hinge_stops_at_the_margin():
+    real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-2.0, 0.5])
+    found = gan_losses.critic_loss(real, fake, "hinge")
+    torch.testing.assert_close(found, torch.tensor([0.0, 2.0]))
+
+
 def test_adversarial_bce_equals_the_cross_entropy():
     logit = torch.randn(6)
     expected = torch.nn.functional.binary_cross_entropy_with_logits(

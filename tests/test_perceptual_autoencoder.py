@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from featad.datasets.folders import load_folder
-from featad.detectors import PerceptualAutoencoder
-from featad.errors import ModelFileError, WeightsNotFoundError
+from featad.detectors import PerceptualAutoencoder, perceptual_autoencoder
+from featad.errors import WeightsChangedError, WeightsNotFoundError
 from featad.features.weights import load_network
 from featad.images import ImageReader, read_image
 from featad.metrics import pixel_auroc
@@ -122,13 +122,47 @@ def test_the_backbone_is_not_in_the_pickle(fitted):
         assert (start in stored) == (name != "backbone")
 
 
-def test_other_weights_are_noticed_when_it_is_loaded(images, tmp_path):
-    file = tmp_path / "backbone.pth"
-    torch.save(load_network("squeezenet1_1", None, 1)[0].state_dict(), file)
-    stored = pickle.dumps(build(weights=str(file)).fit(images))
-    torch.save(load_network("squeezenet1_1", None, 2)[0].state_dict(), file)
-    with pytest.raises(ModelFileError, match="'backbone' of PerceptualAutoencoder"):
-        pickle.loads(stored)
+def save_backbone(file, seed=1):
+    """Write random weights, and return their file as a parameter."""
+    torch.save(load_network("squeezenet1_1", None, seed)[0].state_dict(), file)
+    return str(file)
+
+
+def test_other_weights_are_noticed_when_it_scores(images, tmp_path):
+    weights = save_backbone(tmp_path / "backbone.pth")
+    stored = pickle.dumps(build(weights=weights).fit(images))
+    save_backbone(weights, seed=2)
+    loaded = pickle.loads(stored)
+    for use in (loaded.check_weights, lambda: loaded.score_samples(images)):
+        with pytest.raises(WeightsChangedError, match="'backbone' of PerceptualAuto"):
+            use()
+
+
+def test_weights_that_have_moved_are_named_and_can_be_given(images, tmp_path):
+    file, elsewhere = tmp_path / "backbone.pth", tmp_path / "moved.pth"
+    fitted = build(weights=save_backbone(file)).fit(images)
+    expected, stored = fitted.score_samples(images), pickle.dumps(fitted)
+    file.rename(elsewhere)
+    loaded = pickle.loads(stored)  # does not look for them
+    with pytest.raises(WeightsNotFoundError, match=r"no weights file .*backbone\.pth"):
+        loaded.check_weights()
+    loaded.set_params(weights=elsewhere)
+    np.testing.assert_array_equal(loaded.score_samples(images), expected)
+
+
+def test_weights_set_after_fit_do_not_change_the_scores(images, tmp_path):
+    weights = save_backbone(tmp_path / "backbone.pth")
+    fitted = build(weights=weights).fit(images)
+    changed = pickle.loads(pickle.dumps(fitted.set_params(weights=None)))
+    np.testing.assert_array_equal(
+        changed.score_samples(images), fitted.score_samples(images)
+    )
+
+
+def test_unpickling_downloads_nothing(fitted, images, monkeypatch):
+    stored = pickle.dumps(fitted)
+    monkeypatch.setattr(perceptual_autoencoder, "load_network", None)  # not called
+    assert pickle.loads(stored).sample_shape_ == (8, 8, 3)
 
 
 def test_missing_weights_are_named(images, tmp_path):

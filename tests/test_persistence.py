@@ -8,11 +8,17 @@ import zipfile
 import joblib
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from featad.calibration import calibrate
-from featad.detectors import KMeansDistance
+from featad.cli import main
+from featad.detectors import KMeansDistance, PerceptualAutoencoder
 from featad.errors import ModelFileError, WeightsChangedError, WeightsNotFoundError
+from featad.features.weights import load_network
+from featad.images import ImageReader
 from featad.persistence import data_digest, load, manifest_path, save
+from featad.pipeline import make_pipeline
 from featad.registry import build
 
 
@@ -131,10 +137,34 @@ def _change_manifest(model, **changes):
 
 
 def test_another_version_of_scikit_learn_is_refused_with_the_way_out(model):
-    _change_manifest(model, packages={"scikit-learn": "1.2.0"})
+    _change_manifest(model, packages=_packages(model) | {"scikit-learn": "1.2.0"})
     with pytest.raises(ModelFileError, match="fitted with scikit-learn 1.2.0, but"):
         load(model)
     assert load(model, allow_other_versions=True).predict
+
+
+def test_another_major_version_of_numpy_is_refused_before_unpickling(model):
+    _change_manifest(model, packages=_packages(model) | {"numpy": "1.26.4"})
+    with pytest.raises(ModelFileError, match=r"fitted with numpy 1\.26\.4, but"):
+        load(model)
+
+
+def test_another_minor_version_of_numpy_is_accepted(model, images):
+    numpy = np.__version__.split(".")
+    other = ".".join([numpy[0], str(int(numpy[1]) + 1), "0"])
+    _change_manifest(model, packages=_packages(model) | {"numpy": other})
+    assert load(model).predict(images).shape == (24,)
+
+
+def _packages(model):
+    return json.loads(manifest_path(model).read_text("utf-8"))["packages"]
+
+
+def test_a_dump_of_another_numpy_says_so(tmp_path):
+    path = tmp_path / "m.joblib"
+    path.write_bytes(b"cnumpy._kernel.multiarray\n_reconstruct\n.")
+    with unchecked(), pytest.raises(ModelFileError, match="another version of numpy"):
+        load(path)
 
 
 def test_another_file_format_is_refused(model):
@@ -215,7 +245,7 @@ def test_a_model_moves_with_its_manifest(model, tmp_path, images):
 def test_a_dump_of_an_older_featad_says_so(module, name, tmp_path):
     path = tmp_path / "old.joblib"
     path.write_bytes(f"c{module}\n{name}\n.".encode())  # a pickle of that class
-    with unchecked(), pytest.raises(ModelFileError, match="written by another version"):
+    with unchecked(), pytest.raises(ModelFileError, match="another version of featad"):
         load(path)
 
 
@@ -231,7 +261,7 @@ def test_a_skops_file_of_an_older_featad_says_so(tmp_path):
     detector = KMeansDistance(1).fit(np.eye(3))
     path = tmp_path / "old.skops"
     path.write_bytes(_renamed(skops.dumps(detector)))
-    with unchecked(), pytest.raises(ModelFileError, match="written by another version"):
+    with unchecked(), pytest.raises(ModelFileError, match="another version of featad"):
         load(path)
 
 
@@ -245,21 +275,23 @@ def _renamed(dumped):
     return new.getvalue()
 
 
-class NeedsWeights:
-    """Stand for a detector that looks for its weights as soon as it is unpickled."""
+@pytest.fixture
+def moved(images, tmp_path):
+    """Return a model, images, its scores, and where its weights have moved."""
+    file, elsewhere = tmp_path / "w.pth", tmp_path / "elsewhere" / "w.pth"
+    torch.save(load_network("squeezenet1_1", None, 1)[0].state_dict(), file)
+    options = {"arch": "squeezenet1_1", "layer": "features.1", "weights": file}
+    detector = PerceptualAutoencoder(**options, width=4, max_epochs=1, random_state=0)
+    system = calibrate(make_pipeline(ImageReader(), detector), cv=2).fit(images)
+    save(system, tmp_path / "m.joblib")
+    elsewhere.parent.mkdir()
+    file.rename(elsewhere)
+    return tmp_path / "m.joblib", system.score_samples(images), elsewhere
 
-    def __reduce__(self):
-        return _missing, ()
 
-
-def _missing():
-    raise WeightsNotFoundError("There is no weights file 'w.pth'.")
-
-
-def test_weights_missing_while_unpickling_are_told_as_such(tmp_path):
-    joblib.dump(NeedsWeights(), tmp_path / "m.joblib")
-    with unchecked(), pytest.raises(WeightsNotFoundError, match="no weights file 'w"):
-        load(tmp_path / "m.joblib")
+def test_weights_that_have_moved_are_told_as_such(moved):
+    with pytest.raises(WeightsNotFoundError, match="not where they were.*--weights"):
+        load(moved[0])
 
 
 def test_a_name_of_250_bytes_is_saved(tmp_path):
@@ -268,3 +300,31 @@ def test_a_name_of_250_bytes_is_saved(tmp_path):
     assert len(path.name) == 250
     assert load(path).n_clusters == 1
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_weights_that_have_moved_can_be_given(moved, images):
+    path, expected, elsewhere = moved
+    system = load(path, weights=elsewhere)
+    np.testing.assert_array_equal(system.score_samples(images), expected)
+    system.fit(images)  # the templates know the place as well
+
+
+def test_weights_that_have_moved_can_be_given_on_the_command_line(moved, tmp_path):
+    path, _, elsewhere = moved
+    picture = tmp_path / "picture.png"
+    Image.fromarray(np.full((8, 8, 3), 90, np.uint8)).save(picture)
+    command = ["score", str(path), str(picture), "-o", str(tmp_path / "scores.csv")]
+    assert main(command) == 1
+    assert main([*command, "--weights", str(elsewhere)]) == 0
+
+
+def test_other_weights_than_a_trained_network_saw_are_refused(moved):
+    path, _, elsewhere = moved
+    torch.save(load_network("squeezenet1_1", None, 2)[0].state_dict(), elsewhere)
+    with pytest.raises(WeightsChangedError, match="its weights are others here"):
+        load(path, weights=elsewhere)
+
+
+def test_weights_for_a_model_without_any_are_a_warning(model):
+    with pytest.warns(UserWarning, match=r"no pretrained weights: 'w\.pth' is not"):
+        load(model, weights="w.pth")

@@ -96,6 +96,13 @@ def test_early_stopping_lets_it_grow_to_the_end(images):
     detector = ProgressiveGANSimilarity(**TINY, max_epochs=8, early_stopping=1)
     history = detector.fit(images).history_
     assert sum(record["stage"] == "growing" for record in history) == 8
+    assert {"validation" in r for r in history if r["stage"] == "growing"} == {False}
+
+
+def test_growing_trims_nothing(images):
+    options = {**TINY, "max_epochs": 8, "counterpart": "search", "n_steps": 2}
+    detector = ProgressiveGANSimilarity(**options, trim=0.3).fit(images)
+    assert (detector.trimmed_share_ == 0).all()
 
 
 @pytest.mark.parametrize("shape", [(13, 10, 3), (3, 40), (5, 5, 2)])

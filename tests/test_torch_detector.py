@@ -1,8 +1,12 @@
 """What every detector gets from TorchDetector: labels, scaling, storing, options."""
 
 import copy
+import gc
 import inspect
 import pickle
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,7 +20,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from torch import nn
 
 from featad.detectors import Autoencoder
-from featad.errors import ModelFileError
+from featad.errors import WeightsChangedError
 from featad.neural.detector import Stage, TorchDetector
 
 
@@ -229,17 +233,60 @@ def test_an_unfitted_detector_can_be_stored():
 def test_a_frozen_network_that_changed_is_an_error(table, monkeypatch):
     stored = pickle.dumps(Toy().fit(table))
     monkeypatch.setattr(Toy, "factor", 2.0)
-    with pytest.raises(ModelFileError, match="frozen network 'frozen' of Toy is not"):
-        pickle.loads(stored)
+    detector = pickle.loads(stored)
+    for use in (detector.check_weights, lambda: detector.score_samples(table)):
+        with pytest.raises(WeightsChangedError, match="'frozen' of Toy is not the one"):
+            use()
 
 
-def test_a_fit_for_a_gpu_scores_without_one(table, monkeypatch):
+def test_networks_are_built_on_first_use_and_once_whatever_the_threads(
+    table, monkeypatch
+):
+    detector = Toy(random_state=0).fit(table)
+    expected, stored = detector.score_samples(table), pickle.dumps(detector)
+    built, build = [], Toy._networks
+    monkeypatch.setattr(Toy, "_networks", lambda *a: built.append(1) or build(*a))
+    loaded = pickle.loads(stored)
+    assert not built
+    start = threading.Barrier(4)
+
+    def score(_):
+        start.wait()
+        return loaded.score_samples(table)
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(score, range(4)))
+    assert len(built) == 1
+    np.testing.assert_array_equal(found, [expected] * 4)
+
+
+def test_a_detector_that_was_fitted_again_forgets_its_first_networks(table):
+    detector = Toy(random_state=0).fit(table)
+    detector.set_params(max_epochs=9).fit(table)
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(detector)).score_samples(table),
+        detector.score_samples(table),
+    )
+
+
+def test_networks_are_freed_with_their_detector(table):
+    detector = Toy().fit(table)
+    network = weakref.ref(detector.networks_["a"])
+    del detector
+    gc.collect()
+    assert network() is None
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
+def test_a_fit_for_a_gpu_scores_without_one(device, table, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     detector = Toy(random_state=0, device="cpu").fit(table)
     expected = detector.score_samples(table)
-    detector.device = "cuda"
-    np.testing.assert_array_equal(detector.score_samples(table), expected)
-    with pytest.raises(ValueError, match="torch finds 0 CUDA GPUs"):
+    detector = pickle.loads(pickle.dumps(detector.set_params(device=device)))
+    with pytest.warns(UserWarning, match=f"set to device='{device}', but torch finds"):
+        np.testing.assert_array_equal(detector.score_samples(table), expected)
+    with pytest.raises(ValueError, match="torch finds"):
         detector.fit(table)
 
 

@@ -100,8 +100,8 @@ def test_maps_have_the_size_of_the_image(images, map_by):
 
 
 @pytest.mark.parametrize("map_by", MAPS)
-def test_a_map_does_not_depend_on_the_other_images(fitted, images, map_by):
-    fitted.set_params(map_by=map_by)
+def test_a_map_does_not_depend_on_the_other_images(images, map_by):
+    fitted = VAE(**TINY, max_epochs=2, map_by=map_by).fit(images)
     together = fitted.anomaly_map(images)[5]
     np.testing.assert_allclose(
         fitted.anomaly_map(images[5:6])[0], together, rtol=1e-3, atol=1e-6
@@ -133,7 +133,8 @@ def test_gradient_maps_equal_finite_differences(kind):
     np.testing.assert_allclose(maps.detach(), expected, rtol=1e-3, atol=1e-6)
 
 
-def test_the_product_is_scaled_by_training_images(fitted, images):
+def test_the_product_is_scaled_by_training_images(images):
+    fitted = VAE(**TINY, max_epochs=2, map_by="product").fit(images)
     factors = []
     for kind in ("reconstruction", "kl_gradient"):
         factor = fitted.set_params(map_by=kind).anomaly_map(images)
@@ -142,6 +143,12 @@ def test_the_product_is_scaled_by_training_images(fitted, images):
         factors.append(factor / quantile)
     product = fitted.set_params(map_by="product").anomaly_map(images)
     np.testing.assert_allclose(product, factors[0] * factors[1], rtol=1e-3, atol=1e-6)
+
+
+def test_gradients_are_measured_for_the_product_alone(fitted, images):
+    assert fitted.statistics_ == {}
+    with pytest.raises(ValueError, match=r"map_by='product' of VAE .* Fit again"):
+        fitted.set_params(map_by="product").anomaly_map(images)
 
 
 def test_a_planted_square_is_found_by_every_factor():
@@ -153,7 +160,8 @@ def test_a_planted_square_is_found_by_every_factor():
     planted, mask = X[:20].copy(), np.zeros((20, 16, 16), dtype=bool)
     mask[:, 5:9, 6:10] = True
     planted[mask] = 1.0
-    detector = VAE(4, width=8, max_epochs=60, lr=3e-3, random_state=0).fit(X)
+    options = {"max_epochs": 60, "lr": 3e-3, "random_state": 0}
+    detector = VAE(4, width=8, map_by="product", **options).fit(X)
 
     def pixel_auroc(map_by):
         maps = detector.set_params(map_by=map_by).anomaly_map(planted)

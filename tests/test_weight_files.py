@@ -12,12 +12,15 @@ from safetensors.torch import load_file, save_file
 from torchvision.models.vgg import cfgs, make_layers
 
 from featad.cli import main
+from featad.detectors import KMeansDistance
 from featad.errors import WeightsChangedError, WeightsNotFoundError
 from featad.features import BackboneFeatures, VGGFeatures, extractor, weight_files
-from featad.features.download import sha256_of
+from featad.features.download import named_hash, sha256_of
 from featad.features.inspection import inspect_weights
 from featad.features.weight_files import build_on_paper, recognize
 from featad.features.weights import find_weights, load_network, preset, published_url
+from featad.persistence import save
+from featad.pipeline import make_pipeline
 
 KEY = "841ce6a3c9544c2b010688911c1acbef8c9407d47ee0ec1fcad596e7364b573f"
 N_CONVOLUTIONS = 9_220_480  # numbers in the convolutions of VGG11: table 2 of the paper
@@ -290,6 +293,38 @@ def test_doctor_says_what_a_file_is(file, capsys):
         f"--weights vgg11={file}",
     ):
         assert sentence in printed
+
+
+def test_fit_says_once_what_is_assumed_about_an_unknown_file(file):
+    with pytest.warns(UserWarning, match="none of torchvision's published") as told:
+        features(file).fit_transform(photos())
+    (said,) = [str(w.message) for w in told if "published" in str(w.message)]
+    for part in (file.name, "RGB in [0, 1] minus (0.485, 0.456, 0.406)", "'caffe'"):
+        assert part in said
+
+
+@pytest.mark.parametrize("preprocessing", ["imagenet", "caffe"])
+def test_what_was_said_about_a_file_is_not_asked_again(file, preprocessing, recwarn):
+    fitted = features(file, preprocessing=preprocessing).fit(photos())
+    assert not [w for w in recwarn if "published" in str(w.message)]
+    assert "pixels are prepared as said" in fitted.weights_note_
+
+
+def test_the_manifest_says_what_the_weights_are(file, tmp_path):
+    system = make_pipeline(features(file, preprocessing="caffe"), KMeansDistance(1))
+    (said,) = save(system.fit(photos()), tmp_path / "m.joblib")["weights"]
+    assert "none of torchvision's published sets for vgg11" in said
+    assert "BGR" in said
+    assert str(file.parent) not in said
+
+
+def test_the_only_published_set_of_a_network_is_recognized(tmp_path, monkeypatch):
+    published = torchvision.models.get_model_weights("squeezenet1_1").DEFAULT
+    path = tmp_path / "any.pth"
+    path.write_bytes(bytes(round(published.meta["_file_size"] * 2**20)))
+    assert recognize("squeezenet1_1", path, (0, 0)) == "DEFAULT"
+    monkeypatch.setattr(weight_files, "sha256_of", lambda _: named_hash(published.url))
+    assert recognize("squeezenet1_1", path, (0, 1)) == published.name
 
 
 @pytest.mark.parametrize(

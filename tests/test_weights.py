@@ -175,6 +175,25 @@ def test_a_server_that_never_answers_is_given_up(set_url, monkeypatch):
             find_weights(ARCH)
 
 
+def test_an_answer_that_comes_too_late_is_closed(monkeypatch):
+    asked, closed = threading.Event(), threading.Event()
+
+    class Answer:
+        close = closed.set
+
+    def urlopen(request, timeout):
+        asked.wait(10)
+        return Answer()
+
+    monkeypatch.setattr(_download, "TIMEOUT", 0.01)
+    monkeypatch.setattr(_download, "urlopen", urlopen)
+    with pytest.raises(TimeoutError, match="no answer within"):
+        _download._open("http://featad.invalid/w.pth")
+    assert not closed.is_set()
+    asked.set()
+    assert closed.wait(10)
+
+
 def test_a_server_that_failed_is_not_asked_again_at_once(set_url, monkeypatch):
     set_url(f"http://127.0.0.1:{closed_port()}/{ARCH}-00000000.pth")
     for _ in range(2):

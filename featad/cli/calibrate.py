@@ -5,7 +5,7 @@ from typing import Any
 
 from featad.cli import models, options
 from featad.cli.fit import fit_calibrated
-from featad.cli.machine import reset_machine_params, set_machine_options
+from featad.cli.machine import set_machine_options
 from featad.cli.recalibrate import add_output, write
 from featad.cli.thresholds import leave_warnings_to_us, name_nearest, say_threshold
 from featad.errors import DatasetError
@@ -62,7 +62,6 @@ def run(args: Namespace) -> int:
     detector = last_step(system)
     print(f"Calibrated {args.model} on {len(dataset)} good images.")
     print(*say_threshold(detector), name_nearest(detector, dataset), sep="\n")
-    reset_machine_params(system)
     write(system, args.model, output)
     record = save_split(dataset, f"{output}{models.RECORDS[1]}")
     print(f"The images it was calibrated on: {record}")

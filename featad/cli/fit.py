@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 
 from featad.cli import options
-from featad.cli.machine import (
-    reset_machine_params,
-    set_machine_options,
-    set_machine_params,
-)
+from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import leave_warnings_to_us, name_nearest, say_threshold
 from featad.errors import DatasetError
 
@@ -71,6 +67,7 @@ def run(args: Namespace) -> int:
     """Fit and write."""
     from featad.calibration import calibrate
     from featad.datasets import save_split
+    from featad.machine import set_machine_params
     from featad.persistence import check_format, manifest_path, save
     from featad.registry import RECOMMENDED
     from featad.systems import last_step
@@ -99,7 +96,6 @@ def run(args: Namespace) -> int:
         options.reading(args),
     )
     seconds = time.perf_counter() - start
-    reset_machine_params(system)
     save(system, args.output, X=dataset.images)
     split = f"{args.output}.split.csv"
     save_split(dataset, split)

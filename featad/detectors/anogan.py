@@ -9,8 +9,15 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.descent import Descent, descend
-from featad.neural.detector import COUNT, POSITIVE, Context, Interval, StrOptions
-from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.detector import (
+    COUNT,
+    POSITIVE,
+    UNMEASURED,
+    Context,
+    Interval,
+    StrOptions,
+)
+from featad.neural.gan_losses import GAN_ADAM, critic_loss, generator_loss
 from featad.neural.losses import absolute_error, per_sample
 from featad.neural.noise import same_noise
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -54,6 +61,10 @@ class AnoGAN(ReconstructionDetector):
     spectral_norm : bool, default=False
         Whether the critic's weights are divided by their spectral norm.
 
+    early_stopping : None, default=None
+        There is none: what the critic thinks of held-out samples does not tell how well
+        the generator has learned.
+
     Notes
     -----
     The strangeness is the least value of (1 - w) |x - G(z)| + w |f(x) - f(G(z))| found
@@ -61,8 +72,8 @@ class AnoGAN(ReconstructionDetector):
     the search for one sample does not depend on any other.
 
     A kind of normal samples that the generator never produces is considered anomalous.
-    Trimming and early stopping judge a sample by the critic's logit, because a search
-    in every step would take hours.
+    Trimming judges a sample by the critic's logit, because a search in every step would
+    take hours.
 
     Differs from the paper: means instead of sums, so that the weight does not depend on
     the size of the image; dense layers by default and no batch normalization; z is
@@ -100,6 +111,7 @@ class AnoGAN(ReconstructionDetector):
         "feature_weight": [Interval(Real, 0, 1, closed="both")],
         "score_by": [StrOptions({"relative", "mean"})],
         "spectral_norm": ["boolean"],
+        "early_stopping": [UNMEASURED],
     }
 
     _defaults = {"dense": True, "max_epochs": 200, "lr": 5e-4, "ema": 0.999}
@@ -129,7 +141,7 @@ class AnoGAN(ReconstructionDetector):
         fake = nets["generator"](self._random_codes(len(x), t))
         real_logit, fake_logit = (nets["critic"](s)[0] for s in (x, fake.detach()))
         yield ("critic",), critic_loss(real_logit, fake_logit)
-        yield ("generator",), adversarial(nets["critic"](fake)[0], real=True)
+        yield ("generator",), generator_loss(nets["critic"](fake)[0])
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return -nets["critic"](x)[0]

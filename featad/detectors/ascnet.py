@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 from featad._validation import check_labels
 from featad.entry import Entry
 from featad.neural.context import WARM_UP
-from featad.neural.detector import COUNT, NON_NEGATIVE, Context
+from featad.neural.detector import COUNT, NON_NEGATIVE, UNMEASURED, Context
 from featad.neural.gan_losses import GAN_ADAM, WGAN_ADAM, wasserstein_critic_loss
 from featad.neural.losses import absolute_error, per_sample
 from featad.neural.networks import critic
@@ -41,6 +41,10 @@ class ASCNet(UNetDetector):
 
     balance : float in (0, 1) or None, default=0.5
         Exact share of mixed samples in every batch. None: as they come.
+
+    early_stopping : None, default=None
+        There is none: the U-Net removes least from held-out reference samples before it
+        has learned anything.
 
     Notes
     -----
@@ -91,6 +95,7 @@ class ASCNet(UNetDetector):
         "sparsity": [NON_NEGATIVE],
         "n_critic": [COUNT],
         "gp_weight": [NON_NEGATIVE],
+        "early_stopping": [UNMEASURED],
     }
 
     _defaults = {"batch_size": 32, "max_epochs": 100, "balance": 0.5}

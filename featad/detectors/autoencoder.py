@@ -12,6 +12,7 @@ from featad.neural.detector import NON_NEGATIVE, POSITIVE, Context, StrOptions
 from featad.neural.losses import RECONSTRUCTION, abc_error, hinge_error
 from featad.neural.noise import add_noise
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
+from featad.neural.scores import mean_map, usual_error
 
 
 class Autoencoder(ReconstructionDetector):
@@ -124,8 +125,9 @@ class Autoencoder(ReconstructionDetector):
     def _fit_statistics(
         self, nets: dict, batches: Iterable[Tensor], t: Context
     ) -> dict[str, Any]:
-        errors = [self._raw_map(nets, x, t) for x in batches]
-        return {"mean_error": torch.cat(errors).mean(dim=0)}
+        if not self.normalize_map:
+            return {}
+        return {"mean_error": mean_map(self._raw_map(nets, x, t) for x in batches)}
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         error = self._raw_map(nets, x, t)
@@ -140,5 +142,4 @@ class Autoencoder(ReconstructionDetector):
     def _scale(self, t):
         if not self.normalize_map:
             return 1.0
-        mean = t.statistics["mean_error"]
-        return (mean + mean.mean()).clamp_min(torch.finfo(mean.dtype).tiny)
+        return usual_error(self._measured(t, "mean_error", "normalize_map"))

@@ -94,18 +94,21 @@ default="combined"
         self.noise = noise
 
     def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
-        yield tuple(nets), self._loss_of(nets, add_noise(x, self.noise, t.rng), x, t)
+        weight = 0.0 if t.epoch < self.warmup_epochs else self.weight
+        given = add_noise(x, self.noise, t.rng)
+        yield tuple(nets), self._loss_of(nets, given, x, weight)
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return self._loss_of(nets, x, x, t)
+        # with all its weight from the first epoch on, so that epochs can be compared
+        return self._loss_of(nets, x, x, self.weight)
 
-    def _loss_of(self, nets, given, x, t):
+    def _loss_of(self, nets, given, x, weight):
         code = nets["encoder"](given)
         error = squared_error(nets["decoder"](code), x)
-        if t.epoch < self.warmup_epochs:
+        if not weight:
             return error
         distance = _squared_distance(code, code.mean(dim=0))
-        return error + self.weight * distance / x[0].numel()  # both per pixel
+        return error + weight * distance / x[0].numel()  # both per pixel
 
     def _fit_statistics(
         self, nets: dict, batches: Iterable[Tensor], t: Context

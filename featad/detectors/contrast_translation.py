@@ -171,4 +171,4 @@ def _guessed(net, x, place):
 def _pixels(described):
     """Return (n, n_numbers, ...) as a table of all pixels, (n * ..., n_numbers)."""
     table = described.movedim(1, -1).flatten(0, -2)
-    return table.double().cpu().numpy()
+    return table.cpu().double().numpy()

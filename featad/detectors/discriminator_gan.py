@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.neural.detector import Context, Interval
-from featad.neural.gan_losses import adversarial
+from featad.neural.detector import UNMEASURED, Context, Interval
+from featad.neural.gan_losses import adversarial, generator_loss
 from featad.neural.judged import CriticDetector, CriticOptions
 
 _N_PAST = 512  # old generated samples that are kept
@@ -36,12 +36,15 @@ class DiscriminatorGAN(CriticDetector):
     spectral_norm : bool, default=False
         Whether the critic's weights are divided by their spectral norm.
 
+    early_stopping : None, default=None
+        There is none: what the critic thinks of held-out samples does not tell how well
+        it has learned.
+
     Notes
     -----
     This is a baseline, and a weak one: the critic only learns about the neighborhood of
     normal samples and about where the generator once was, and at the optimum it cannot
-    distinguish anything any more. Reconstruction works better. ``early_stopping`` stops
-    when held-out samples look less real, which says little.
+    distinguish anything any more. Reconstruction works better.
 
     The score is the logit, because the sigmoids of confident logits are all 1. Weights
     are averaged (``ema``), because the last ones depend on the momentary state of the
@@ -80,6 +83,7 @@ class DiscriminatorGAN(CriticDetector):
         "replay": [Interval(Real, 0, 1, closed="both")],
         "label_smoothing": [Interval(Real, 0, 0.5, closed="left")],
         "spectral_norm": ["boolean"],
+        "early_stopping": [UNMEASURED],
     }
 
     _defaults = {"dense": True, "max_epochs": 200, "lr": 2e-4, "ema": 0.999}
@@ -110,7 +114,7 @@ class DiscriminatorGAN(CriticDetector):
             + doubt * adversarial(real_logit, real=False)
             + adversarial(fake_logit, real=False),
         )
-        yield ("generator",), adversarial(nets["critic"](fake)[0], real=True)
+        yield ("generator",), generator_loss(nets["critic"](fake)[0])
 
     def _with_past(self, generator, fake, t):
         """Replace a share of the generated samples by old ones; note some new ones."""

@@ -18,7 +18,7 @@ from featad.neural.detector import (
 from featad.neural.gan_losses import (
     WGAN_ADAM,
     WGAN_DRIFT,
-    adversarial,
+    generator_loss,
     wasserstein_critic_loss,
 )
 from featad.neural.losses import per_sample, squared_error
@@ -65,8 +65,10 @@ class FAnoGAN(ReconstructionDetector):
 
     Notes
     -----
-    Each of the two stages goes ``max_epochs`` times through the training samples. In
-    the first one, ``early_stopping`` and ``trim`` judge a sample by the critic.
+    Each of the two stages goes ``max_epochs`` times through the training samples.
+    ``early_stopping`` is for the second one only, because no held-out sample tells how
+    well a generator has learned. In the first one ``trim`` judges a sample by the
+    critic.
 
     The map is the absolute error of each pixel.
 
@@ -112,7 +114,7 @@ class FAnoGAN(ReconstructionDetector):
 
     _defaults = {"dense": True, "max_epochs": 100, "ema": 0.999}
     _stages = (
-        Stage("gan", trains=("generator", "critic")),
+        Stage("gan", trains=("generator", "critic"), stops_early=False),
         Stage("encoder", trains=("encoder",)),
     )
     _optimizers = {"generator": WGAN_ADAM, "critic": WGAN_ADAM}
@@ -158,7 +160,7 @@ class FAnoGAN(ReconstructionDetector):
         )
         yield ("critic",), loss
         if t.step % self.n_critic == 0:
-            yield ("generator",), adversarial(judged(fake), real=True, kind="wgan")
+            yield ("generator",), generator_loss(judged(fake), "wgan")
 
     def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         if t.stage == "gan":  # there is no encoder yet

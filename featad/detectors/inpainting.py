@@ -11,10 +11,10 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import COUNT, NON_NEGATIVE, Context, Interval
-from featad.neural.gan_losses import adversarial, critic_loss
+from featad.neural.gan_losses import critic_loss, generator_loss
 from featad.neural.networks import critic
 from featad.neural.noise import random_boxes
-from featad.neural.scores import reduce_map
+from featad.neural.scores import mean_map, reduce_map, usual_error
 from featad.neural.superpixels import superpixels
 from featad.neural.tensors import spatial_size
 from featad.neural.unet import UNetDetector, UNetOptions
@@ -134,7 +134,7 @@ class Inpainting(UNetDetector):
         n_blank = mask.flatten(1).sum(dim=1)
         loss = self._error_of(filled, x).flatten(1).sum(dim=1) / n_blank
         if self.adversarial_weight:
-            looks = adversarial(nets["critic"](filled)[0], real=True)
+            looks = generator_loss(nets["critic"](filled)[0])
             loss = loss + self.adversarial_weight * looks
         yield ("unet",), loss
 
@@ -179,14 +179,12 @@ class Inpainting(UNetDetector):
     ) -> dict[str, Any]:
         if not self.normalize_map:
             return {}
-        heat = torch.cat([self._heat(nets, x) for x in batches])
-        return {"mean_heat": heat.mean(dim=0)}
+        return {"mean_heat": mean_map(self._heat(nets, x) for x in batches)}
 
     def _map_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         heat = self._heat(nets, x)
         if self.normalize_map:
-            mean = t.statistics["mean_heat"]
-            heat = heat / (mean + mean.mean()).clamp_min(torch.finfo(mean.dtype).tiny)
+            heat = heat / usual_error(self._measured(t, "mean_heat", "normalize_map"))
         if self.n_segments is None or x.ndim == 2:
             return heat
         images = x.movedim(1, -1).cpu().numpy()

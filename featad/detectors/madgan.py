@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import COUNT, NON_NEGATIVE, Context
-from featad.neural.gan_losses import WGAN_ADAM, adversarial, wasserstein_critic_loss
+from featad.neural.gan_losses import WGAN_ADAM, generator_loss, wasserstein_critic_loss
 from featad.neural.losses import absolute_error
 from featad.neural.networks import critic
 from featad.neural.unet import UNetDetector, UNetOptions
@@ -141,7 +141,7 @@ class MADGAN(UNetDetector):
         if t.step % self.n_critic == 0:
             yield (
                 ("unet",),
-                adversarial(judged(fake), real=True, kind="wgan")
+                generator_loss(judged(fake), "wgan")
                 + self.l1_weight * absolute_error(guess, target),
             )
 

@@ -17,7 +17,7 @@ from featad.neural.detector import (
     Stage,
     StrOptions,
 )
-from featad.neural.gan_losses import WGAN_DRIFT, adversarial, wasserstein_critic_loss
+from featad.neural.gan_losses import WGAN_DRIFT, generator_loss, wasserstein_critic_loss
 from featad.neural.growing import (
     GrowingCritic,
     GrowingGenerator,
@@ -135,7 +135,9 @@ class ProgressiveGANSimilarity(LatentDetector):
 
     @property  # read only: the stages follow from a parameter
     def _stages(self):  # type: ignore[override]
-        growing = Stage("growing", trains=("generator", "critic"))
+        growing = Stage(
+            "growing", trains=("generator", "critic"), stops_early=False, trims=False
+        )
         if self.counterpart == "search":
             return (growing,)
         return (growing, Stage("encoder", trains=("encoder",)))
@@ -176,12 +178,7 @@ class ProgressiveGANSimilarity(LatentDetector):
             judged, x, fake, t.rng, gp_weight=self.gp_weight, drift=WGAN_DRIFT
         )
         yield ("critic",), loss
-        yield ("generator",), adversarial(judged(fake), real=True, kind="wgan")
-
-    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        if t.stage == "growing":  # to be gone through to its end, with all samples
-            return x.new_full((len(x),), -t.progress)
-        return self._strangeness_of(nets, x, t)
+        yield ("generator",), generator_loss(judged(fake), "wgan")
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._error(self._counterpart(nets, x, t), x)

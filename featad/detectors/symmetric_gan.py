@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import NON_NEGATIVE, Context, Interval, StrOptions
-from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.gan_losses import GAN_ADAM, critic_loss, generator_loss
 from featad.neural.losses import absolute_error
 from featad.neural.mirror import Mirror
 from featad.neural.networks import critic
@@ -117,7 +117,7 @@ class SymmetricGAN(UNetDetector):
         real_logit = _judged(nets, given, target)
         fake_logit = _judged(nets, given, guess.detach())
         yield ("critic",), critic_loss(real_logit, fake_logit)
-        loss = adversarial(_judged(nets, given, guess), real=True)
+        loss = generator_loss(_judged(nets, given, guess))
         loss = loss + self.l1_weight * absolute_error(guess, target)
         if self.cycle_weight:
             back = nets["unet"](guess)

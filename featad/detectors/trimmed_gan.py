@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import NON_NEGATIVE, Context, StrOptions
-from featad.neural.gan_losses import GAN_ADAM, adversarial, critic_loss
+from featad.neural.gan_losses import GAN_ADAM, critic_loss, generator_loss
 from featad.neural.losses import squared_error
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 from featad.neural.scores import REDUCTIONS
@@ -104,7 +104,7 @@ class TrimmedGAN(ReconstructionDetector):
         fake = nets["generator"](code)
         real_logit, fake_logit = (nets["critic"](s)[0] for s in (x, fake.detach()))
         yield ("critic",), critic_loss(real_logit, fake_logit, "hinge")
-        loss = adversarial(nets["critic"](fake)[0], real=True, kind="hinge")
+        loss = generator_loss(nets["critic"](fake)[0], "hinge")
         if self.generator_weight:
             loss = loss + self.generator_weight * self._squared_error(nets, x, t)
         yield ("generator",), loss

@@ -128,7 +128,7 @@ default="reconstruction"
     def _fit_statistics(
         self, nets: dict, batches: Iterable[Tensor], t: Context
     ) -> dict[str, Any]:
-        if len(self.sample_shape_) == 1:
+        if len(self.sample_shape_) == 1 or self.map_by != "product":
             return {}
         found = {}
         for kind in _FACTORS:
@@ -150,7 +150,10 @@ default="reconstruction"
         if self.map_by != "product":
             return self._one_map(self.map_by, nets, x, t)
         error, slope = (self._one_map(kind, nets, x, t) for kind in _FACTORS)
-        usual, steep = (t.statistics[k].clamp_min(_LEAST_FACTOR) for k in _FACTORS)
+        usual, steep = (
+            self._measured(t, kind, "map_by").clamp_min(_LEAST_FACTOR)
+            for kind in _FACTORS
+        )
         return error / usual * slope / steep
 
     def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:

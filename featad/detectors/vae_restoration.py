@@ -170,7 +170,7 @@ class VAERestoration(ReconstructionDetector):
         for weight in _WEIGHTS:
             t = replace(t, statistics=found | {"tv_weight": torch.tensor(weight)})
             moved = (damaged - self._rebuilt(nets, damaged, t)).abs()
-            quality[weight] = auroc(labels, moved.flatten().double().cpu().numpy())
+            quality[weight] = auroc(labels, moved.flatten().cpu().double().numpy())
         return found | {
             "tv_weight": torch.tensor(max(quality, key=quality.__getitem__))
         }

@@ -1,6 +1,7 @@
 """Images described by the layers of a frozen network."""
 
 import os
+import warnings
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
@@ -123,15 +124,18 @@ class BackboneFeatures(ImageFeatures):
         Name and number of columns of each block: each layer, or each statistic of it.
 
     weights_fingerprint_ : str
-        Digest of the network's weights. It covers the preparation of pixels as well
-        if that is not the network's default.
+        Digest of the weights, and of the preparation of pixels if it is not the usual.
+
+    weights_note_ : str
+        What these weights are: a published set, or what was assumed about a file.
 
     Notes
     -----
     A file of weights is compared with the published sets. If it is one of them, its
     preset is used: size, interpolation, mean and deviation. If not, the preset of the
-    network's default set is used. On CUDA, float32 convolutions are kept from rounding
-    to TF32, so that features agree with the CPU's.
+    network's default set is used, with a warning unless ``preprocessing`` is given.
+    On CUDA, float32 convolutions are kept from rounding to TF32, so that features agree
+    with the CPU's.
 
     Examples
     --------
@@ -170,28 +174,16 @@ class BackboneFeatures(ImageFeatures):
     }
 
     def __init__(
-        self,
-        arch: str = "vgg16",
-        *,
-        layer: str | tuple[str, ...] | None = None,
-        pooling: str | tuple[str, ...] = "mean",
-        normalize: bool = False,
-        weights: str | os.PathLike | None = "default",
-        preprocessing: str | None = None,
-        image_size: int | tuple[int, int] | None = None,
-        crop: bool = False,
-        device: str = "auto",
-        precision: str = "float32",
-        batch_size: int | None = None,
-        n_jobs: int | None = None,
-        cache: str | os.PathLike | None = None,
-        on_error: str = "raise",
-        max_value: float | None = None,
-        max_pixels: int | None = None,
-        truncated: str = "raise",
-        random_state: int | None = None,
-        verbose: bool = False,
-    ) -> None:
+        self, arch: str = "vgg16", *, layer: str | tuple[str, ...] | None = None,
+        pooling: str | tuple[str, ...] = "mean", normalize: bool = False,
+        weights: str | os.PathLike | None = "default", preprocessing: str | None = None,
+        image_size: int | tuple[int, int] | None = None, crop: bool = False,
+        device: str = "auto", precision: str = "float32", batch_size: int | None = None,
+        n_jobs: int | None = None, cache: str | os.PathLike | None = None,
+        on_error: str = "raise", max_value: float | None = None,
+        max_pixels: int | None = None, truncated: str = "raise",
+        random_state: int | None = None, verbose: bool = False,
+    ) -> None:  # fmt: skip
         self.arch = arch
         self.layer = layer
         self.pooling = pooling
@@ -244,6 +236,13 @@ class BackboneFeatures(ImageFeatures):
         self.columns_ = self._columns(extractor)
         self.n_features_out_ = sum(width for _, width in self.columns_)
         self.weights_fingerprint_ = extractor.fingerprint
+        self.weights_note_ = str(extractor.found)
+        if extractor.found.is_assumed:
+            warnings.warn(
+                f"{type(self).__name__} was given {self.weights_note_}. Pass "
+                "preprocessing='imagenet' if that is right, or 'caffe' for weights "
+                "from Caffe or Keras (--set features__preprocessing=imagenet)."
+            )
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -360,20 +359,21 @@ class BackboneFeatures(ImageFeatures):
     def _layer_widths(self, extractor):
         return extractor.layer_widths(self._reading()["size"], as_tuple(self.pooling))
 
-    def _find_extractor(self) -> "Extractor":
-        from featad._device import autocast, resolve_device  # torch: slow to import
+    def _find_extractor(self, is_fitted: bool = False) -> "Extractor":
+        from featad import _device  # torch: slow to import
         from featad.features.extractor import load_extractor
         from featad.features.weights import find_weights
 
-        device = resolve_device(self.device)
-        autocast(device, self.precision)  # refuses what the device cannot do
+        resolve = _device.usable_device if is_fitted else _device.resolve_device
+        device = resolve(self.device)
+        _device.autocast(device, self.precision)  # refuses what the device cannot do
         found = find_weights(
             self.arch, self.weights, self.random_state, self.preprocessing
         )
         return load_extractor(found, as_tuple(self.layer), device)
 
     def _checked_extractor(self) -> "Extractor":
-        extractor = self._find_extractor()
+        extractor = self._find_extractor(hasattr(self, "weights_fingerprint_"))
         expected = getattr(self, "weights_fingerprint_", extractor.fingerprint)
         if extractor.fingerprint != expected:
             raise WeightsChangedError(

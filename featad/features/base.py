@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 
 from featad.features.pooling import POOLING
+from featad.machine import without_paths
 
 
 class ImageFeatures(TransformerMixin, BaseEstimator):
@@ -29,6 +30,9 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
             f"{type(self).__name__}: {parameter} should be {expected}, got "
             f"{getattr(self, parameter)!r}."
         )
+
+    def __getstate__(self) -> dict:
+        return without_paths(super().__getstate__())
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -2,10 +2,11 @@
 
 import hashlib
 import os
-import queue
 import re
 import threading
 import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -102,20 +103,23 @@ def _open(url: str) -> Any:
     In a thread of its own, since the timeout of a socket covers neither the look-up of
     the name nor the sum over all addresses of a server.
     """
-    answers: queue.Queue = queue.Queue()
+    answer: Future = Future()
 
     def ask() -> None:
         try:
             request = Request(url, headers={"User-Agent": "featad"})
-            answers.put(urlopen(request, timeout=TIMEOUT))
-        except Exception as error:  # handed over, raised below
-            answers.put(error)
+            answer.set_result(urlopen(request, timeout=TIMEOUT))
+        except Exception as error:  # raised below
+            answer.set_exception(error)
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        answer = answers.get(timeout=TIMEOUT)
-    except queue.Empty:
+        return answer.result(timeout=TIMEOUT)
+    except FutureTimeoutError:
+        answer.add_done_callback(_close)  # it may still come
         raise TimeoutError(f"no answer within {TIMEOUT} seconds") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+
+
+def _close(answer: Future) -> None:
+    if answer.exception() is None:
+        answer.result().close()

@@ -75,6 +75,8 @@ class Extractor:
     ----------
     arch : str
 
+    found : Weights
+
     fingerprint : str
         Of all the weights that were found; of the preset as well where it is not the
         network's default.
@@ -90,6 +92,7 @@ class Extractor:
         self, found: Weights, layers: Sequence[str | None], device: torch.device
     ) -> None:
         network, self._weights = read_network(found)
+        self.found = found
         self.arch = found.arch
         self.preset = found.preset
         self.fingerprint = self._weights

@@ -214,8 +214,6 @@ def recognize(arch: str, path: Path, stamp: tuple[int, ...]) -> str:
     if arch == PACKAGED:
         return DEFAULT
     sets = published_sets(arch)
-    if len(sets) == 1:
-        return DEFAULT
     digest = None
     for name, published in sets.items():
         size = published.meta.get("_file_size", 0) * 2**20  # stated to three digits

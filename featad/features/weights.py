@@ -71,6 +71,31 @@ class Weights:
         """How images are prepared for these weights."""
         return preset_of_set(self.arch, self.published, self.preprocessing)
 
+    @property
+    def is_assumed(self) -> bool:
+        """Whether nobody says how images are prepared for this file of weights."""
+        is_unknown = self.kind == "file" and self.published == DEFAULT
+        return is_unknown and self.preprocessing is None and self.arch != PACKAGED
+
+    def __str__(self) -> str:
+        if self.path is None:
+            return f"random weights of seed {self.stamp[0]}"
+        if self.kind == "packaged":
+            return "shipped with featad"
+        if self.published != DEFAULT:
+            return f"torchvision's {self.published}"
+        ways, preset = ("as for the published set", "as said"), self.preset
+        mean, std = (
+            ", ".join(f"{value:.4g}" for value in values)
+            for values in (preset.mean, preset.std)
+        )
+        return (
+            f"{self.path.name}, which is none of torchvision's published sets for "
+            f"{self.arch}; pixels are prepared {ways[self.preprocessing is not None]}: "
+            f"{preset.channel_order.upper()} in [0, 1] minus ({mean}), divided by "
+            f"({std})"
+        )
+
 
 @dataclass(frozen=True)
 class WeightsStatus:

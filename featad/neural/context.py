@@ -24,11 +24,20 @@ class Stage(NamedTuple):
 
     trains : tuple of str or None
         Networks that may be yielded; all others stay frozen, in eval mode. None: all.
+
+    stops_early : bool
+        Whether ``early_stopping`` may end it. Not where held-out samples do not show
+        how well networks have learned, as those of a critic and a generator.
+
+    trims : bool
+        Whether ``trim`` leaves samples out of it.
     """
 
     name: str
     epochs: str = "max_epochs"
     trains: tuple[str, ...] | None = None
+    stops_early: bool = True
+    trims: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Base of the detectors that train networks: three hooks, everything else is here."""
 
+import warnings
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
+from featad import _sklearn
 from featad._device import autocast, resolve_device
 from featad._validation import check_labels, check_samples, warn_of_anomalies
 from featad.base import (
@@ -30,12 +32,27 @@ __all__ = [  # what files of detectors import, from one place
     "COUNT",
     "NON_NEGATIVE",
     "POSITIVE",
+    "UNMEASURED",
     "Context",
     "Interval",
     "Stage",
     "StrOptions",
     "TorchDetector",
 ]
+
+
+class _Unmeasured(_sklearn.Options):
+    """None alone, for ``early_stopping`` where nothing tells when to stop."""
+
+    def __str__(self):
+        return (
+            "None, because held-out samples do not show how well these networks have "
+            "learned; set max_epochs"
+        )
+
+
+UNMEASURED = _Unmeasured(type(None), {None})
+_OF_THE_MACHINE = ("device", "verbose")  # no network depends on them
 
 
 class TorchDetector(NetworkDetector):
@@ -61,7 +78,9 @@ class TorchDetector(NetworkDetector):
       training samples that are not labeled anomalies, which can be iterated over more
       than once: returns a dict that hooks find as ``t.statistics`` from then on;
     - ``_keep_key(nets, x, t)``: how badly each sample is fitted, for trimming and early
-      stopping; by default the strangeness. Needed if that uses ``t.statistics``;
+      stopping; by default the strangeness. Needed if that uses ``t.statistics``. Where
+      nothing measures the fit, ``early_stopping`` has the constraint ``[UNMEASURED]``,
+      or the stage has ``stops_early=False``;
     - ``_stages``, a tuple of :class:`featad.neural.context.Stage`;
     - ``_optimizers``, a dict of settings by network name: ``kind`` ("adam", "rmsprop",
       "sgd") and arguments of that torch optimizer;
@@ -129,7 +148,8 @@ class TorchDetector(NetworkDetector):
     Attributes
     ----------
     networks_ : dict of str to torch.nn.Module
-        The trained networks, on the CPU and in eval mode.
+        The trained networks, on the CPU and in eval mode. After unpickling they are
+        built on first use.
 
     statistics_ : dict of str to object
         Values measured on the training samples after training.
@@ -151,7 +171,8 @@ class TorchDetector(NetworkDetector):
         Names of the networks that were built frozen and are not trained.
 
     fit_params_ : dict
-        Parameters at the time of ``fit``, from which stored networks are built again.
+        Parameters at the time of ``fit``, from which stored networks are built again;
+        without those of the machine, ``device`` and ``verbose``.
 
     seed_ : int
         The seed drawn from ``random_state``, which determines the initial weights.
@@ -287,7 +308,11 @@ class TorchDetector(NetworkDetector):
         return labels
 
     def _train(self, X: np.ndarray, labels: np.ndarray) -> None:
-        self.fit_params_ = self.get_params(deep=False)
+        self.fit_params_ = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in _OF_THE_MACHINE
+        }
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         device = resolve_device(self.device)
         if X.ndim not in (2, 3, 4):
@@ -295,6 +320,7 @@ class TorchDetector(NetworkDetector):
                 f"{type(self).__name__} takes tables (n, n_features) and images (n, "
                 f"height, width[, channels]), but X.shape={X.shape}."
             )
+        _warn_of_equal_samples(self, X[labels != -1])
         scaling = Scaling.fit(X[labels != -1])
         self.input_mean_, self.input_scale_ = scaling.mean, scaling.scale
         nets = {name: net.to(device) for name, net in self._build().items()}
@@ -355,3 +381,14 @@ class TorchDetector(NetworkDetector):
         if self.early_stopping is None:
             return np.empty(0, dtype=np.int64)
         return hold_out(labels, self.validation_fraction, self.seed_)
+
+
+def _warn_of_equal_samples(detector, X):
+    # two first: most sets need no more
+    if len(X) > 1 and (X[0] == X[1]).all() and (X[0] == X).all():
+        warnings.warn(
+            f"All samples that {type(detector).__name__} trains on are equal, so it "
+            "cannot learn how much normal samples differ. Is the camera stuck, or the "
+            "folder full of copies?",
+            UserWarning,
+        )

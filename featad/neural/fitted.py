@@ -10,13 +10,18 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from featad._device import autocast, resolve_device
+from featad._device import autocast, usable_device
 from featad._validation import check_samples
 from featad.base import BaseDetector
-from featad.errors import ModelFileError
+from featad.errors import WeightsChangedError, WeightsNotFoundError
 from featad.neural.context import Context
 from featad.neural.noise import generator, local_rng
-from featad.neural.storage import pack_networks, unpack_networks
+from featad.neural.storage import (
+    build_once,
+    pack_networks,
+    remember,
+    unpack_networks,
+)
 from featad.neural.tensors import Scaling, to_device
 
 
@@ -26,6 +31,41 @@ class NetworkDetector(BaseDetector):
     How they are trained is up to :class:`featad.neural.detector.TorchDetector`, which
     documents parameters, attributes and hooks.
     """
+
+    @property
+    def networks_(self) -> dict[str, nn.Module]:
+        """The trained networks, on the CPU and in eval mode.
+
+        What is stored under this name in the detector are arrays: networks are built
+        on first use, so that a detector can be unpickled where its frozen networks are
+        not found yet.
+        """
+        if "networks_" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute 'networks_' before fit."
+            )
+        return build_once(self, vars(self)["networks_"], self._build_again)
+
+    @networks_.setter
+    def networks_(self, nets: dict[str, nn.Module]) -> None:
+        self.__dict__["networks_"] = packed = pack_networks(nets, self.frozen_)
+        remember(self, packed, nets)
+
+    def check_weights(self) -> None:
+        """Find the networks that were built frozen, and compare them with ``fit``'s.
+
+        Raises
+        ------
+        WeightsNotFoundError
+            If their weights are not on this machine and cannot be downloaded. If they
+            have moved, set the parameter ``weights`` to their file.
+
+        WeightsChangedError
+            If their weights are others.
+        """
+        check_is_fitted(self)
+        if self.frozen_:
+            _ = self.networks_
 
     def _has_map(self) -> bool:
         if not hasattr(self, "_map_of"):
@@ -86,9 +126,18 @@ class NetworkDetector(BaseDetector):
     def _statistics_on(self, device: torch.device) -> dict[str, Any]:
         return {key: to_device(v, device) for key, v in self.statistics_.items()}
 
+    def _measured(self, t: Context, name: str, parameter: str) -> Any:
+        """Return a statistic that ``fit`` measures where a parameter asks for it."""
+        if name not in t.statistics:
+            raise ValueError(
+                f"{parameter}={getattr(self, parameter)!r} of {type(self).__name__} "
+                "needs what fit measures for it alone. Fit again."
+            )
+        return t.statistics[name]
+
     def _score_with(self, hook: Callable, X: np.ndarray) -> np.ndarray:
         """Return what a hook makes of X, batch by batch."""
-        device = self._scoring_device()
+        device = usable_device(self.device)
         nets = self.networks_
         if device.type != "cpu":
             nets = {name: copy.deepcopy(net).to(device) for name, net in nets.items()}
@@ -100,27 +149,32 @@ class NetworkDetector(BaseDetector):
                 parts.append(hook(nets, x.to(device), t).cpu().numpy())
         return np.concatenate(parts)
 
-    def _scoring_device(self) -> torch.device:
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            return torch.device("cpu")  # fitted on a GPU, loaded where there is none
-        return resolve_device(self.device)
+    def _build_again(self) -> dict[str, nn.Module]:
+        """Return the networks of ``fit``, by the parameters it had.
 
-    def __getstate__(self) -> dict:
-        state = dict(super().__getstate__())
-        if "networks_" in state:
-            state["networks_"] = pack_networks(state["networks_"], self.frozen_)
-        return state
-
-    def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
-        if "networks_" in state:
+        The file of frozen weights may have moved, so it is looked for where the
+        parameter ``weights`` says now, then where it was. Its contents decide.
+        """
+        places: list[dict[str, Any]] = [{}]
+        if "weights" in self.fit_params_:
+            places.insert(0, {"weights": self.get_params(deep=False)["weights"]})
+        errors: list[Exception] = []
+        for moved in places:
             as_fitted = object.__new__(type(self))
-            as_fitted.__dict__.update({**vars(self), **self.fit_params_})
-            nets = as_fitted._build()
-            changed = unpack_networks(nets, state["networks_"])
-            if changed:
-                raise ModelFileError(
+            as_fitted.__dict__.update(vars(self) | self.fit_params_ | moved)
+            try:
+                nets = as_fitted._build()
+                changed = unpack_networks(nets, vars(self)["networks_"])
+            except WeightsNotFoundError as error:
+                errors.append(error)
+                continue
+            if not changed:
+                return nets
+            errors.append(
+                WeightsChangedError(
                     f"The frozen network {changed!r} of {type(self).__name__} is not "
-                    "the one it was fitted with: other weights were found."
+                    "the one it was fitted with: its weights are others here. Set "
+                    "weights to the file it was fitted with, or fit again."
                 )
-            self.networks_ = nets
+            )
+        raise errors[0]

@@ -27,11 +27,11 @@ def adversarial(logit: Tensor, *, real: bool, kind: str = "bce") -> Tensor:
         High = real.
 
     real : bool
-        Whether the samples should pass for real: True for real ones in the critic's
-        loss, and for generated ones in the generator's loss.
+        Whether the samples should pass for real.
 
     kind : {"bce", "ls", "wgan", "hinge"}, default="bce"
-        Cross-entropy, least squares, Wasserstein (no bound), or hinge.
+        Cross-entropy, least squares, Wasserstein (no bound), or hinge, which is for
+        critics only.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def critic_loss(real: Tensor, fake: Tensor, kind: str = "bce") -> Tensor:
     ----------
     real, fake : Tensor of shape (n,) or (n, n_places)
 
-    kind : {"bce", "ls", "hinge"}, default="bce"
+    kind : {"bce", "ls", "wgan", "hinge"}, default="bce"
         As for :func:`adversarial`.
 
     Returns
@@ -66,6 +66,28 @@ def critic_loss(real: Tensor, fake: Tensor, kind: str = "bce") -> Tensor:
     return adversarial(real, real=True, kind=kind) + adversarial(
         fake, real=False, kind=kind
     )
+
+
+def generator_loss(fake: Tensor, kind: str = "bce") -> Tensor:
+    """Return what a generator minimizes, given a critic's logits of its samples.
+
+    Parameters
+    ----------
+    fake : Tensor of shape (n,) or (n, n_places)
+
+    kind : {"bce", "ls", "wgan", "hinge"}, default="bce"
+        What the critic minimizes. With ``"hinge"`` it is the negated logit, which has a
+        slope everywhere; the hinge has none once the critic is deceived.
+
+    Returns
+    -------
+    loss : Tensor of shape (n,)
+
+    References
+    ----------
+    .. [1] Lim and Ye, "Geometric GAN", 2017, arXiv 1705.02894: the hinge.
+    """
+    return adversarial(fake, real=True, kind="wgan" if kind == "hinge" else kind)
 
 
 def gradient_penalty(
@@ -151,8 +173,7 @@ def wasserstein_critic_loss(
        arXiv 1704.00028.
     """
     logit = critic(real)
-    loss = adversarial(logit, real=True, kind="wgan")
-    loss = loss + adversarial(critic(fake.detach()), real=False, kind="wgan")
+    loss = critic_loss(logit, critic(fake.detach()), "wgan")
     loss = loss + gp_weight * gradient_penalty(critic, real, fake, rng)
     return loss + drift * logit**2
 

@@ -1,5 +1,7 @@
 """From a map of errors to one number for each sample."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -80,6 +82,39 @@ def reduce_map(error: Tensor, how: str) -> Tensor:
     share = float(how.removeprefix("top").removesuffix("%")) / 100
     n_largest = max(1, round(share * error.shape[1]))
     return error.topk(n_largest, dim=1).values.mean(dim=1)
+
+
+def mean_map(maps: Iterable[Tensor]) -> Tensor:
+    """Return the mean over all maps of all batches, summed one batch at a time.
+
+    Parameters
+    ----------
+    maps : iterable of Tensor of shape (n, ...)
+
+    Returns
+    -------
+    mean : Tensor of shape (...)
+    """
+    total, n_maps = torch.zeros(()), 0
+    for batch in maps:
+        total, n_maps = batch.sum(dim=0) + total.to(batch), n_maps + len(batch)
+    return total / n_maps
+
+
+def usual_error(mean: Tensor) -> Tensor:
+    """Return what errors are divided by, pixel by pixel, where maps are normalized.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (height, width) or (n_features,)
+        The mean error of each pixel of the training samples.
+
+    Returns
+    -------
+    scale : Tensor of the same shape
+        ``mean`` plus its own mean, so that quiet pixels do not count too much.
+    """
+    return (mean + mean.mean()).clamp_min(torch.finfo(mean.dtype).tiny)
 
 
 def score_map(

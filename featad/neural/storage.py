@@ -1,17 +1,64 @@
-"""Trained networks as they are pickled: plain arrays, or a digest."""
+"""Trained networks as they are stored, in plain arrays, and built from these again."""
 
 import hashlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import nn
 
+Nets = dict[str, nn.Module]
+Packed = dict[str, dict[str, np.ndarray] | str]
 
-def pack_networks(
-    nets: dict[str, nn.Module], frozen: Sequence[str]
-) -> dict[str, dict[str, np.ndarray] | str]:
-    """Return what is stored of networks: arrays, or of frozen ones a hash.
+_built: WeakKeyDictionary[Any, tuple[Packed, Nets]] = WeakKeyDictionary()
+_lock = threading.Lock()  # building seeds torch's generator for a moment
+
+
+def remember(owner: Any, packed: Packed, nets: Nets) -> None:
+    """Keep networks as what `build_once` returns, as long as ``owner`` lives."""
+    with _lock:
+        _built[owner] = packed, nets
+
+
+def build_once(owner: Any, packed: Packed, build: Callable[[], Nets]) -> Nets:
+    """Return the networks that were packed, and build them if there are none yet.
+
+    Safe with several threads: one builds, the others wait.
+
+    Parameters
+    ----------
+    owner : object
+        The detector. It keeps no reference to its networks.
+
+    packed : dict
+        From :func:`pack_networks`; another object than last time means other networks.
+
+    build : callable
+        Returns the networks, with their weights.
+
+    Returns
+    -------
+    nets : dict of str to torch.nn.Module
+    """
+
+    def known():
+        found, nets = _built.get(owner, (None, None))
+        return nets if found is packed else None
+
+    if (nets := known()) is not None:
+        return nets
+    with _lock:
+        if (nets := known()) is None:
+            nets = build()
+            _built[owner] = packed, nets
+    return nets
+
+
+def pack_networks(nets: Nets, frozen: Sequence[str]) -> Packed:
+    """Return what is stored of networks: their arrays, or a hash of frozen ones.
 
     Parameters
     ----------
@@ -23,7 +70,7 @@ def pack_networks(
     Returns
     -------
     packed : dict
-        By network: arrays by name of the weight, or a hash.
+        By network: arrays by name of the weight, which share its memory, or a hash.
     """
     return {
         name: _digest(net)
@@ -33,7 +80,7 @@ def pack_networks(
     }
 
 
-def unpack_networks(nets: dict[str, nn.Module], packed: dict) -> str | None:
+def unpack_networks(nets: Nets, packed: Packed) -> str | None:
     """Put stored weights into networks just built, and freeze them.
 
     Parameters

@@ -131,7 +131,9 @@ class Trainer:
         self._n_averaged: dict[str, int] = {}
         for name in self.nets:
             self._freeze(name, name not in trained)
-        best, step, patience = _Best(), 0, self.options.early_stopping
+        best, step = _Best(), 0
+        patience = self.options.early_stopping if stage.stops_early else None
+        self._trims = stage.trims and self.options.trim > 0
         n_batches = self._n_batches()
         n_steps = n_epochs * n_batches
         epochs = tqdm(
@@ -166,7 +168,7 @@ class Trainer:
 
     def _step(self, index, t, trained, totals):
         x = self.load(index)
-        if self.options.trim:
+        if self._trims:
             errors = self._errors_of(x, index, t)
             keep = self.trimming.keep(errors, index, t.progress)
             x, index = x[torch.from_numpy(keep).to(self.device)], index[keep]
