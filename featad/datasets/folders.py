@@ -118,9 +118,10 @@ def _layout_of(listing: Listing, names: tuple[str, str] | None) -> Layout:
                 )
         return two_folders(*names)
     folders = _folders_of_images(listing)
-    beside = bool(masks_beside(listing.images))
     for layout in LAYOUTS:
-        if layout.fits(folders) and (beside or not layout.beside):
+        if not layout.fits(folders):
+            continue
+        if not layout.beside or masks_beside(listing.images):
             return layout
     _refuse_mixture(listing, folders)
     return PLAIN
@@ -128,8 +129,8 @@ def _layout_of(listing: Listing, names: tuple[str, str] | None) -> Layout:
 
 def _folders_of_images(listing: Listing) -> set[Folder]:
     """Return the folders below a listing's that hold images, as tuples of names."""
-    parents = {path.parent for path in listing.images}
-    return {parent.relative_to(listing.folder).parts for parent in parents}
+    parents = {os.path.dirname(path) for path in listing.images}
+    return {Path(parent).relative_to(listing.folder).parts for parent in parents}
 
 
 def _refuse_mixture(listing: Listing, folders: set[Folder]) -> None:
