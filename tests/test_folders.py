@@ -54,6 +54,13 @@ def test_a_named_folder_that_is_missing_is_refused(tree):
         load_folder(tree("bad/1.png"), normal="fine", anomaly="bad")
 
 
+def test_a_named_folder_without_images_is_refused(tree):
+    root = tree("bad/1.png")
+    (root / "fine").mkdir()
+    with pytest.raises(DatasetError, match=r"There are no images in '.*fine'"):
+        load_folder(root, normal="fine", anomaly="bad")
+
+
 @pytest.mark.parametrize("kind", ["missing", "empty", "no images"])
 def test_a_folder_without_images_is_refused_in_one_sentence(kind, tmp_path):
     root = tmp_path / "data"
@@ -100,7 +107,10 @@ def test_a_folder_that_holds_defects_is_not_called_normal(names, tree):
 
 def test_what_the_layout_has_no_place_for_is_counted(tree):
     root = tree(*MVTEC, "train/bad/0.png", "train/bad/1.png")
-    with pytest.warns(DatasetWarning, match=r"2 images outside .*train/bad/0.png"):
+    with pytest.warns(
+        DatasetWarning,
+        match=r"2 images outside train/good, validation/good, test/KIND .*train/bad/0.png",
+    ):
         dataset = load_folder(root)
     assert len(dataset) == 4
     (left_out,) = dataset.left_out.values()

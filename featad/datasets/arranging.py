@@ -58,8 +58,7 @@ def arrange(listing: Listing, layout: Layout) -> ImageDataset:
             one._replace(kind=_kind_by(masks))
             for one, masks in zip(found, masks_of, strict=True)
         ]
-    if beside or _has_mask_folder(listing, layout):
-        _refuse_missing(listing, found, masks_of, layout.beside)
+    _refuse_missing(listing, layout, found, masks_of)
     kinds = np.array([one.kind for one in found])
     return ImageDataset(
         name=listing.folder.name,
@@ -139,15 +138,20 @@ def _has_mask_folder(listing: Listing, layout: Layout) -> bool:
 
 
 def _refuse_missing(
-    listing: Listing, found: list[_Found], masks: list[tuple[Path, ...]], of_all: bool
+    listing: Listing,
+    layout: Layout,
+    found: list[_Found],
+    masks_of: list[tuple[Path, ...]],
 ) -> None:
     """Refuse anomalous images without a mask, or any, where masks tell the labels."""
     wanted = [
-        (one.path, mask)
-        for one, mask in zip(found, masks, strict=True)
-        if of_all or one.kind != "good"
+        (one.path, masks)
+        for one, masks in zip(found, masks_of, strict=True)
+        if layout.beside or one.kind != "good"
     ]
-    if missing := [path for path, mask in wanted if not mask]:
+    missing = [path for path, masks in wanted if not masks]
+    has_masks = len(missing) < len(wanted) or _has_mask_folder(listing, layout)
+    if missing and has_masks:
         raise DatasetError(
             f"{len(missing)} of the {len(wanted)} images of {str(listing.folder)!r} "
             "that need a mask have none; first: "

@@ -13,6 +13,7 @@ from featad.datasets.layouts import (
     PLAIN,
     Folder,
     Layout,
+    holds,
     two_folders,
 )
 from featad.datasets.manifests import read_manifest
@@ -110,14 +111,15 @@ def load_folder(
 
 
 def _layout_of(listing: Listing, names: tuple[str, str] | None) -> Layout:
-    if names is not None:
-        for name in names:
-            if not (listing.folder / name).is_dir():
-                raise DatasetError(
-                    f"There is no folder {str(listing.folder / name)!r}."
-                )
-        return two_folders(*names)
     folders = _folders_of_images(listing)
+    if names is not None:
+        layout = two_folders(*names)
+        for name, place in zip(names, layout.places, strict=True):
+            if not any(holds(place.folder, folder) for folder in folders):
+                folder = listing.folder / name
+                what = "are no images in" if folder.is_dir() else "is no folder"
+                raise DatasetError(f"There {what} {str(folder)!r}.")
+        return layout
     for layout in LAYOUTS:
         if not layout.fits(folders):
             continue

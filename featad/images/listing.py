@@ -230,12 +230,12 @@ def _walk(listing: Listing, recursive: bool) -> None:
                 folders.clear()
             for system in filter(is_system, (*folders, *files)):
                 listing.leave_out(SYSTEM, _files_of(folder / system))
-            below = [f for f in sorted(folders) if not is_system(f)]
-            folders[:] = [f for f in below if not (folder / f).is_symlink()]
+            below = [folder / f for f in sorted(folders) if not is_system(f)]
+            folders[:] = [path.name for path in below if not path.is_symlink()]
             waiting += [
-                (folder / link, os.path.realpath(folder / link), (root, *around, place))
-                for link in below
-                if link not in folders
+                (path, os.path.realpath(path), (root, *around, place))
+                for path in below
+                if path.is_symlink()
             ]
             for name in files:
                 if not is_system(name):
