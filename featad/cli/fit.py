@@ -13,6 +13,7 @@ from featad.cli.machine import (
     set_machine_options,
     set_machine_params,
 )
+from featad.cli.scale import scale_note
 from featad.errors import DatasetError
 
 
@@ -78,6 +79,8 @@ def run(args: Namespace) -> int:
     )
     options.check_writable(args.output)
     check_format(args.output)
+    if note := scale_note(system, dataset.images):
+        options.log(note)
     start = time.perf_counter()
     system, dataset = options.without_unreadable(
         dataset, args.on_error, lambda readable: system.fit(readable.images)
