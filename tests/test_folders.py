@@ -87,7 +87,7 @@ def test_a_folder_of_data_sets_names_the_folders_to_give(outer, tree):
     root = tree(
         *(f"{outer}{part}/{path}" for part in ("nut", "bolt") for path in MVTEC)
     )
-    said = f"holds 2 data sets.*MVTec AD.: {outer}bolt, {outer}nut"
+    said = f"holds 2 data sets.*BTAD.: {outer}bolt, {outer}nut"
     with pytest.raises(DatasetError, match=said):
         load_folder(root)
 

@@ -98,7 +98,7 @@ LAYOUTS = (
         masks=("test_public/ground_truth",),
     ),
     Layout(
-        "MVTec AD",  # and MVTec LOCO, BTAD, and VisA as others have arranged it
+        "MVTec AD, MVTec LOCO or BTAD",  # and VisA as others have arranged it
         needs=("train/NORMAL",),
         places=(
             Place("train/NORMAL", "train", "good"),
