@@ -54,6 +54,13 @@ def test_a_named_folder_that_is_missing_is_refused(tree):
         load_folder(tree("bad/1.png"), normal="fine", anomaly="bad")
 
 
+def test_a_named_folder_without_images_is_refused(tree):
+    root = tree("bad/1.png")
+    (root / "fine").mkdir()
+    with pytest.raises(DatasetError, match=r"There are no images in '.*fine'"):
+        load_folder(root, normal="fine", anomaly="bad")
+
+
 @pytest.mark.parametrize("kind", ["missing", "empty", "no images"])
 def test_a_folder_without_images_is_refused_in_one_sentence(kind, tmp_path):
     root = tmp_path / "data"
@@ -80,7 +87,7 @@ def test_a_folder_of_data_sets_names_the_folders_to_give(outer, tree):
     root = tree(
         *(f"{outer}{part}/{path}" for part in ("nut", "bolt") for path in MVTEC)
     )
-    said = f"holds 2 data sets.*MVTec AD.: {outer}bolt, {outer}nut"
+    said = f"holds 2 data sets.*BTAD.: {outer}bolt, {outer}nut"
     with pytest.raises(DatasetError, match=said):
         load_folder(root)
 
@@ -100,7 +107,8 @@ def test_a_folder_that_holds_defects_is_not_called_normal(names, tree):
 
 def test_what_the_layout_has_no_place_for_is_counted(tree):
     root = tree(*MVTEC, "train/bad/0.png", "train/bad/1.png")
-    with pytest.warns(DatasetWarning, match=r"2 images outside .*train/bad/0.png"):
+    said = "2 images outside train/good, validation/good, test/KIND .first: train/bad/0"
+    with pytest.warns(DatasetWarning, match=said):
         dataset = load_folder(root)
     assert len(dataset) == 4
     (left_out,) = dataset.left_out.values()

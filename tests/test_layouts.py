@@ -158,6 +158,11 @@ def test_masks_beside_images_of_two_folders_are_not_images(tree):
     assert [mask and mask.name for mask in dataset.masks] == [None, "1_mask.png"]
 
 
+def test_a_name_like_that_of_a_mask_needs_no_other_masks(tree):
+    names = ("good/part.png", "good/part_label.png", "bad/1.png")
+    assert len(load_folder(tree(*names))) == 2
+
+
 def test_an_image_without_a_mask_beside_it_is_named(tree):
     root = tree("train/1.png", "train/2.png", "test/3.png")
     _mask(root / "train/1_GT.png", 0)

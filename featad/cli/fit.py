@@ -9,6 +9,7 @@ import numpy as np
 
 from featad.cli import options
 from featad.cli.machine import set_machine_options
+from featad.cli.scale import scale_note
 from featad.cli.thresholds import leave_warnings_to_us, name_nearest, say_threshold
 from featad.errors import DatasetError
 
@@ -88,6 +89,8 @@ def run(args: Namespace) -> int:
     )
     options.check_writable(args.output)
     check_format(args.output)
+    if note := scale_note(system, dataset.images):
+        options.log(note)
     start = time.perf_counter()
     system, dataset = options.without_unreadable(
         dataset,

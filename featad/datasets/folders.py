@@ -13,6 +13,7 @@ from featad.datasets.layouts import (
     PLAIN,
     Folder,
     Layout,
+    holds,
     two_folders,
 )
 from featad.datasets.manifests import read_manifest
@@ -110,17 +111,19 @@ def load_folder(
 
 
 def _layout_of(listing: Listing, names: tuple[str, str] | None) -> Layout:
-    if names is not None:
-        for name in names:
-            if not (listing.folder / name).is_dir():
-                raise DatasetError(
-                    f"There is no folder {str(listing.folder / name)!r}."
-                )
-        return two_folders(*names)
     folders = _folders_of_images(listing)
-    beside = bool(masks_beside(listing.images))
+    if names is not None:
+        layout = two_folders(*names)
+        for name, place in zip(names, layout.places, strict=True):
+            if not any(holds(place.folder, folder) for folder in folders):
+                folder = listing.folder / name
+                what = "are no images in" if folder.is_dir() else "is no folder"
+                raise DatasetError(f"There {what} {str(folder)!r}.")
+        return layout
     for layout in LAYOUTS:
-        if layout.fits(folders) and (beside or not layout.beside):
+        if not layout.fits(folders):
+            continue
+        if not layout.beside or masks_beside(listing.images):
             return layout
     _refuse_mixture(listing, folders)
     return PLAIN
@@ -128,8 +131,8 @@ def _layout_of(listing: Listing, names: tuple[str, str] | None) -> Layout:
 
 def _folders_of_images(listing: Listing) -> set[Folder]:
     """Return the folders below a listing's that hold images, as tuples of names."""
-    parents = {path.parent for path in listing.images}
-    return {parent.relative_to(listing.folder).parts for parent in parents}
+    parents = {os.path.dirname(path) for path in listing.images}
+    return {Path(parent).relative_to(listing.folder).parts for parent in parents}
 
 
 def _refuse_mixture(listing: Listing, folders: set[Folder]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import PurePath
 from typing import NamedTuple
 
 NORMAL_NAMES = frozenset({"good", "ok", "normal", "pass", "no"})
@@ -74,8 +75,15 @@ class Layout:
 
     def shown(self) -> str:
         """Return the folders of images in words."""
-        folders = [p.folder for p in self.places if isinstance(p.folder, str)]
-        return ", ".join(folders).replace("NORMAL", "good").replace("ANOMALY", "bad")
+        examples = {"NORMAL": "good", "ANOMALY": "bad"}
+        paths = (
+            p.folder.split("/") if isinstance(p.folder, str) else p.folder
+            for p in self.places
+        )
+        return ", ".join(
+            "/".join(examples.get(step, step.split("|")[0]) for step in path)
+            for path in paths
+        )
 
 
 LAYOUTS = (
@@ -90,7 +98,7 @@ LAYOUTS = (
         masks=("test_public/ground_truth",),
     ),
     Layout(
-        "MVTec AD",  # and MVTec LOCO, BTAD, and VisA as others have arranged it
+        "MVTec AD, MVTec LOCO or BTAD",  # and VisA as others have arranged it
         needs=("train/NORMAL",),
         places=(
             Place("train/NORMAL", "train", "good"),
@@ -134,7 +142,7 @@ PLAIN = Layout("images", needs=("",), places=(Place("", kind="good"),), masks=()
 def two_folders(normal: str, anomaly: str) -> Layout:
     """Return the layout of two folders with given names, which may be paths."""
     places = [
-        Place(tuple(name.replace("\\", "/").strip("/").split("/")), kind=kind)
+        Place(PurePath(name).parts, kind=kind)
         for name, kind in ((normal, "good"), (anomaly, anomaly))
     ]
     return Layout("two folders", tuple(places), needs=())

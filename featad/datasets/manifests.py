@@ -10,7 +10,7 @@ from featad.datasets.dataset import PARTS, ImageDataset, hash_or_nothing
 from featad.datasets.layouts import ANOMALY_NAMES, NORMAL_NAMES
 from featad.errors import DatasetError
 
-_UNCLEAR = {"yes", "no", "pass", "fail"}  # a column may ask for either
+_UNCLEAR = {"yes", "no"}  # a column may ask for either
 _LABELS = {"1": 1, "-1": -1}
 _LABELS |= dict.fromkeys(NORMAL_NAMES - _UNCLEAR, 1)
 _LABELS |= dict.fromkeys(ANOMALY_NAMES - _UNCLEAR, -1)

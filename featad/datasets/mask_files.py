@@ -1,5 +1,6 @@
 """Which mask belongs to which image."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -18,12 +19,18 @@ def masks_beside(images: Sequence[Path]) -> dict[Path, tuple[Path, ...]]:
     ``x_mask.png``, ``x_GT.png`` and ``x_label.bmp`` are masks of ``x.png`` or
     ``x.jpg``, in any case.
     """
-    by_stem = {(path.parent, path.stem.casefold()): path for path in images}
+    named = [path for path in images if _ENDING.search(path.stem.casefold())]
+    folders = {str(path.parent) for path in named}
+    by_stem = {
+        (folder, path.stem.casefold()): path
+        for path in images
+        if (folder := os.path.dirname(path)) in folders
+    }
     found: dict[Path, tuple[Path, ...]] = {}
-    for path in images:
-        stem = path.stem.casefold()
-        image = by_stem.get((path.parent, _ENDING.sub("", stem)))
-        if image is not None and image != path and _ENDING.search(stem):
+    for path in named:
+        stem = _ENDING.sub("", path.stem.casefold())
+        image = by_stem.get((str(path.parent), stem))
+        if image is not None:
             found[image] = (*found.get(image, ()), path)
     return found
 
@@ -39,13 +46,19 @@ class MaskFolder:
 
     def __init__(self, masks: Iterable[tuple[Path, Key]]) -> None:
         self._by_key: dict[Key, list[Path]] = defaultdict(list)
-        self.unused: dict[Path, None] = {}
+        self._image_of: dict[str, str] = {}
         for path, below in masks:
             *folders, name = (part.casefold() for part in below)
-            self.unused[path] = None
-            self._by_key[(*folders, _ENDING.sub("", Path(name).stem))].append(path)
+            stem = os.path.splitext(name)[0]
+            self._by_key[(*folders, _ENDING.sub("", stem))].append(path)
             if folders:  # a folder of masks, named as the image
                 self._by_key[tuple(folders)].append(path)
+
+    @property
+    def unused(self) -> list[Path]:
+        """The masks that no image has taken."""
+        masks = {str(path): path for paths in self._by_key.values() for path in paths}
+        return [path for name, path in masks.items() if name not in self._image_of]
 
     def take(self, below: Key) -> tuple[Path, ...]:
         """Return the masks of an image, by its path from the folder of its kind on.
@@ -54,16 +67,17 @@ class MaskFolder:
         it. Masks in a folder that is named as the image belong to it together.
         """
         *folders, name = (part.casefold() for part in below)
-        stem = Path(name).stem
+        stem = os.path.splitext(name)[0]
         keys = [(*folders[start:], stem) for start in range(len(folders) + 1)]
         keys.insert(1, (*folders[:1], stem))
         found = next((self._by_key[key] for key in keys if key in self._by_key), [])
+        image = "/".join(below)
         for path in found:
-            if path not in self.unused:
+            other = self._image_of.setdefault(str(path), image)
+            if other != image:
                 raise DatasetError(
-                    f"{str(path)!r} could be the mask of two images; one of them is "
-                    f"{'/'.join(below)!r}. Give masks the paths of their images, such "
-                    "as ground_truth/crack/000_mask.png for test/crack/000.png."
+                    f"{str(path)!r} could be the mask of two images, {other!r} and "
+                    f"{image!r}. Give masks the paths of their images, such as "
+                    "ground_truth/crack/000_mask.png for test/crack/000.png."
                 )
-            del self.unused[path]
         return tuple(found)

@@ -6,6 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ SYSTEM_NAMES = frozenset(
     | {"system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini"}
 )
 """Names, in lower case, that systems and storage devices give to files of their own."""
+
+_NUMBER = re.compile(r"(\d+)")
 
 
 class Rule(NamedTuple):
@@ -218,8 +221,8 @@ def _walk(listing: Listing, recursive: bool) -> None:
         if loops or (len(around) > 2 and real in searched):
             listing.leave_out(LOOP, [start])
             continue
-        for name, folders, files in os.walk(start, onerror=_refuse_folder):
-            folder = Path(name)
+        for parent, folders, files in os.walk(start, onerror=_refuse_folder):
+            folder = Path(parent)
             place = os.path.normpath(os.path.join(real, folder.relative_to(start)))
             searched.add(place)
             listing.folders.append(folder)
@@ -227,20 +230,21 @@ def _walk(listing: Listing, recursive: bool) -> None:
                 folders.clear()
             for system in filter(is_system, (*folders, *files)):
                 listing.leave_out(SYSTEM, _files_of(folder / system))
-            below = [f for f in sorted(folders) if not is_system(f)]
-            folders[:] = [f for f in below if not (folder / f).is_symlink()]
+            below = [folder / f for f in sorted(folders) if not is_system(f)]
+            folders[:] = [path.name for path in below if not path.is_symlink()]
             waiting += [
-                (folder / link, os.path.realpath(folder / link), (root, *around, place))
-                for link in below
-                if link not in folders
+                (path, os.path.realpath(path), (root, *around, place))
+                for path in below
+                if path.is_symlink()
             ]
-            for path in (folder / file for file in files if not is_system(file)):
-                _sort_in(listing, path, place if around else None)
+            for name in files:
+                if not is_system(name):
+                    _sort_in(listing, folder / name, place if around else None)
 
 
 def _sort_in(listing: Listing, path: Path, place: str | None) -> None:
     """List a file or leave it out; ``place`` is its real folder, if a link led here."""
-    if path.suffix.lower() not in EXTENSIONS:
+    if os.path.splitext(path)[1].lower() not in EXTENSIONS:
         listing.leave_out(OTHER, [path])
     elif os.path.isfile(path) or not os.path.exists(path):  # reading names broken links
         listing.images.append(path)
@@ -278,11 +282,18 @@ def _refuse_folder(error: OSError) -> None:
 
 def natural_key(path: str | os.PathLike) -> tuple:
     """Return a sort key: "2.png" comes before "10.png", and case is ignored."""
-    parts = tuple(
-        tuple(
-            int(chunk) if chunk.isdecimal() else chunk
-            for chunk in re.split(r"(\d+)", part.casefold())
-        )
-        for part in Path(path).parts
+    text = str(path)
+    folder, name = os.path.split(text)
+    return (*_key_of_folder(folder), _key_of_name(name)), text
+
+
+@lru_cache(maxsize=4096)
+def _key_of_folder(folder: str) -> tuple:
+    return tuple(_key_of_name(name) for name in Path(folder).parts)
+
+
+def _key_of_name(name: str) -> tuple:
+    return tuple(
+        int(chunk) if chunk.isdecimal() else chunk
+        for chunk in _NUMBER.split(name.casefold())
     )
-    return parts, str(path)

@@ -1,0 +1,49 @@
+"""Fitting says how much smaller than the images what a system sees is."""
+
+import pytest
+from PIL import Image
+
+from featad import build
+from featad.cli import main
+from featad.cli.scale import scale_note
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Return photographs of 448 x 672 pixels."""
+    paths = [tmp_path / "photos" / f"{index}.png" for index in range(4)]
+    paths[0].parent.mkdir()
+    for index, path in enumerate(paths):
+        Image.new("L", (672, 448), 40 * index).save(path)
+    return paths
+
+
+def test_a_pixel_of_the_network_is_told_in_pixels_of_the_images(photos):
+    note = scale_note(build("mini-stats-mahalanobis"), photos)
+    assert "Images are 448 x 672 pixels, and the system sees 224 x 224" in note
+    assert "is 2.0 x 3.0 of yours" in note
+    assert "--set features__image_size=N" in note
+
+
+def test_the_size_that_was_asked_for_is_told(photos):
+    system = build("mini-stats-mahalanobis", features__image_size=(112, 224))
+    assert "sees 112 x 224: one of its pixels is 4.0 x 3.0" in scale_note(
+        system, photos
+    )
+
+
+def test_images_that_are_hardly_larger_need_no_word(photos):
+    system = build("mini-stats-mahalanobis", features__image_size=448)
+    assert scale_note(system, photos) == ""
+
+
+def test_images_that_cannot_be_opened_need_no_word(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"text")
+    assert scale_note(build("pixels-pca"), [tmp_path / "a.png"]) == ""
+
+
+def test_fit_tells_it(photos, tmp_path, capsys):
+    arguments = ["--data", str(photos[0].parent), "-o", str(tmp_path / "m.joblib")]
+    fit = ["fit", "--system", "pixels-kmeans", "--set", "detector__n_clusters=2"]
+    assert main([*fit, *arguments, "--cv", "2", "--target-fpr", "0.3"]) == 0
+    assert "the system sees 32 x 32" in capsys.readouterr().err
