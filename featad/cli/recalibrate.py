@@ -60,7 +60,7 @@ def write(system: Any, model: str, output: str) -> None:
 
     save(system, output, like=model)
     written = [output, str(manifest_path(output))]
-    for ending in models.RECORDS:
+    for ending in (models.FITTED_ON, models.CALIBRATED_ON):
         old, new = Path(f"{model}{ending}"), Path(f"{output}{ending}")
         if old.is_file() and old.resolve() != new.resolve():
             shutil.copyfile(old, new)
