@@ -39,11 +39,13 @@ def run(args: Namespace) -> int:
     """Score, set and write."""
     from featad.calibration import CalibratedDetector, calibrate
     from featad.datasets import save_split
+    from featad.persistence import check_format
     from featad.systems import last_step
 
     leave_warnings_to_us()
     output = args.output or args.model
     options.check_writable(output)
+    check_format(output)
     system = models.load_model(args)
     target = args.target_fpr
     if isinstance(last_step(system), CalibratedDetector) and target is None:
