@@ -91,8 +91,9 @@ def _say(check, table, units, detector, model):
     if check.mean < 0.5:
         yield (
             f"The threshold does not hold: they are more anomalous than the {like} "
-            f"(chance {chance}). Light, focus, camera or product has changed. Undo that, "
-            f"set the threshold anew (`featad calibrate {model} DIR`), or fit again."
+            f"(chance {chance}). Light, focus, camera or product has changed. Undo "
+            f"that, set the threshold anew (`featad calibrate {model} DIR`), or fit "
+            "again."
         )
     else:
         yield (
