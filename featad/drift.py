@@ -218,7 +218,7 @@ def hidden_drift(
     level : float or None
         The first of `LEVELS` that is at least twice the false alarm rate, if of the
         samples that pass at least twice the expected share has p-values up to it,
-        which chance explains 1 time in 1,000, and more than half of them are in the
+        which chance explains 1 time in 200, and more than half of them are in the
         lower half, which chance explains 1 time in 20.
 
     Examples
@@ -238,7 +238,7 @@ def hidden_drift(
         return None
     chance = _low(passed, n_calibration, rate, level).sf(nearly - 1)
     chance_of_half = _low(passed, n_calibration, rate, 0.5).sf(lower - 1)
-    return level if chance < 0.001 and chance_of_half < 0.05 else None
+    return level if chance < 0.005 and chance_of_half < 0.05 else None
 
 
 def _low(n_samples, n_calibration, above, level):

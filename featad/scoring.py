@@ -292,7 +292,8 @@ def _rows(scorer, names, scores, p_values, errors):
 def _score_parts(system, sources, groups, batch_size, on_error):
     """Yield one row per part; the images of a part are scored one after another."""
     scorer = Scorer(system, by_group=True)
-    groups = np.asarray(groups).astype(str)
+    # names of files and folders need not be UTF-8
+    groups = np.array([describe_source(str(group)) for group in groups], dtype=str)
     if len(groups) != len(sources):
         raise ValueError(f"There are {len(sources)} sources, but {len(groups)} groups.")
     if len(groups):

@@ -255,3 +255,15 @@ def test_groups_follow_images_that_are_left_out(plates, tmp_path, capsys):
     arguments += ["--target-fpr", "0.1", "-o", str(tmp_path / "m.joblib")]
     assert main([*arguments, "--groups", "(.+)_view"]) == 0
     assert "60 held-out images of 20 parts" in capsys.readouterr().out
+
+
+def test_copies_of_an_image_are_left_out_and_told(plates, tmp_path, capsys):
+    shutil.copytree(plates / "fit", tmp_path / "fit")
+    for number in range(3):
+        shutil.copy(tmp_path / "fit" / "fit07.png", tmp_path / "fit" / f"z{number}.png")
+    arguments = ["fit", *FIT, "--data", str(tmp_path / "fit")]
+    assert main([*arguments, "--target-fpr", "0.1", "-o", str(tmp_path / "m")]) == 0
+    captured = capsys.readouterr()
+    assert "left out 3 images that are copies of others" in captured.err
+    assert captured.err.count("z0.png") >= 1
+    assert "set by 60 held-out images" in captured.out

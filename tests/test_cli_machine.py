@@ -55,6 +55,8 @@ def test_an_option_that_nothing_takes_is_a_warning(
     commands = (
         [*fit, *data, "-o", model],
         ["score", model, str(part_folder / "test" / "good")],
+        ["check", model, str(part_folder)],
+        ["calibrate", model, str(part_folder), "-o", f"{model}.new.joblib"],
         ["compare", *data, "--systems", "pixels-knn"],
     )
     for command in commands:

@@ -1,74 +1,194 @@
-"""Copies of images are found by their bytes, and told once."""
+"""Copies and near-copies among training samples are told, once, with their names."""
 
-import shutil
 import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GroupKFold
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import make_pipeline as sklearn_pipeline
+from sklearn.svm import OneClassSVM
 
-from featad.datasets import copies, first_copies, load_folder
-from featad.errors import DatasetWarning
+import featad
+from featad.calibration import CalibratedDetector
+from featad.copies import exact_copies, near_copies
+from featad.detectors import Autoencoder, KMeansDistance, Mahalanobis, NearestNeighbors
+from featad.images import ImageReader
 
 
-def _said(folder):
-    """Return the one warning about a folder."""
+def bursts(seed, n_parts=20, n_frames=10, jitter=1e-3):
+    rng = np.random.default_rng(seed)
+    base = np.repeat(rng.normal(size=(n_parts, 16)), n_frames, axis=0)
+    return base + jitter * rng.normal(size=base.shape)
+
+
+def told(fit, *args, **options):
+    """Return what is said of copies during a fit."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        load_folder(folder)
-    (said,) = [str(w.message) for w in caught if issubclass(w.category, DatasetWarning)]
-    return said
+        fit(*args, **options)
+    words = ("copies", "identical", "blind")
+    said = [str(warning.message) for warning in caught]
+    return [text for text in said if any(word in text for word in words)]
 
 
-def test_copies_under_other_names_are_found(tree):
-    root = tree("a.png", "b.png")
-    shutil.copy(root / "a.png", root / "c.png")
-    paths = [root / name for name in ("b.png", "c.png", "a.png", "missing.png")]
-    assert first_copies(paths).tolist() == [0, 1, 1, 3]
+def share_of_near_copies(table):
+    rows = np.arange(len(table))
+    return near_copies(table, [(rows, rows)])[0]
 
 
-def test_files_that_differ_outside_the_sample_are_not_copies(tmp_path):
-    content = bytearray(100_000)
-    (tmp_path / "a.bin").write_bytes(content)
-    content[-1] = 1
-    (tmp_path / "b.bin").write_bytes(content)
-    assert first_copies([tmp_path / "a.bin", tmp_path / "b.bin"]).tolist() == [0, 1]
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("cv", [5, 0.3])
+def test_bursts_without_groups_are_told_in_one_sentence(seed, cv):
+    detector = CalibratedDetector(NearestNeighbors(1), target_fpr=0.05, cv=cv)
+    [said] = told(detector.fit, bursts(seed))
+    assert "near-copies" in said
+    assert "Pass groups" in said
 
 
-def test_files_of_different_sizes_are_not_opened(tmp_path, monkeypatch):
-    monkeypatch.setattr(copies, "_sample", None)
-    for size in range(3):
-        (tmp_path / f"{size}.bin").write_bytes(bytes(size))
-    paths = sorted(tmp_path.iterdir())
-    assert first_copies(paths).tolist() == [0, 1, 2]
+@pytest.mark.parametrize(
+    "detector",
+    [
+        Mahalanobis(),
+        KMeansDistance(random_state=0),
+        OneClassSVM(nu=0.1),
+        Autoencoder(2, width=4, max_epochs=1, device="cpu"),
+    ],
+    ids=lambda detector: type(detector).__name__,
+)
+def test_bursts_are_told_whatever_the_detector(detector):
+    system = featad.calibrate(detector, target_fpr=0.05, random_state=0)
+    [said] = told(system.fit, bursts(0))
+    assert "near-copies" in said
 
 
-def test_copies_in_memory_are_found():
-    images = np.zeros((3, 4, 4), np.uint8)
-    images[1] = 9
-    assert first_copies(images).tolist() == [0, 1, 0]
-    assert first_copies([]).tolist() == []
+def test_near_copies_are_told_when_a_fitted_system_is_calibrated_on_bursts():
+    fitted = FrozenEstimator(Mahalanobis().fit(bursts(1)))
+    frozen = featad.calibrate(fitted, target_fpr=0.05)
+    assert told(frozen.fit, bursts(0))
 
 
-def test_copies_in_a_folder_are_told_once_with_names(tree):
-    root = tree("a.png", "b.png")
-    shutil.copy(root / "a.png", root / "c.png")
-    said = _said(root)
-    assert "Of the 3 images of data, 1 is a copy of another" in said
-    assert said.index("c.png") < said.index("a.png")
+def test_groups_need_no_warning():
+    detector = CalibratedDetector(NearestNeighbors(1), target_fpr=0.05)
+    assert told(detector.fit, bursts(0), groups=np.repeat(range(20), 10)) == []
 
 
-def test_copies_in_training_and_test_are_told(tree):
-    root = tree("train/good/1.png", "test/good/2.png")
-    shutil.copy(root / "train/good/1.png", root / "test/good/3.png")
-    assert "Test images that are also training images: 1; first: " in _said(root)
+def test_a_splitter_that_keeps_bursts_together_needs_no_warning():
+    X, parts = bursts(0), np.repeat(range(20), 10)
+    cv = list(GroupKFold(5).split(X, groups=parts))
+    assert told(CalibratedDetector(Mahalanobis(), target_fpr=0.05, cv=cv).fit, X) == []
 
 
-def test_copies_with_both_labels_are_told(tree):
-    root = tree("good/1.png", "bad/2.png")
-    shutil.copy(root / "good/1.png", root / "bad/3.png")
-    assert "Copies with both labels: 1." in _said(root)
+@pytest.mark.parametrize(
+    ("n_parts", "n_frames", "jitter"),
+    [(100, 2, 1e-3), (100, 2, 0.1), (20, 10, 0.1), (20, 10, 0.2), (5, 40, 1e-2)],
+)
+def test_short_long_and_loose_bursts_are_found(n_parts, n_frames, jitter):
+    assert share_of_near_copies(bursts(0, n_parts, n_frames, jitter)) > 0.9
+
+
+def test_bursts_among_half_of_the_samples_are_found():
+    single = np.random.default_rng(1).normal(size=(100, 16))
+    share = share_of_near_copies(np.r_[bursts(0, 10, 10), single])
+    assert share == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("n", [30, 200])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 16, 512])
+def test_independent_samples_are_not_called_near_copies(n, n_features):
+    rng = np.random.default_rng(0)
+    assert share_of_near_copies(rng.normal(size=(n, n_features))) == 0
+
+
+def test_variants_of_a_product_are_not_called_near_copies():
+    rng = np.random.default_rng(0)
+    variants = np.repeat(10 * rng.normal(size=(5, 16)), 40, axis=0)
+    assert share_of_near_copies(variants + rng.normal(size=(200, 16))) == 0
+
+
+def test_samples_of_few_dimensions_among_many_are_not_called_near_copies():
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 500))
+    assert share_of_near_copies(table) == 0
 
 
 @pytest.mark.data
-def test_the_copies_in_the_brain_slices_are_found(real_data):
-    assert "25 are copies" in _said(real_data / "brain_mri")
+@pytest.mark.parametrize("name", ["mvtec_reduced/hazelnut", "magnetic_tile", "elpv"])
+def test_real_parts_are_not_called_near_copies(real_data, name):
+    train = featad.load_folder(real_data / name).part("train")
+    images = list(train.images[:: max(1, len(train) // 120)])
+    reader = ImageReader((48, 48), mode="L", flatten=True)
+    assert share_of_near_copies(reader.fit_transform(images)) == 0
+
+
+def test_many_samples_of_many_features_are_looked_at_by_a_few():
+    table = np.random.default_rng(0).normal(size=(3000, 5000)).astype(np.float32)
+    table[1::2] = table[::2] + 1e-3
+    assert share_of_near_copies(table) > 0.9
+
+
+def test_near_copies_are_told_by_the_names_of_their_files(tmp_path):
+    rng = np.random.default_rng(0)
+    names = []
+    for part in range(12):
+        pixels = rng.integers(0, 200, size=(8, 8))
+        for frame in range(2):
+            names.append(str(tmp_path / f"{part}-{frame}.png"))
+            noise = rng.integers(0, 3, size=(8, 8))
+            Image.fromarray((pixels + noise).astype(np.uint8)).save(names[-1])
+    system = sklearn_pipeline(ImageReader(mode="L", flatten=True), NearestNeighbors(1))
+    [said] = told(CalibratedDetector(system, target_fpr=0.1).fit, names)
+    assert ".png and " in said
+
+
+def test_exact_copies_are_told_with_their_number():
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    X[[7, 50]] = X[3]
+    system = CalibratedDetector(Mahalanobis(), target_fpr=0.1)
+    [said] = told(system.fit, X)
+    assert said.startswith("2 of 60 training samples are exact copies of others, such")
+    assert "3 and 7; 3 and 50" in said
+
+
+def test_exact_copies_within_their_group_are_not_told():
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    X[1] = X[0]
+    detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1)
+    assert told(detector.fit, X, groups=np.arange(60) // 2) == []
+    assert len(told(detector.fit, X, groups=np.arange(60))) == 1
+
+
+def test_no_samples_hold_no_copies():
+    assert exact_copies(np.empty((0, 3))).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "detector", [Mahalanobis(), OneClassSVM(), IsolationForest(random_state=0)]
+)
+def test_identical_training_images_are_told(detector):
+    X = np.zeros((20, 8, 8), np.uint8)
+    reader = ImageReader(flatten=True, mode="L")
+    system = featad.calibrate(sklearn_pipeline(reader, detector), target_fpr=0.1)
+    [said] = told(system.fit, X)
+    assert said.startswith("All 20 training samples are identical")
+
+
+def test_a_detector_that_scores_all_alike_is_told_to_be_blind():
+    X = np.random.default_rng(0).normal(size=(200, 512))
+    system = featad.calibrate(OneClassSVM(nu=0.05, gamma=0.05), target_fpr=0.05)
+    [said] = told(system.fit, X)
+    assert said.startswith("OneClassSVM is blind: nine in ten held-out samples")
+
+
+def test_copies_that_spoil_the_local_outlier_factor_are_told():
+    X = np.random.default_rng(0).normal(size=(60, 8))
+    X = np.r_[X, np.repeat(X[:1], 25, axis=0)]
+    system = featad.make_pipeline(LocalOutlierFactor(novelty=True))
+    [said] = told(system.fit, X)
+    assert "LocalOutlierFactor(n_neighbors=20)" in said
+    calibrated = featad.calibrate(LocalOutlierFactor(novelty=True), target_fpr=0.1)
+    assert len(told(calibrated.fit, X)) == 2  # and the copies by number
+    assert told(featad.make_pipeline(LocalOutlierFactor(40, novelty=True)).fit, X) == []

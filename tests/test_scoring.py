@@ -1,6 +1,7 @@
 """Batch scoring: a row for every input, nothing scored is lost."""
 
 import json
+import os
 import tracemalloc
 
 import numpy as np
@@ -332,6 +333,12 @@ def test_parts_stop_at_the_first_fault_if_asked_to(part_system, paths):
     with pytest.raises(ImageReadError, match="2.png"):
         found.extend(frame["group"].item() for frame in frames)
     assert found == ["a", "b"]
+
+
+def test_a_part_whose_name_is_not_utf_8_is_a_row(part_system, images, tmp_path):
+    groups = [os.fsdecode(b"part\xff")] * 3
+    score_to_file(part_system, images[:3], tmp_path / "s.csv", groups=groups)
+    assert pd.read_csv(tmp_path / "s.csv")["group"].tolist() == [r"part\xff"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])

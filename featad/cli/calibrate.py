@@ -39,31 +39,33 @@ def run(args: Namespace) -> int:
     """Score, set and write."""
     from featad.calibration import CalibratedDetector, calibrate
     from featad.datasets import save_split
+    from featad.persistence import check_format
     from featad.systems import last_step
 
     leave_warnings_to_us()
     output = args.output or args.model
     options.check_writable(output)
+    check_format(output)
     system = models.load_model(args)
     target = args.target_fpr
     if isinstance(last_step(system), CalibratedDetector) and target is None:
         target = last_step(system).target_fpr
     system = calibrate(_frozen(system), target_fpr=0.01 if target is None else target)
     set_machine_options([system], device=args.device, cache=args.cache)
-    dataset = models.good_images(args, records=models.RECORDS[:1])
+    dataset = models.good_images(args, records=(models.FITTED_ON,))
     if len(dataset) < 2:
         raise DatasetError(
             f"{dataset.name} has {len(dataset)} good images to calibrate on, but it "
             "takes 2 or more (99 for --target-fpr 0.01)."
         )
-    system, dataset = options.without_unreadable(
+    (system, dataset), _ = options.without_unreadable(
         dataset, args.on_error, lambda readable: fit_calibrated(system, readable)
     )
     detector = last_step(system)
     print(f"Calibrated {args.model} on {len(dataset)} good images.")
     print(*say_threshold(detector), name_nearest(detector, dataset), sep="\n")
     write(system, args.model, output)
-    record = save_split(dataset, f"{output}{models.RECORDS[1]}")
+    record = save_split(dataset, f"{output}{models.CALIBRATED_ON}")
     print(f"The images it was calibrated on: {record}")
     return 0
 

@@ -38,7 +38,7 @@ def run(args: Namespace) -> int:
     system = models.load_model(args)
     detector = models.calibrated(system, args.model)
     set_machine_options([system], device=args.device, cache=args.cache)
-    dataset = models.good_images(args, records=models.RECORDS)
+    dataset = models.good_images(args, records=(models.FITTED_ON, models.CALIBRATED_ON))
     if dataset.groups is not None:
         models.check_grouped(system, args.model)
     elif detector.largest_group_ > 1:
@@ -52,7 +52,8 @@ def run(args: Namespace) -> int:
             system, dataset.images, groups=dataset.groups, on_error=args.on_error
         ):
             frames.append(rows)
-            bar.update(len(rows))
+            grouped = dataset.groups is not None
+            bar.update(int(rows["n_images"].sum()) if grouped else len(rows))
     table = pd.concat(frames, ignore_index=True)
     fine = table[table["p_value"].notna()]
     if len(fine) < len(table):
@@ -68,8 +69,11 @@ def run(args: Namespace) -> int:
 
 def _say(check, table, units, detector, model):
     """Yield the findings in plain words."""
+    from featad.drift import rate_in_force
+
     n, low, percent = check.n_samples, check.n_low, options.percent
     called = int(table["is_anomaly"].sum())
+    rate = rate_in_force(detector.target_fpr, detector.n_calibration_)
     like = f"{held_out(detector)} that set it"
     yield (
         f"{low} of {n} good {units} ({percent(low / n)}) have a p-value of at most "
@@ -78,22 +82,22 @@ def _say(check, table, units, detector, model):
     )
     yield (
         f"Their mean p-value is {check.mean:.2f}; 0.5 is expected. {called} of them "
-        f"({percent(called / n)}) are called anomalous; the target is "
-        f"{percent(detector.target_fpr)}."
+        f"({percent(called / n)}) are called anomalous; {percent(rate)} are expected."
     )
     if check.is_uniform:
         yield f"The threshold holds: they look like the {like}."
         return
-    chance = max(check.probability, 1e-6)
+    chance = f"{check.probability:.1g}" if check.probability >= 1e-3 else "below 0.001"
     if check.mean < 0.5:
         yield (
             f"The threshold does not hold: they are more anomalous than the {like} "
-            f"(chance {chance:.1g}). Light, focus, camera or product has changed. Undo "
-            f"that, or set the threshold anew: `featad calibrate {model} DIR`."
+            f"(chance {chance}). Light, focus, camera or product has changed. Undo "
+            f"that, set the threshold anew (`featad calibrate {model} DIR`), or fit "
+            "again."
         )
     else:
         yield (
             f"The threshold does not hold: they are less anomalous than the {like} "
-            f"(chance {chance:.1g}). Was the model fitted on copies of them? Or are "
+            f"(chance {chance}). Was the model fitted on copies of them? Or are "
             "they blurred, or darker, so that defects would hide as well?"
         )

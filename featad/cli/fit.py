@@ -3,12 +3,14 @@
 import sys
 import time
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featad.cli import options
 from featad.cli.machine import set_machine_options
+from featad.cli.models import CALIBRATED_ON, FITTED_ON
 from featad.cli.scale import scale_note
 from featad.cli.thresholds import leave_warnings_to_us, name_nearest, say_threshold
 from featad.errors import DatasetError
@@ -92,7 +94,7 @@ def run(args: Namespace) -> int:
     if note := scale_note(system, dataset.images):
         options.log(note)
     start = time.perf_counter()
-    system, dataset = options.without_unreadable(
+    (system, dataset), _ = options.without_unreadable(
         dataset,
         args.on_error,
         lambda readable: fit_calibrated(system, readable),
@@ -100,8 +102,9 @@ def run(args: Namespace) -> int:
     )
     seconds = time.perf_counter() - start
     save(system, args.output, X=dataset.images)
-    split = f"{args.output}.split.csv"
+    split = f"{args.output}{FITTED_ON}"
     save_split(dataset, split)
+    Path(f"{args.output}{CALIBRATED_ON}").unlink(missing_ok=True)  # of an older model
     print(f"Fitted {name} on {len(dataset)} normal images in {seconds:.1f} s.")
     detector = last_step(system)
     print(*say_threshold(detector), name_nearest(detector, dataset), sep="\n")
@@ -109,11 +112,36 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def fit_calibrated(system: Any, dataset: Any) -> Any:
-    """Return the calibrated system, fitted on a data set and its groups."""
-    if dataset.groups is None:
-        return system.fit(dataset.images)
-    return system.fit(dataset.images, detector__groups=dataset.groups)
+def fit_calibrated(system: Any, dataset: Any) -> tuple[Any, Any]:
+    """Fit a calibrated system on a data set and its groups.
+
+    Parameters
+    ----------
+    system : Pipeline
+        From `featad.calibrate`.
+
+    dataset : ImageDataset
+        Good images.
+
+    Returns
+    -------
+    system : Pipeline
+        The same object.
+
+    dataset : ImageDataset
+        Without images that are copies of others: held out beside its copy, an image
+        makes the threshold too tight.
+    """
+    copies = dataset.to_frame()["sha256"].duplicated().to_numpy()
+    kept = dataset.select(~copies)
+    groups = {} if kept.groups is None else {"detector__groups": kept.groups}
+    system.fit(kept.images, **groups)
+    if copies.any():
+        options.log(
+            f"left out {copies.sum()} images that are copies of others, byte by byte; "
+            f"first: {dataset.images[int(copies.argmax())]}"
+        )
+    return system, kept
 
 
 def _training_images(dataset):

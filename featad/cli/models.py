@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from featad.cli import options
 from featad.errors import DatasetError, ModelFileError
 
-RECORDS = (".split.csv", ".calibration.csv")
-"""Endings of the lists, beside a model, of images it was fitted and calibrated on."""
+FITTED_ON, CALIBRATED_ON = ".split.csv", ".calibration.csv"
+"""Endings of the lists, beside a model, of the images it was made from."""
 
 if TYPE_CHECKING:  # importing these takes seconds, which `--help` need not
     from featad.calibration import CalibratedDetector

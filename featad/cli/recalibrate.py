@@ -43,9 +43,12 @@ def add_output(parser: Any) -> None:
 
 def run(args: Namespace) -> int:
     """Set and write."""
+    from featad.persistence import check_format
+
     leave_warnings_to_us()
     output = args.output or args.model
     options.check_writable(output)
+    check_format(output)
     system = models.load_model(args)
     detector = models.calibrated(system, args.model)
     detector.set_threshold(target_fpr=args.target_fpr)
@@ -60,7 +63,7 @@ def write(system: Any, model: str, output: str) -> None:
 
     save(system, output, like=model)
     written = [output, str(manifest_path(output))]
-    for ending in models.RECORDS:
+    for ending in (models.FITTED_ON, models.CALIBRATED_ON):
         old, new = Path(f"{model}{ending}"), Path(f"{output}{ending}")
         if old.is_file() and old.resolve() != new.resolve():
             shutil.copyfile(old, new)

@@ -58,7 +58,7 @@ def add_parser(commands: Any) -> None:
         type=options.rate,
         metavar="SHARE",
         help="for this run, the accepted share of good images that are called "
-        "anomalous (default: that of the model)",
+        "anomalous: those with p_value <= SHARE (default: that of the model)",
     )
     options.add_reading(parser, fits=False)
     options.add_groups(parser)

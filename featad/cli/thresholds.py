@@ -80,17 +80,24 @@ def name_nearest(detector: Any, dataset: Any) -> str:
     nearest = np.argsort(np.abs(scores - detector.offset_), kind="stable")[:_NAMED]
     chosen = np.union1d(np.arange(min(_NAMED, len(order))), nearest)
     paths = [Path(dataset.images[i]).absolute() for i in order[chosen]]
-    folder = os.path.commonpath([path.parent for path in paths])
+    ratios = Scorer(detector).score_ratios(scores[chosen])
     names = ", ".join(
-        f"{path.relative_to(folder)} ({ratio:.2f})"
-        for path, ratio in zip(
-            paths, Scorer(detector).score_ratios(scores[chosen]), strict=True
-        )
+        f"{name} ({ratio:.2f})"
+        for name, ratio in zip(_short(paths), ratios, strict=True)
     )
     return (
         "Look at the images nearest to it, since a defect among them hides others "
         f"(score_ratio; 1 = the threshold): {names}."
     )
+
+
+def _short(paths: list[Path]) -> list[str]:
+    """Return paths without the folders that all of them share."""
+    try:
+        shared = os.path.commonpath([path.parent for path in paths])
+    except ValueError:  # on several drives
+        return list(map(str, paths))
+    return [str(path.relative_to(shared)) for path in paths]
 
 
 def held_out(detector: Any) -> str:
