@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from featad._validation import check_labels
+from featad.copies import warn_of_shared_copies
 from featad.folds import Fold, drop_unused, make_folds, run_folds
 from featad.metrics import (
     auroc,
@@ -115,6 +116,11 @@ def compare(
         If a system fails for another reason. The message names the system, and the
         cause is chained.
 
+    Warns
+    -----
+    UserWarning
+        If exact copies of tested samples are trained on.
+
     Notes
     -----
     The interval is a percentile bootstrap over test samples; normal and anomalous ones
@@ -146,6 +152,7 @@ def compare(
     check_share(confidence, "confidence")
     y = check_labels(y, n_samples=len(X), needs_both=True)
     X, y, folds = drop_unused(X, y, make_folds(cv, y, random_state, groups))
+    warn_of_shared_copies(X, folds)
     found = run_folds(systems, X, y, folds, on_progress)
     tested = {name: _tested(y, folds, found[name].scores) for name in systems}
     draws = _draws(y, folds, tested, n_bootstrap, random_state)
