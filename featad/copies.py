@@ -1,8 +1,7 @@
 """Training samples that resemble one another too much for a calibration to hold."""
 
 import warnings
-from collections.abc import Iterator
-from hashlib import blake2b
+from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import Any
 
@@ -11,6 +10,9 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
 from featad._sklearn import num_samples
+from featad.errors import ImageReadError
+from featad.images import content_hash
+from featad.images.sources import SOURCE_TYPES
 from featad.systems import split_stateless
 
 LEAST = 20  # samples: too few tell no nearness from chance
@@ -89,12 +91,50 @@ def warn_of_copies(
     return True
 
 
-def exact_copies(table: np.ndarray) -> np.ndarray:
+def warn_of_shared_copies(X: Any, splits: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Warn where samples are tested whose copies are trained on.
+
+    Parameters
+    ----------
+    X : sequence of n_samples samples
+        Rows of a table, or images and other sources; files are compared by content.
+
+    splits : list of (train, test)
+
+    Warns
+    -----
+    UserWarning
+        One sentence, with the number of such samples and the first of them.
+    """
+    if issparse(X):
+        return
+    rows = _numbers(X)
+    pairs = exact_copies(X if rows is None else rows)
+    if not len(pairs):
+        return
+    first = np.arange(num_samples(X))
+    first[pairs[:, 1]] = pairs[:, 0]
+    shared = [test[np.isin(first[test], first[train])] for train, test in splits]
+    shared = [test for test in shared if len(test)]
+    if shared:
+        names = _names(X)
+        tested = np.unique(np.concatenate(shared))
+        shown = ", ".join(names(index) for index in tested[:3])
+        warnings.warn(
+            f"{len(tested)} samples, such as {shown}, are tested although exact copies "
+            "of them are trained on: figures are too good. Remove copies, or pass "
+            "groups that keep them together.",
+            UserWarning,
+        )
+
+
+def exact_copies(samples: Any) -> np.ndarray:
     """Return the samples that equal an earlier one.
 
     Parameters
     ----------
-    table : ndarray of shape (n_samples, ...)
+    samples : ndarray of shape (n_samples, ...), or sequence of sources
+        Of files, the content is compared. What cannot be read has no copies.
 
     Returns
     -------
@@ -106,10 +146,15 @@ def exact_copies(table: np.ndarray) -> np.ndarray:
     >>> exact_copies(np.array([[1.0], [2.0], [1.0]]))
     array([[0, 2]])
     """
-    first: dict[bytes, int] = {}
+    first: dict[str, int] = {}
     pairs = []
-    for index, row in enumerate(table):
-        digest = blake2b(row.tobytes()).digest()
+    for index, sample in enumerate(samples):
+        if not isinstance(sample, SOURCE_TYPES):
+            continue
+        try:
+            digest = content_hash(sample)
+        except ImageReadError:
+            continue
         if first.setdefault(digest, index) != index:
             pairs.append((first[digest], index))
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
@@ -225,10 +270,13 @@ def _numbers(X: Any) -> np.ndarray | None:
 
 def _named(pairs: np.ndarray, X: Any) -> str:
     """Return the first pairs by name, where samples are files, or by number."""
+    name = _names(X)
+    return "; ".join(f"{name(first)} and {name(second)}" for first, second in pairs[:3])
 
+
+def _names(X: Any) -> Callable[[int], str]:
     def name(index: int) -> str:
         sample = X.iloc[index] if hasattr(X, "iloc") else X[index]
         return str(sample) if isinstance(sample, str | PathLike) else str(index)
 
-    shown = [f"{name(first)} and {name(second)}" for first, second in pairs[:3]]
-    return "; ".join(shown)
+    return name

@@ -192,3 +192,26 @@ def test_copies_that_spoil_the_local_outlier_factor_are_told():
     calibrated = featad.calibrate(LocalOutlierFactor(novelty=True), target_fpr=0.1)
     assert len(told(calibrated.fit, X)) == 2  # and the copies by number
     assert told(featad.make_pipeline(LocalOutlierFactor(40, novelty=True)).fit, X) == []
+
+
+def told_by_compare(X, y, **options):
+    detector = KMeansDistance(1, random_state=0)
+    systems = {"pixels": featad.make_pipeline(ImageReader(4, flatten=True), detector)}
+    return told(featad.compare, systems, X, y, cv=3, n_bootstrap=10, **options)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "files"])
+def test_copies_of_tested_samples_among_the_training_ones_are_told(kind, tmp_path):
+    X = np.random.default_rng(0).integers(0, 255, (16, 4, 4, 3)).astype(np.uint8)
+    X[1::2] = X[::2]
+    y = np.repeat([1, -1], [12, 4])
+    if kind == "files":
+        paths = [tmp_path / f"{index}.png" for index in range(16)]
+        for path, pixels in zip(paths, X, strict=True):
+            Image.fromarray(pixels).save(path)
+        X = paths
+    [said] = told_by_compare(X, y)
+    assert "samples, such as" in said
+    assert "exact copies of them are trained on" in said
+    assert (".png" in said) == (kind == "files")
+    assert told_by_compare(X, y, groups=np.arange(16) // 2) == []
