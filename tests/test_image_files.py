@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, PngImagePlugin
 
@@ -188,6 +189,8 @@ def test_heic_without_its_package_names_the_package(monkeypatch, tmp_path):
 
 def test_heic_is_read_with_its_package_whatever_the_name(tmp_path):
     heif = pytest.importorskip("pillow_heif")
+    if int(PIL.__version__.split(".")[0]) < 12:
+        pytest.skip("newer releases of pillow-heif need a newer Pillow")
     path = tmp_path / "IMG_1.jpg"
     gray = Image.new("RGB", (64, 48), (90, 90, 90))
     heif.from_pillow(gray).save(path, quality=90)
@@ -214,9 +217,8 @@ def test_a_format_that_a_plugin_registered_is_read(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["JPEG2000", "AVIF"])
 def test_further_formats_of_pillow_are_read(kind):
-    from PIL import features
-
-    if not features.check({"JPEG2000": "jpg_2000", "AVIF": "avif"}[kind]):
+    Image.init()
+    if kind not in Image.SAVE:
         pytest.skip(f"this Pillow is built without {kind}")
     data = _encoded(Image.new("RGB", (64, 64), (90, 90, 90)), kind)
     np.testing.assert_allclose(read_image(data), 90 / 255, atol=0.02)

@@ -211,10 +211,10 @@ def test_a_page_that_was_chosen_says_nothing(tmp_path):
         assert read_image(image.copy()).max() == 0
 
 
-def test_smaller_copies_in_a_tiff_are_not_pages(tmp_path):
+def test_smaller_copies_in_a_tiff_are_not_pages():
     small = Image.new("RGB", (4, 4), "white")
-    small.encoderinfo = {"tiffinfo": {254: 1}}
-    data = _encoded(WHITE, "TIFF", save_all=True, append_images=[small])
+    options = {"save_all": True, "append_images": [small], "tiffinfo": {254: 1}}
+    data = _encoded(WHITE, "TIFF", **options)
     with Image.open(io.BytesIO(data)) as image:
         image.seek(1)
         assert image.tag_v2[254] == 1

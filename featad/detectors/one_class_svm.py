@@ -194,7 +194,8 @@ default="rbf"
         self._validate_params()
         params = self.get_params()
         if callable(self.kernel) or self.kernel == "precomputed" or issparse(X):
-            self.__dict__.pop("sample_shape_", None)
+            for name in ("sample_shape_", "image_range_"):
+                self.__dict__.pop(name, None)
             if self.gamma == "median":
                 params["gamma"] = _median_width(X) if issparse(X) else 1.0  # not used
             self._adopt(params, X, sample_weight)

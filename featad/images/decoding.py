@@ -119,7 +119,7 @@ def _eight_bit_planes(
         image = image.convert("RGB")
     if image.mode == "1" or rules.mode == "L":
         image = image.convert("L")
-    elif image.mode != "L":  # gray stays one plane until the channels are stacked
+    elif image.mode not in ("L", "RGB"):  # gray stays one plane until it is stacked
         image = image.convert("RGB")
     if rules.max_value is None or rules.max_value >= 255:  # 8 bits hold no more
         return [image]
