@@ -56,7 +56,7 @@ def unit_images(X: Any, estimator: BaseEstimator, *, reset: bool) -> tuple[Any, 
             f"{name} got images of {array.dtype}, which has no usual range. Divide X "
             "by the value that is white, for instance X / 255."
         )
-    if white > 255:
+    if array.dtype.kind != "b":
         _warn_of_depth(float(array.max()), white, estimator, reset)
     return np.divide(array, white, dtype=np.float32), True
 
@@ -74,14 +74,20 @@ def _stacked(X: Any) -> Any:
 def _warn_of_depth(
     peak: float, white: float, estimator: BaseEstimator, reset: bool
 ) -> None:
-    """Warn of 16-bit images that are read as nearly black, unlike those of ``fit``."""
+    """Warn of integers that are read as nearly black, unlike those of ``fit``.
+
+    These are 16-bit images of fewer bits, and 8-bit images of 0 and 1.
+    """
     used = white_in_use(peak)
+    if used is None or (white == 255 and used > 1):
+        return
     _, brightest = getattr(estimator, "image_range_", None) or (0, 0)
-    if used and (reset or brightest * white > _RAW * peak):
+    if reset or brightest * white > _RAW * peak:
+        bits = int(white).bit_length()
         warnings.warn(
-            f"{type(estimator).__name__} got 16-bit images that use "
-            f"{used.bit_length()} of 16 bits (largest value {peak:g}), so pixels are "
-            f"read as nearly black. Pass X / {used}.",
+            f"{type(estimator).__name__} got {bits}-bit images that use "
+            f"{used.bit_length()} of {bits} bits (largest value {peak:g}), so pixels "
+            f"are read as nearly black. Pass X / {used}.",
             UserWarning,
             stacklevel=4,
         )

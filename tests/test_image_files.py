@@ -88,6 +88,12 @@ def test_damaged_exif_does_not_cost_the_pixels_even_where_warnings_are_errors(na
         np.testing.assert_array_equal(read_image(DAMAGED[name]), plain)
 
 
+@pytest.mark.parametrize("order", [b"MM\0*\0\0\0\x08", b"II*\0\x08\0\0\0"])
+def test_exif_without_entries_is_not_damaged(order, caplog):
+    read_image(_jpeg_with(b"Exif\0\0" + order + bytes(6)))
+    assert not caplog.records
+
+
 def test_damaged_exif_is_said_once_a_run_with_the_first_names(tmp_path, caplog):
     paths = [tmp_path / f"{i}.jpg" for i in range(5)]
     for path in paths:
@@ -194,7 +200,8 @@ def test_heic_is_read_with_its_package_whatever_the_name(tmp_path):
     path = tmp_path / "IMG_1.jpg"
     gray = Image.new("RGB", (64, 48), (90, 90, 90))
     heif.from_pillow(gray).save(path, quality=90)
-    for source in (path, path.read_bytes(), heif.open_heif(path).to_pillow()):
+    opened = heif.HeifImageFile(path)
+    for source in (path, path.read_bytes(), opened):
         image = read_image(source)
         assert image.shape == (48, 64, 3)
         np.testing.assert_allclose(image, 90 / 255, atol=0.02)

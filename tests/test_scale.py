@@ -121,6 +121,15 @@ def test_a_depth_below_16_bits_is_said(bits):
         detector.fit(images / (2**bits - 1))
 
 
+def test_masks_of_zeros_and_ones_are_said_unless_they_are_bool():
+    masks = BYTES > 100
+    with pytest.warns(UserWarning, match=r"use 1 of 8 bits.*X / 1\."):
+        KMeansDistance(2, random_state=0).fit(masks.astype(np.uint8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert KMeansDistance(2, random_state=0).fit(masks).image_range_ == (0, 1)
+
+
 def test_bytes_in_a_16_bit_array_are_said_when_training_images_were_bright():
     detector = KMeansDistance(2, random_state=0).fit(BYTES)
     with pytest.warns(UserWarning, match="use 8 of 16 bits"):

@@ -169,7 +169,8 @@ def describe_source(source: Source, index: int | None = None) -> str:
     if isinstance(source, str | os.PathLike):  # bytes need not be UTF-8
         return os.fsencode(source).decode("utf-8", "backslashreplace")
     if isinstance(source, Contents):
-        what = f"{len(as_bytes(source))} bytes"
+        view = source.getbuffer() if isinstance(source, io.BytesIO) else source
+        what = f"{memoryview(view).nbytes} bytes"
     elif isinstance(source, Image.Image):
         what = f"PIL image of {source.width} x {source.height} pixels, {source.mode}"
     else:
