@@ -14,8 +14,6 @@ from featad.images.notes import BINARY, Remarks, note
 from featad.images.planes import RESAMPLING, fit_plane, stack_planes
 from featad.images.sources import SOURCE_TYPES, Source, describe_source, reason_of
 
-_ONE = np.float32(1) / np.float32(255)  # the darkest gray of 8 bits
-
 
 def read_image(
     source: Source,
@@ -144,7 +142,7 @@ def read_image(
         raise ImageReadError(describe_source(source), str(error)) from None
     except Exception as error:  # Pillow's plugins raise all kinds on damaged files
         raise ImageReadError(describe_source(source), reason_of(error)) from error
-    if planes[0].mode != "F" and 0 < image.max() <= _ONE:
+    if planes[0].mode != "F" and np.max(planes[0].getextrema()) == 1:
         remarks.kinds.add(BINARY)
     note(source, remarks)
     return image
