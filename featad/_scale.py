@@ -102,7 +102,9 @@ def check_scale(estimator: BaseEstimator, array: np.ndarray, was_integer: bool) 
     """Refuse images on another scale than those of ``fit``.
 
     Only what is certain is refused: raw values for a detector of images in [0, 1], and
-    images in [0, 1] for a detector of raw values. Feature maps have any range.
+    images in [0, 1] for a detector of raw values. What is well outside [0, 1] or much
+    brighter than in ``fit`` is a warning. Feature maps, with values below 0, have any
+    range.
 
     Parameters
     ----------
@@ -133,12 +135,26 @@ def check_scale(estimator: BaseEstimator, array: np.ndarray, was_integer: bool) 
     elif low >= 0 and high > _RAW and _are_fractions(array, new_low, new_high):
         way_out = "Multiply X by the value that is white, for instance 255 * X"
     else:
-        return
-    raise ValueError(
+        way_out = ""
+    found = (
         f"{type(estimator).__name__} was fitted on images with values from {low:g} to "
-        f"{high:g}, but X has values from {new_low:g} to {new_high:g}: another scale. "
-        f"{way_out}."
+        f"{high:g}, but X has values from {new_low:g} to {new_high:g}"
     )
+    if way_out:
+        raise ValueError(f"{found}: another scale. {way_out}.")
+    if low >= 0 and (
+        new_high > _FAR * high or (unit and _is_outside(new_low, new_high))
+    ):
+        warnings.warn(
+            f"{found}. Scale X as the training images were scaled, if it is not.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _is_outside(low: float, high: float) -> bool:
+    """Whether images are not in [0, 1], nor so by a filter that overshoots."""
+    return low < -0.5 or high > 1.5
 
 
 def _are_fractions(array: np.ndarray, low: float, high: float) -> bool:
