@@ -56,7 +56,7 @@ def unit_images(X: Any, estimator: BaseEstimator, *, reset: bool) -> tuple[Any, 
             f"{name} got images of {array.dtype}, which has no usual range. Divide X "
             "by the value that is white, for instance X / 255."
         )
-    if white > 255:
+    if array.dtype.kind != "b":
         _warn_of_depth(float(array.max()), white, estimator, reset)
     return np.divide(array, white, dtype=np.float32), True
 
@@ -74,14 +74,20 @@ def _stacked(X: Any) -> Any:
 def _warn_of_depth(
     peak: float, white: float, estimator: BaseEstimator, reset: bool
 ) -> None:
-    """Warn of 16-bit images that are read as nearly black, unlike those of ``fit``."""
+    """Warn of integers that are read as nearly black, unlike those of ``fit``.
+
+    These are 16-bit images of fewer bits, and 8-bit images of 0 and 1.
+    """
     used = white_in_use(peak)
+    if used is None or (white == 255 and used > 1):
+        return
     _, brightest = getattr(estimator, "image_range_", None) or (0, 0)
-    if used and (reset or brightest * white > _RAW * peak):
+    if reset or brightest * white > _RAW * peak:
+        bits = int(white).bit_length()
         warnings.warn(
-            f"{type(estimator).__name__} got 16-bit images that use "
-            f"{used.bit_length()} of 16 bits (largest value {peak:g}), so pixels are "
-            f"read as nearly black. Pass X / {used}.",
+            f"{type(estimator).__name__} got {bits}-bit images that use "
+            f"{used.bit_length()} of {bits} bits (largest value {peak:g}), so pixels "
+            f"are read as nearly black. Pass X / {used}.",
             UserWarning,
             stacklevel=4,
         )
@@ -96,7 +102,9 @@ def check_scale(estimator: BaseEstimator, array: np.ndarray, was_integer: bool) 
     """Refuse images on another scale than those of ``fit``.
 
     Only what is certain is refused: raw values for a detector of images in [0, 1], and
-    images in [0, 1] for a detector of raw values. Feature maps have any range.
+    images in [0, 1] for a detector of raw values. What is well outside [0, 1] or much
+    brighter than in ``fit`` is a warning. Feature maps, with values below 0, have any
+    range.
 
     Parameters
     ----------
@@ -127,12 +135,26 @@ def check_scale(estimator: BaseEstimator, array: np.ndarray, was_integer: bool) 
     elif low >= 0 and high > _RAW and _are_fractions(array, new_low, new_high):
         way_out = "Multiply X by the value that is white, for instance 255 * X"
     else:
-        return
-    raise ValueError(
+        way_out = ""
+    found = (
         f"{type(estimator).__name__} was fitted on images with values from {low:g} to "
-        f"{high:g}, but X has values from {new_low:g} to {new_high:g}: another scale. "
-        f"{way_out}."
+        f"{high:g}, but X has values from {new_low:g} to {new_high:g}"
     )
+    if way_out:
+        raise ValueError(f"{found}: another scale. {way_out}.")
+    if low >= 0 and (
+        new_high > _FAR * high or (unit and _is_outside(new_low, new_high))
+    ):
+        warnings.warn(
+            f"{found}. Scale X as the training images were scaled, if it is not.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _is_outside(low: float, high: float) -> bool:
+    """Whether images are not in [0, 1], nor so by a filter that overshoots."""
+    return low < -0.5 or high > 1.5
 
 
 def _are_fractions(array: np.ndarray, low: float, high: float) -> bool:

@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, PngImagePlugin
 
@@ -85,6 +86,12 @@ def test_damaged_exif_does_not_cost_the_pixels_even_where_warnings_are_errors(na
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_array_equal(read_image(DAMAGED[name]), plain)
+
+
+@pytest.mark.parametrize("order", [b"MM\0*\0\0\0\x08", b"II*\0\x08\0\0\0"])
+def test_exif_without_entries_is_not_damaged(order, caplog):
+    read_image(_jpeg_with(b"Exif\0\0" + order + bytes(6)))
+    assert not caplog.records
 
 
 def test_damaged_exif_is_said_once_a_run_with_the_first_names(tmp_path, caplog):
@@ -188,10 +195,13 @@ def test_heic_without_its_package_names_the_package(monkeypatch, tmp_path):
 
 def test_heic_is_read_with_its_package_whatever_the_name(tmp_path):
     heif = pytest.importorskip("pillow_heif")
+    if int(PIL.__version__.split(".")[0]) < 12:
+        pytest.skip("newer releases of pillow-heif need a newer Pillow")
     path = tmp_path / "IMG_1.jpg"
     gray = Image.new("RGB", (64, 48), (90, 90, 90))
     heif.from_pillow(gray).save(path, quality=90)
-    for source in (path, path.read_bytes(), heif.open_heif(path).to_pillow()):
+    opened = heif.HeifImageFile(path)
+    for source in (path, path.read_bytes(), opened):
         image = read_image(source)
         assert image.shape == (48, 64, 3)
         np.testing.assert_allclose(image, 90 / 255, atol=0.02)
@@ -214,9 +224,8 @@ def test_a_format_that_a_plugin_registered_is_read(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["JPEG2000", "AVIF"])
 def test_further_formats_of_pillow_are_read(kind):
-    from PIL import features
-
-    if not features.check({"JPEG2000": "jpg_2000", "AVIF": "avif"}[kind]):
+    Image.init()
+    if kind not in Image.SAVE:
         pytest.skip(f"this Pillow is built without {kind}")
     data = _encoded(Image.new("RGB", (64, 64), (90, 90, 90)), kind)
     np.testing.assert_allclose(read_image(data), 90 / 255, atol=0.02)

@@ -69,6 +69,16 @@ def test_whole_16_bits_and_black_images_say_nothing(peak):
         read_image(_encoded(Image.fromarray(values), "PNG"))
 
 
+def test_8_bit_images_of_zeros_and_ones_are_said():
+    masks = [(RGB > 99).astype(np.uint8)] * 3
+    with pytest.warns(ImageWarning, match=r"3 images whose 8-bit.*--max-value 1 "):
+        ImageReader().fit_transform(masks)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ImageReader(max_value=1).fit_transform(masks).max() == 1
+        ImageReader().fit_transform([RGB > 99, np.zeros_like(RGB)])
+
+
 def test_a_pgm_that_declares_its_depth_is_read_by_it_whatever_max_value_says():
     pgm = b"P5 2 1 4095\n" + struct.pack(">HH", 4095, 0)
     with warnings.catch_warnings():
@@ -211,10 +221,10 @@ def test_a_page_that_was_chosen_says_nothing(tmp_path):
         assert read_image(image.copy()).max() == 0
 
 
-def test_smaller_copies_in_a_tiff_are_not_pages(tmp_path):
+def test_smaller_copies_in_a_tiff_are_not_pages():
     small = Image.new("RGB", (4, 4), "white")
-    small.encoderinfo = {"tiffinfo": {254: 1}}
-    data = _encoded(WHITE, "TIFF", save_all=True, append_images=[small])
+    options = {"save_all": True, "append_images": [small], "tiffinfo": {254: 1}}
+    data = _encoded(WHITE, "TIFF", **options)
     with Image.open(io.BytesIO(data)) as image:
         image.seek(1)
         assert image.tag_v2[254] == 1

@@ -63,15 +63,29 @@ def test_black_frames_and_bright_spots_are_scored_not_refused():
     detector = KMeansDistance(2, random_state=0).fit(BYTES.astype(float))
     detector.predict(np.zeros((2, 8, 8, 3)))
     detector.fit(BYTES)
-    detector.predict(np.zeros((2, 8, 8, 3), np.uint8))
-    detector.predict(np.full((2, 8, 8, 3), 1.5))  # restored or filtered images
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detector.predict(np.zeros((2, 8, 8, 3), np.uint8))
+        detector.predict(np.full((2, 8, 8, 3), 1.5))  # restored or filtered images
+
+
+def test_what_may_be_another_scale_is_a_warning():
+    detector = KMeansDistance(2, random_state=0).fit(BYTES)
+    for images in (BYTES / 127.5 - 1, BYTES / 60):
+        with pytest.warns(UserWarning, match="Scale X as the training images"):
+            detector.predict(images)
+    detector.fit(BYTES.astype(float))
+    with pytest.warns(UserWarning, match="from 0 to 255, but X has .* to 65535"):
+        detector.predict(BYTES * 257.0)
 
 
 def test_feature_maps_have_any_scale():
     maps = RNG.normal(size=(20, 4, 4, 8))
     detector = KMeansDistance(2, random_state=0).fit(maps)
-    detector.predict(100 * maps)
-    detector.predict(np.abs(maps) / 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detector.predict(100 * maps)
+        detector.predict(np.abs(maps) / 10)
 
 
 def test_a_detector_and_the_reader_see_the_same_pixels():
@@ -119,6 +133,15 @@ def test_a_depth_below_16_bits_is_said(bits):
         warnings.simplefilter("error")
         detector.predict(images)  # as in fit: nothing new
         detector.fit(images / (2**bits - 1))
+
+
+def test_masks_of_zeros_and_ones_are_said_unless_they_are_bool():
+    masks = BYTES > 100
+    with pytest.warns(UserWarning, match=r"use 1 of 8 bits.*X / 1\."):
+        KMeansDistance(2, random_state=0).fit(masks.astype(np.uint8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert KMeansDistance(2, random_state=0).fit(masks).image_range_ == (0, 1)
 
 
 def test_bytes_in_a_16_bit_array_are_said_when_training_images_were_bright():

@@ -238,7 +238,8 @@ default="rbf"
         params = self.get_params()
         del params["threshold"]
         if callable(self.kernel) or self.kernel == "precomputed" or issparse(X):
-            self.__dict__.pop("sample_shape_", None)
+            for name in ("sample_shape_", "image_range_"):
+                self.__dict__.pop(name, None)
             if self.gamma == "median":
                 params["gamma"] = median_width(X) if issparse(X) else 1.0  # not used
             self._adopt(params, X, sample_weight)

@@ -20,7 +20,13 @@ from featad.images.deep import (
     is_gray_alpha,
     on_white,
 )
-from featad.images.files import ImageSource, Rules, Unreadable, check_pixels
+from featad.images.files import (
+    ONE_PAGE,
+    ImageSource,
+    Rules,
+    Unreadable,
+    check_pixels,
+)
 from featad.images.notes import DAMAGED_EXIF, PAGES, UNUSED_ALPHA, Remarks
 from featad.images.opened import load, orientation_of
 from featad.images.planes import check_range, float_planes, upright
@@ -71,7 +77,9 @@ def _file_planes(
         else:
             planes = _planes(image, rules, remarks)
         turn = file.orientation or _orientation(image, remarks)
-    file.look_for_pages()
+        one_page = image.format in ONE_PAGE
+    if not one_page:
+        file.look_for_pages()
     return upright(planes, turn)
 
 
@@ -119,7 +127,7 @@ def _eight_bit_planes(
         image = image.convert("RGB")
     if image.mode == "1" or rules.mode == "L":
         image = image.convert("L")
-    elif image.mode != "L":  # gray stays one plane until the channels are stacked
+    elif image.mode not in ("L", "RGB"):  # gray stays one plane until it is stacked
         image = image.convert("RGB")
     if rules.max_value is None or rules.max_value >= 255:  # 8 bits hold no more
         return [image]

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -19,7 +20,7 @@ FORMATS = (
     *("JPEG2000", "AVIF"),  # where Pillow is built with them
 )
 _REDUCED = 254  # TIFF tag: a page that is a smaller copy of another
-_ONE_PAGE = ("PNG", "JPEG", "BMP", "DIB", "PPM")  # or counted before
+ONE_PAGE = ("PNG", "JPEG", "BMP", "DIB", "PPM")  # or counted before
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _HEIF = ("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1")
 _OTHER_FILES = (  # where the sign stands, the sign, what it is, and what to do
@@ -118,7 +119,7 @@ class ImageSource:
     def look_for_pages(self) -> None:
         """Note whether there is more than one page or frame."""
         with self.opened() as image:  # anew: looking moves from page to page
-            if image.format not in _ONE_PAGE and _has_more_pages(image):
+            if _has_more_pages(image):
                 self._remarks.kinds.add(PAGES)
 
 
@@ -154,12 +155,17 @@ def _identify(file: BinaryIO, head: bytes) -> ImageFile.ImageFile:
 def _formats() -> list[str]:
     """Return the formats that are read: safe ones, and what the user registered."""
     Image.init()
+    return _chosen(tuple(Image.OPEN))
+
+
+@lru_cache
+def _chosen(known: tuple[str, ...]) -> list[str]:
     registered = [
         name
-        for name, (factory, _) in Image.OPEN.items()
-        if not getattr(factory, "__module__", "").startswith("PIL.")
+        for name in known
+        if not getattr(Image.OPEN[name][0], "__module__", "").startswith("PIL.")
     ]
-    return [name for name in FORMATS if name in Image.OPEN] + registered
+    return [name for name in FORMATS if name in known] + registered
 
 
 def _heif(file: BinaryIO) -> ImageFile.ImageFile:

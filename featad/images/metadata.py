@@ -80,15 +80,15 @@ def _exif_orientation(exif: bytes) -> int | None:
         return int.from_bytes(exif[start : start + size], order)  # type: ignore[arg-type]
 
     first = number(4, 4)
-    count = number(first, 2)
-    entries = range(first + 2, first + 2 + 12 * count, 12)
-    for entry in entries:
+    if first < 8 or first + 2 > len(exif):
+        return None
+    for entry in range(first + 2, first + 2 + 12 * number(first, 2), 12):
         if entry + 12 > len(exif):
             return None
         if number(entry, 2) == ORIENTATION:
             turn = number(entry + 8, 2)
             return turn if 0 <= turn <= 8 else None
-    return 0 if count and first + 2 <= len(exif) else None
+    return 0
 
 
 def _of_jpeg(data: bytes) -> Described:

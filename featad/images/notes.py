@@ -18,11 +18,14 @@ PAGES = "pages"
 UNUSED_ALPHA = "alpha"
 TRUNCATED = "truncated"
 DAMAGED_EXIF = "exif"
+BINARY = "binary"
 _SAID = {
     PAGES: "Read {n} with several pages or frames ({names}), of which only the first "
     "is seen. To see the others, pass each as an image of its own.",
     UNUSED_ALPHA: "Read {n} with an alpha channel that is zero everywhere ({names}). "
     "It is taken as unused, so the colors are read as they are.",
+    BINARY: "Read {n} whose 8-bit pixels are 0 and 1 only ({names}): nearly black. "
+    "Pass max_value=1 (--max-value 1 on the command line) if 1 is white.",
     TRUNCATED: "Read {n} without the last bytes ({names}). What is missing is gray.",
     DAMAGED_EXIF: "Read {n} with damaged EXIF data ({names}). The pixels are read as "
     "they are stored, not turned.",
@@ -36,7 +39,7 @@ class Remarks:
     Attributes
     ----------
     kinds : set of str
-        PAGES, UNUSED_ALPHA, TRUNCATED and DAMAGED_EXIF, as they apply.
+        PAGES, UNUSED_ALPHA, BINARY, TRUNCATED and DAMAGED_EXIF, as they apply.
 
     peak : float or None
         The largest value of a 16-bit image whose range nobody declared.

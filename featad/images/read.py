@@ -10,7 +10,7 @@ from featad._pixels import torch_hint
 from featad.errors import ImageReadError
 from featad.images.decoding import decode
 from featad.images.files import Rules, Unreadable
-from featad.images.notes import Remarks, note
+from featad.images.notes import BINARY, Remarks, note
 from featad.images.planes import RESAMPLING, fit_plane, stack_planes
 from featad.images.sources import SOURCE_TYPES, Source, describe_source, reason_of
 
@@ -84,8 +84,9 @@ def read_image(
     -----
     ImageWarning
         If the image may not be what it seems: 16-bit pixels that use 14 bits or fewer,
-        several pages, an alpha channel that is zero everywhere, an accepted damage.
-        Where many images are read there is one warning for all of them.
+        8-bit pixels of 0 and 1, several pages, an alpha channel that is zero
+        everywhere, an accepted damage. Where many images are read there is one warning
+        for all of them.
 
     Notes
     -----
@@ -141,6 +142,8 @@ def read_image(
         raise ImageReadError(describe_source(source), str(error)) from None
     except Exception as error:  # Pillow's plugins raise all kinds on damaged files
         raise ImageReadError(describe_source(source), reason_of(error)) from error
+    if planes[0].mode != "F" and np.max(planes[0].getextrema()) == 1:
+        remarks.kinds.add(BINARY)
     note(source, remarks)
     return image
 

@@ -91,7 +91,8 @@ def describe_source(source: Source, index: int | None = None) -> str:
     if isinstance(source, str | os.PathLike):
         return as_text(os.fsdecode(source))
     if isinstance(source, Contents):
-        what = f"{len(as_bytes(source))} bytes"
+        view = source.getbuffer() if isinstance(source, io.BytesIO) else source
+        what = f"{memoryview(view).nbytes} bytes"
     elif isinstance(source, Image.Image):
         what = f"PIL image of {source.width} x {source.height} pixels, {source.mode}"
     else:
