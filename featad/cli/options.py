@@ -207,7 +207,7 @@ def _number(kind, text, fits, expected):
     return value
 
 
-def progress_bar(total: int, what: str, unit: str = "image") -> tqdm:
+def progress_bar(total: int | None, what: str, unit: str = "image") -> tqdm:
     """Return a progress bar on stderr, silent if stderr is not a terminal."""
     return tqdm(total=total, desc=what, unit=unit, file=sys.stderr, disable=None)
 
