@@ -54,15 +54,13 @@ def reserved(path: str | os.PathLike | None) -> Iterator[None]:
     Raises
     ------
     OSError
-        If another run writes the file now, or the folder cannot be written.
+        If another run writes the file now, or the folder cannot be made.
     """
     if path is None:
         yield
         return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
     with alone(path) as is_alone:
         if not is_alone:
             raise OSError(errno.EBUSY, "Another run is writing this file", str(path))
