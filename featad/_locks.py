@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-_PATIENCE = 60.0  # seconds that one process waits for another
+_PATIENCE = 30.0  # seconds that one process waits for another
 _ANSWER = 5.0  # seconds in which a file system says whether it has locks
 _without: set[Path] = set()  # folders
 
@@ -19,8 +19,8 @@ _without: set[Path] = set()  # folders
 def turn(folder: Path) -> Iterator[None]:
     """Enter as one thread of one process at a time, for what only saves work.
 
-    Where the file system has no locks, or nobody leaves for a minute, the turn is taken
-    at once from then on, after one warning.
+    Where the file system has no locks, or nobody leaves for half a minute, the turn is
+    taken at once from then on, after one warning.
 
     Parameters
     ----------
