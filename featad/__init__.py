@@ -10,7 +10,9 @@ Examples
 KMeansDistance(n_clusters=2)
 """
 
+import os
 import re
+import tempfile
 from importlib import import_module
 from pathlib import Path
 
@@ -21,6 +23,11 @@ _HOME_OF = {
     name: home
     for home, name in re.findall(r"^from (\S+) import \w+ as (\w+)$", _STUB, re.M)
 }
+
+try:
+    tempfile.gettempdir()
+except FileNotFoundError:  # torch only starts with a folder, which it never uses here
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.dirname(__file__))
 
 __all__ = ["__version__", *sorted(_HOME_OF)]
 

@@ -59,6 +59,7 @@ from featad.persistence import save as save
 from featad.pipeline import Pipeline as Pipeline
 from featad.pipeline import make_pipeline as make_pipeline
 from featad.registry import build as build
+from featad.rescoring import rescore_file as rescore_file
 from featad.scoring import score_images as score_images
 from featad.scoring import score_to_file as score_to_file
 from featad.trimming import TrimmedDetector as TrimmedDetector

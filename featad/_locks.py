@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-_PATIENCE = 60.0  # seconds that one process waits for another
+_PATIENCE = 30.0  # seconds that one process waits for another
 _ANSWER = 5.0  # seconds in which a file system says whether it has locks
 _without: set[Path] = set()  # folders
 
@@ -19,8 +19,8 @@ _without: set[Path] = set()  # folders
 def turn(folder: Path) -> Iterator[None]:
     """Enter as one thread of one process at a time, for what only saves work.
 
-    Where the file system has no locks, or nobody leaves for a minute, the turn is taken
-    at once from then on, after one warning.
+    Where the file system has no locks, or nobody leaves for half a minute, the turn is
+    taken at once from then on, after one warning.
 
     Parameters
     ----------
@@ -49,18 +49,18 @@ def alone(path: Path) -> Iterator[bool]:
     """Keep other processes from a file; yield False if one of them holds it now.
 
     Where the file system has no locks there is one warning, and nobody is kept away.
+    Where the folder cannot be written nobody is kept away either.
 
     Parameters
     ----------
     path : Path
         A file that need not exist, in a folder that does.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written.
     """
-    if not has_locks(path.parent):
+    try:
+        can_lock = has_locks(path.parent)
+    except OSError:
+        can_lock = False
+    if not can_lock:
         yield True
         return
     name = sha256(path.name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
@@ -97,7 +97,10 @@ def has_locks(folder: Path) -> bool:
     """
     if folder.resolve() not in _without:
         probe = folder / f".featad-{uuid4().hex[:12]}.lock"
-        probe.touch()
+        try:
+            probe.touch()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
         try:
             if not _is_granted(probe):
                 _do_without(folder, "its file system has no locks")

@@ -23,7 +23,12 @@ FORMATS = (".csv", ".parquet", ".jsonl")
 Write = Callable[[pd.DataFrame], None]
 """Appends a frame of rows."""
 
-_TEXTS = dict.fromkeys(("path", "group", "error"), str)  # not for pandas to guess
+_TEXTS = ("path", "group", "error")  # columns; all but two others are numbers
+_PARSERS: dict[str, Callable] = {
+    **dict.fromkeys(_TEXTS, str),
+    "is_anomaly": "True".__eq__,
+    "n_images": int,
+}
 _BREAKS = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}  # to some readers
 _FOOTER = 4096  # bytes of a Parquet file's end, for each group of rows
 
@@ -49,15 +54,13 @@ def reserved(path: str | os.PathLike | None) -> Iterator[None]:
     Raises
     ------
     OSError
-        If another run writes the file now, or the folder cannot be written.
+        If another run writes the file now, or the folder cannot be made.
     """
     if path is None:
         yield
         return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
     with alone(path) as is_alone:
         if not is_alone:
             raise OSError(errno.EBUSY, "Another run is writing this file", str(path))
@@ -131,9 +134,9 @@ def read_rows(path: str | os.PathLike) -> pd.DataFrame:
     if _ending(path) == ".jsonl":
         with open(path, encoding="utf-8") as file:
             return pd.DataFrame([json.loads(line) for line in file])
-    return pd.read_csv(
-        path, dtype=_TEXTS, keep_default_na=False, na_values=[""], encoding="utf-8"
-    )
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = pd.DataFrame(list(csv.DictReader(file)))
+    return rows.apply(lambda column: column.map(_parser(column.name)))
 
 
 def _ending(path):
@@ -157,6 +160,12 @@ def _lines(lines_of, append):
             append(line.encode("utf-8"))
 
     return write
+
+
+def _parser(name):
+    """Return what reads a value of a column; pandas rounds numbers."""
+    parse = _PARSERS.get(name, float)
+    return lambda text: parse(text) if text else None
 
 
 def _values(rows):

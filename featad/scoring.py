@@ -129,8 +129,9 @@ def score_images(
             scores, p_values, errors = _score_or_halve(scorer, batch)
         for i, error in enumerate(errors):
             if error and (on_error == "raise" or _blames_no_image(error)):
-                kept = [part[:i] for part in (names, scores, p_values, errors)]
-                yield _rows(scorer, *kept)
+                if i:
+                    kept = [part[:i] for part in (names, scores, p_values, errors)]
+                    yield _rows(scorer, *kept)
                 raise error
         yield _rows(scorer, names, scores, p_values, errors)
     notes.tell()

@@ -71,7 +71,7 @@ def test_fit_and_score_say_once_what_they_leave_out(good, tmp_path, capsys):
     folder.mkdir()
     for index, path in enumerate(sorted(good.iterdir())):
         Image.open(path).save(folder / f"{index}.png")
-    (folder / "photo.heic").touch()
+    (folder / "photo.raw").touch()
     for command in (
         [*FIT, "--data", str(folder), "-o", str(model)],
         ["score", str(model), str(folder), "-o", str(tmp_path / "s.csv")],
@@ -80,5 +80,5 @@ def test_fit_and_score_say_once_what_they_leave_out(good, tmp_path, capsys):
         error = capsys.readouterr().err
         assert error.count("Left out") == 1
         assert "1 file that does not end in" in error
-        assert "first: photo.heic" in error
+        assert "first: photo.raw" in error
     assert len(pd.read_csv(tmp_path / "s.csv")) == 24

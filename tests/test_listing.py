@@ -56,12 +56,12 @@ def test_a_folder_of_images_alone_is_listed_without_a_word(tmp_path):
 
 
 def test_files_with_other_suffixes_are_counted_and_the_first_is_named(tmp_path):
-    _touch(tmp_path, "NOEXT", "b.heic", "c.jp2", "d.PNG.crdownload", "e.JPG")
+    _touch(tmp_path, "NOEXT", "b.raw", "c.jxl", "d.PNG.crdownload", "e.JPG")
     images, said = _found(tmp_path)
     assert images == ["e.JPG"]
     assert len(said) == 1
-    assert "Left out 4 files that do not end in .bmp" in said[0]
-    assert "(first: b.heic)" in said[0]
+    assert "Left out 4 files that do not end in .avif" in said[0]
+    assert "(first: b.raw)" in said[0]
 
 
 def test_one_file_is_counted_as_one(tmp_path):
@@ -119,8 +119,8 @@ def test_the_count_of_each_kind_is_there_for_programs(tmp_path):
 
 
 def test_a_folder_without_images_says_what_it_holds_instead(tmp_path):
-    _touch(tmp_path, "a.heic", "b.heic")
-    with pytest.raises(DatasetError, match=r"Left out 2 files.*first: a.heic"):
+    _touch(tmp_path, "a.raw", "b.raw")
+    with pytest.raises(DatasetError, match=r"Left out 2 files.*first: a.raw"):
         list_images(tmp_path)
 
 

@@ -360,7 +360,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
-def progress_bar(total: int, what: str, unit: str = "image") -> tqdm:
+def progress_bar(total: int | None, what: str, unit: str = "image") -> tqdm:
     """Return a progress bar on stderr, silent if stderr is not a terminal."""
     return tqdm(total=total, desc=what, unit=unit, file=sys.stderr, disable=None)
 

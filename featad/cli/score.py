@@ -32,12 +32,18 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     models.add_model(parser)
-    parser.add_argument("images", nargs="+", help="image files, and folders of them")
+    parser.add_argument("images", nargs="*", help="image files, and folders of them")
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
         help="a .csv, .parquet or .jsonl file (default: CSV on standard output)",
+    )
+    parser.add_argument(
+        "--retry",
+        metavar="FILE",
+        help="instead of images: an earlier output, whose rows with an error are "
+        "scored again; all other rows stay (written to --output, or to FILE itself)",
     )
     parser.add_argument(
         "--on-error",
@@ -66,6 +72,15 @@ def add_parser(commands: Any) -> None:
 
 def run(args: Namespace) -> int:
     """Score and write."""
+    if bool(args.images) == bool(args.retry):
+        options.log(
+            "featad score: error: the following arguments are required: images, or "
+            "--retry FILE; not both"
+        )
+        return 2
+    if args.retry and args.groups:
+        options.log("featad score: error: --groups: not allowed with --retry")
+        return 2
     from featad.datasets import find_groups
     from featad.images import list_images
     from featad.scoring import score_to_file
@@ -74,6 +89,10 @@ def run(args: Namespace) -> int:
     system = models.load_model(args)
     set_machine_options([system], device=args.device, cache=args.cache)
     options.set_reading(system, args)
+    if args.target_fpr is not None:
+        models.calibrated(system, args.model).set_threshold(target_fpr=args.target_fpr)
+    if args.retry:
+        return _retry(system, args)
     paths = []
     for given in map(Path, args.images):
         try:
@@ -81,8 +100,6 @@ def run(args: Namespace) -> int:
         except DatasetError as error:  # its row will say that it cannot be read
             options.log(f"warning: {error}")
             paths.append(given)
-    if args.target_fpr is not None:
-        models.calibrated(system, args.model).set_threshold(target_fpr=args.target_fpr)
     groups = None
     if args.groups is not None:
         models.check_grouped(system, args.model)
@@ -153,3 +170,25 @@ def _counted(n_images):
         except KeyboardInterrupt as stop:
             stop.args = (f"{n_done} of {n_images} images are scored",)
             raise
+
+
+def _retry(system, args):
+    """Score the rows with an error again."""
+    from featad.rescoring import rescore_file
+
+    with options.progress_bar(None, "scoring again") as bar:
+        rows = rescore_file(
+            system,
+            args.retry,
+            args.output,
+            batch_size=args.batch_size,
+            progress=bar.update,
+        )
+    failed = rows["error"].dropna()
+    options.log(
+        f"scored {len(rows) - len(failed)} of {len(rows)} images that had an error, "
+        f"{int(rows['is_anomaly'].eq(True).sum())} of them anomalous"
+    )
+    if len(failed):
+        options.log(f"could not score {len(failed)} images; first: {failed.iloc[0]}")
+    return 1 if len(rows) and len(failed) == len(rows) else 0
