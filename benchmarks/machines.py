@@ -35,7 +35,10 @@ SYSTEMS = {
     "mini-stats-mahalanobis": {},
     "mini-stats-knn": {},
     "mini-ocsvm": {},
-    "squeezenet1_1-stats-mahalanobis": {"weights": SQUEEZENET},
+    "squeezenet1_1-stats-mahalanobis": {
+        "weights": SQUEEZENET,
+        "preprocessing": "imagenet",
+    },
     "images-autoencoder": {"size": 64, "detector__max_epochs": 20},
     "images-vae": {"size": 64, "detector__max_epochs": 20},
     "images-restoration": {"size": 32, "detector__max_epochs": 20},

@@ -7,6 +7,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.model_selection import GridSearchCV, KFold
@@ -281,3 +282,17 @@ def test_who_never_leaves_is_not_waited_for(images, folder, monkeypatch):
     ):
         counted(folder).transform(images)
     assert len(caught) == 1
+
+
+def test_entries_are_shared_by_machines_whatever_their_threads(images, folder, count):
+    """The last digits differ from processor to processor, far below any gap."""
+    n_threads = torch.get_num_threads()
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            found = counted(folder).transform(images)
+        alone = counted(None).transform(images)
+    finally:
+        torch.set_num_threads(n_threads)
+    assert count() == len(images)
+    np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-6)

@@ -15,6 +15,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.model_selection import GridSearchCV
 
 import featad
+from featad._device import usable_device
 from featad.calibration import CalibratedDetector, calibrate
 from featad.detectors import KMeansDistance, PerceptualAutoencoder
 from featad.features import BackboneFeatures
@@ -176,6 +177,16 @@ def test_a_dump_of_another_machine_extracts_features_on_the_usual_device(
     loaded = pickle.loads(pickle.dumps(system))
     with pytest.warns(UserWarning, match=f"device='{device}', but torch finds"):
         np.testing.assert_array_equal(loaded.score_samples(images), expected)
+
+
+def test_a_second_gpu_that_is_missing_is_replaced_by_the_first(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    with pytest.warns(UserWarning, match="finds 1 CUDA GPUs here: cuda:0 is used"):
+        assert usable_device("cuda:1") == torch.device("cuda", 0)
+    with pytest.raises(ValueError, match="device should be 'auto'"):
+        usable_device("quantum")
 
 
 def test_no_array_goes_to_float64_on_a_gpu(images, monkeypatch):

@@ -150,6 +150,18 @@ def test_weights_that_have_moved_are_named_and_can_be_given(images, tmp_path):
     np.testing.assert_array_equal(loaded.score_samples(images), expected)
 
 
+def test_weights_from_caffe_see_blue_first(images, tmp_path):
+    weights = save_backbone(tmp_path / "backbone.pth")
+    with pytest.warns(UserWarning, match="PerceptualAutoencoder was given backbone"):
+        usual = build(weights=weights).fit(images)
+    caffe = build(weights=weights, preprocessing="caffe").fit(images)
+    x = torch.rand(2, 3, 8, 8)
+    mean, std = torch.tensor([123.68, 116.779, 103.939]).view(3, 1, 1), 255
+    (expected,) = usual.networks_["backbone"].part((x * std - mean).flip(1)).values()
+    (found,) = caffe.networks_["backbone"](x)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_weights_set_after_fit_do_not_change_the_scores(images, tmp_path):
     weights = save_backbone(tmp_path / "backbone.pth")
     fitted = build(weights=weights).fit(images)
@@ -161,7 +173,7 @@ def test_weights_set_after_fit_do_not_change_the_scores(images, tmp_path):
 
 def test_unpickling_downloads_nothing(fitted, images, monkeypatch):
     stored = pickle.dumps(fitted)
-    monkeypatch.setattr(perceptual_autoencoder, "load_network", None)  # not called
+    monkeypatch.setattr(perceptual_autoencoder, "find_weights", None)  # not called
     assert pickle.loads(stored).sample_shape_ == (8, 8, 3)
 
 

@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from featad.entry import Entry
 from featad.features.extractor import cut, has_channels_last, node_names
 from featad.features.layers import check_layer, default_layers, vgg_nodes
-from featad.features.weights import load_network, preset
+from featad.features.weights import find_weights, read_network, warn_of_assumption
 from featad.neural.detector import Context, Stage, StrOptions
 from featad.neural.losses import TINY, relative_perceptual_error
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
@@ -39,6 +39,11 @@ class PerceptualAutoencoder(ReconstructionDetector):
         ``"default"`` for vgg_mini's own or torchvision's published weights,
         torchvision's name of a published set, such as ``"IMAGENET1K_V1"``, a .pth or
         .safetensors file, or None for random weights, which are for tests.
+
+    preprocessing : {"imagenet", "caffe"} or None, default=None
+        Scale and channel order of the pixels that enter the network. None: as for the
+        published weights. ``"caffe"``: BGR from 0 to 255 minus the mean, for files of
+        weights from Caffe or Keras.
 
     score_by : {"mean", "top1%", "max"}, default="mean"
         How the map becomes the sample's score: the mean, the mean of the largest
@@ -92,6 +97,7 @@ class PerceptualAutoencoder(ReconstructionDetector):
         "arch": [str],
         "layer": [str, tuple, list, None],
         "weights": [str, os.PathLike, None],
+        "preprocessing": [StrOptions({"imagenet", "caffe"}), None],
         "score_by": [StrOptions({"mean", "top1%", "max"})],
     }
 
@@ -106,12 +112,14 @@ class PerceptualAutoencoder(ReconstructionDetector):
 
     def __init__(
         self, latent_dim=32, *, arch="vgg_mini", layer=None, weights="default",
+        preprocessing=None,
         **options: Unpack[ReconstructionOptions],
     ):  # fmt: skip
         super().__init__(latent_dim, **{**PerceptualAutoencoder._defaults, **options})
         self.arch = arch
         self.layer = layer
         self.weights = weights
+        self.preprocessing = preprocessing
 
     def _networks(self, shape: tuple[int, ...]) -> dict[str, nn.Module]:
         image = len(shape) == 3
@@ -123,7 +131,10 @@ class PerceptualAutoencoder(ReconstructionDetector):
             )
         nets = super()._networks(shape)
         if image:
-            nets["backbone"] = _Taps(self.arch, self.layer, self.weights, shape)
+            found = find_weights(
+                self.arch, self.weights, preprocessing=self.preprocessing
+            )
+            nets["backbone"] = _Taps(found, self.layer, shape)
         return nets
 
     def _fit_statistics(
@@ -131,6 +142,7 @@ class PerceptualAutoencoder(ReconstructionDetector):
     ) -> dict[str, Any]:
         if t.stage != "measure" or "backbone" not in nets:
             return {}
+        warn_of_assumption(nets["backbone"].found, self)
         sums, n = [], 0
         for x in batches:
             maps = [tap.flatten(2) for tap in nets["backbone"](x)]  # (n, channels, h*w)
@@ -194,25 +206,26 @@ class _Taps(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, arch, layer, weights, shape):
+    def __init__(self, found, layer, shape):
         super().__init__()
+        self.found, arch = found, found.arch
         if layer is None:
             layer = _EARLY.get(arch) or default_layers(arch)[1][1]
         layers = [layer] if isinstance(layer, str) else list(layer)
-        network, _ = load_network(arch, weights)
+        network, _ = read_network(found)
         names, paper, self.nodes = node_names(network), vgg_nodes(arch), []
         for name in layers:
             check_layer(arch, name, names)
             self.nodes.append(paper.get(name, name))
         self.part = cut(network, self.nodes)
-        channels = preset(arch, weights)
-        self.register_buffer("mean", torch.tensor(channels.mean).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(channels.std).view(3, 1, 1))
+        self.register_buffer("mean", torch.tensor(found.preset.mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(found.preset.std).view(3, 1, 1))
         self._check(shape)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return maps of shape (n, channels, height, width)."""
-        maps = self.part((x.expand(-1, 3, -1, -1) - self.mean) / self.std)
+        x = (x.expand(-1, 3, -1, -1) - self.mean) / self.std
+        maps = self.part(x.flip(1) if self.found.preset.channel_order == "bgr" else x)
         return [maps[node] for node in self.nodes]
 
     def _check(self, shape):

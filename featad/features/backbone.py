@@ -1,7 +1,6 @@
 """Images described by the layers of a frozen network."""
 
 import os
-import warnings
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
@@ -232,17 +231,14 @@ class BackboneFeatures(ImageFeatures):
         """
         self._check_parameters()
         check_sources(X, estimator_name=type(self).__name__)
+        from featad.features.weights import warn_of_assumption  # torch: slow to import
+
         extractor = self._find_extractor()
         self.columns_ = self._columns(extractor)
         self.n_features_out_ = sum(width for _, width in self.columns_)
         self.weights_fingerprint_ = extractor.fingerprint
         self.weights_note_ = str(extractor.found)
-        if extractor.found.is_assumed:
-            warnings.warn(
-                f"{type(self).__name__} was given {self.weights_note_}. Pass "
-                "preprocessing='imagenet' if that is right, or 'caffe' for weights "
-                "from Caffe or Keras (--set features__preprocessing=imagenet)."
-            )
+        warn_of_assumption(extractor.found, self)
         return self
 
     def transform(self, X: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,12 +71,6 @@ class Weights:
     def preset(self) -> Preset:
         """How images are prepared for these weights."""
         return preset_of_set(self.arch, self.published, self.preprocessing)
-
-    @property
-    def is_assumed(self) -> bool:
-        """Whether nobody says how images are prepared for this file of weights."""
-        is_unknown = self.kind == "file" and self.published == DEFAULT
-        return is_unknown and self.preprocessing is None and self.arch != PACKAGED
 
     def __str__(self) -> str:
         if self.path is None:
@@ -164,6 +159,26 @@ def preset(
     if is_set_name(weights):
         return preset_of_set(arch, weights, preprocessing)
     return find_weights(arch, weights, preprocessing=preprocessing).preset
+
+
+def warn_of_assumption(found: Weights, owner: object) -> None:
+    """Warn that a file of weights is unknown and nobody said how it is fed.
+
+    Parameters
+    ----------
+    found : Weights
+
+    owner : object
+        What was given the file; it has a parameter ``preprocessing``.
+    """
+    unknown = found.kind == "file" and found.published == DEFAULT
+    if unknown and found.preprocessing is None and found.arch != PACKAGED:
+        warnings.warn(
+            f"{type(owner).__name__} was given {found}. Pass preprocessing='imagenet' "
+            "if that is right, or 'caffe' for weights from Caffe or Keras (--set "
+            "STEP__preprocessing=imagenet, where STEP is features or detector).",
+            UserWarning,
+        )
 
 
 def published_url(arch: str, name: str = DEFAULT) -> str:

@@ -63,8 +63,7 @@ class NetworkDetector(BaseDetector):
         WeightsChangedError
             If their weights are others.
         """
-        check_is_fitted(self)
-        if self.frozen_:
+        if getattr(self, "frozen_", ()):  # none before fit
             _ = self.networks_
 
     def _has_map(self) -> bool:

@@ -14,7 +14,7 @@ Nets = dict[str, nn.Module]
 Packed = dict[str, dict[str, np.ndarray] | str]
 
 _built: WeakKeyDictionary[Any, tuple[Packed, Nets]] = WeakKeyDictionary()
-_lock = threading.Lock()  # building seeds torch's generator for a moment
+_lock = threading.RLock()  # building seeds torch's generator for a moment
 
 
 def remember(owner: Any, packed: Packed, nets: Nets) -> None:
