@@ -47,14 +47,7 @@ def add_parser(commands: Any) -> None:
         help="number of folds (default: 5 if there is no test part, else the test part "
         "is used; given, all images are cross-validated)",
     )
-    parser.add_argument(
-        "--groups",
-        metavar="BY",
-        help="images that belong together, such as views of one part, are not split "
-        "between training and test: 'folder', 'minutes=N' (a pause of more than N "
-        "minutes begins a new group), or a regular expression whose first group, or "
-        "match, in a file's name is the name of its group",
-    )
+    options.add_groups(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -96,9 +89,9 @@ def run(args: Namespace) -> int:
         check_picture(args.figure)
     for path in filter(None, (args.output, args.scores, args.figure)):
         options.check_writable(path)
-    dataset = options.load_data(args)
+    dataset = options.grouped(options.load_data(args), args.groups)
     (table, scores), dataset = options.without_unreadable(
-        dataset, args.on_error, lambda readable: _compare(readable, args)
+        dataset, args, lambda readable: _compare(readable, args)
     )
     print(format_table(table, args.reference))
     if args.output:
@@ -166,7 +159,6 @@ def _interval(low, high, form):
 
 def _compare(dataset, args):
     from featad.comparison import compare
-    from featad.datasets import find_groups
     from featad.model_selection import OneClassKFold
 
     if dataset.has_split and args.cv is None:
@@ -185,7 +177,7 @@ def _compare(dataset, args):
             systems,
             dataset.images,
             dataset.labels,
-            groups=find_groups(dataset.images, args.groups) if args.groups else None,
+            groups=dataset.groups,
             cv=cv,
             reference=args.reference,
             random_state=args.seed,

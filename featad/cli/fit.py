@@ -1,17 +1,15 @@
 """``featad fit``: from a folder of normal images to a calibrated model file."""
 
-import sys
 import time
 from argparse import Namespace
 from typing import Any
 
 import numpy as np
 
-from featad.cli import options
+from featad.cli import options, progress
 from featad.cli.machine import (
     reset_machine_params,
     set_machine_options,
-    set_machine_params,
 )
 from featad.cli.thresholds import leave_warnings_to_us, name_nearest, say_threshold
 from featad.errors import DatasetError
@@ -81,7 +79,6 @@ def run(args: Namespace) -> int:
     dataset = options.grouped(_training_images(options.load_data(args)), args.groups)
     system = options.build_system(name, args)
     set_machine_options([system], device=args.device, cache=args.cache)
-    set_machine_params(system, verbose=sys.stderr.isatty())
     system = calibrate(
         system,
         target_fpr=args.target_fpr,
@@ -93,7 +90,7 @@ def run(args: Namespace) -> int:
     check_format(args.output)
     start = time.perf_counter()
     system, dataset = options.without_unreadable(
-        dataset, args.on_error, lambda readable: fit_calibrated(system, readable)
+        dataset, args, lambda readable: fit_calibrated(system, readable)
     )
     seconds = time.perf_counter() - start
     reset_machine_params(system)
@@ -109,9 +106,9 @@ def run(args: Namespace) -> int:
 
 def fit_calibrated(system: Any, dataset: Any) -> Any:
     """Return the calibrated system, fitted on a data set and its groups."""
-    if dataset.groups is None:
-        return system.fit(dataset.images)
-    return system.fit(dataset.images, detector__groups=dataset.groups)
+    groups = {} if dataset.groups is None else {"detector__groups": dataset.groups}
+    with progress.shown("fitting"):
+        return system.fit(dataset.images, **groups)
 
 
 def _training_images(dataset):

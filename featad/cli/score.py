@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from featad.cli import models, options
+from featad.cli import models, options, progress
 from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
@@ -25,8 +25,8 @@ def add_parser(commands: Any) -> None:
         "n_images before these, for its most anomalous image. Rows are written batch "
         "by batch.",
         epilog="Exit codes: 0 success, even if images were skipped (their rows say "
-        "why); 1 the job failed, no image could be scored, or one could not with "
-        "--on-error raise; 2 wrong use.",
+        "why); 1 the job failed, no image could be scored, one could not with "
+        "--on-error raise, or more than --max-failed allows; 2 wrong use.",
     )
     parser.set_defaults(run=run)
     models.add_model(parser)
@@ -44,6 +44,7 @@ def add_parser(commands: Any) -> None:
         help="what to do with images that cannot be read: say so in their row and go "
         "on, or stop (default: %(default)s)",
     )
+    options.add_max_failed(parser)
     parser.add_argument(
         "--batch-size",
         type=options.positive_int,
@@ -83,7 +84,9 @@ def run(args: Namespace) -> int:
     if args.groups is not None:
         models.check_grouped(system, args.model)
         groups = find_groups(paths, args.groups)
-    with options.progress_bar(len(paths), "scoring") as bar:
+    if args.output:
+        options.check_writable(args.output)
+    with progress.shown("scoring", len(paths)) as bar:
         summary = score_to_file(
             system,
             paths,
@@ -92,7 +95,7 @@ def run(args: Namespace) -> int:
             batch_size=args.batch_size,
             on_error=args.on_error,
             stream=sys.stdout,
-            progress=bar.update,
+            progress=bar.advance,
         )
     units = "images" if groups is None else "parts"
     options.log(
@@ -104,6 +107,9 @@ def run(args: Namespace) -> int:
             f"could not score {summary.failed} {units}; first: {summary.first_error}"
         )
     _say_drift(system, summary, units, args.model)
+    options.check_failed(
+        summary.failed, summary.failed + summary.scored, args.max_failed
+    )
     return 0 if summary.scored else 1
 
 
