@@ -176,9 +176,10 @@ class _Threshold:
 class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
     """Base of all detectors, for tables and image batches.
 
-    A subclass needs no more than two hooks: ``_fit(X)``, which learns, and ``_strangeness(X)``,
-    which returns one number per sample, high = anomalous. Both receive a validated
-    float array of shape (n_samples, ...). A subclass with parameters of its own has an
+    A subclass needs no more than two hooks: ``_fit(X)``, which learns, and
+    ``_strangeness(X)``, which returns one number per sample, high = anomalous. Both
+    receive a validated float array of shape (n_samples, ...). A subclass with
+    parameters of its own has an
     ``__init__`` that assigns them, ``contamination`` among them, and entries for them
     in ``_parameter_constraints``.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from featad.cli import options, progress
+from featad.cli import costs, options, progress
 from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
@@ -172,6 +172,14 @@ def _compare(dataset, args):
         _check_kinds(dataset, dataset.labels, "images")
     systems = {name: options.build_system(name, args) for name in args.systems}
     set_machine_options(systems.values(), device=args.device, cache=args.cache)
+    n_folds = len(cv) if isinstance(cv, list) else cv.get_n_splits()
+    n_train = (
+        len(cv[0][0]) if isinstance(cv, list) else int((dataset.labels == 1).sum())
+    )
+    for name, system in systems.items():
+        announced = costs.announcement(name, system, n_train, n_folds)
+        if announced:
+            options.log(announced)
     with progress.shown("comparing"):
         return compare(
             systems,

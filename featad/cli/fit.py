@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from featad.cli import options, progress
+from featad.cli import costs, options, progress
 from featad.cli.machine import (
     reset_machine_params,
     set_machine_options,
@@ -79,6 +79,9 @@ def run(args: Namespace) -> int:
     dataset = options.grouped(_training_images(options.load_data(args)), args.groups)
     system = options.build_system(name, args)
     set_machine_options([system], device=args.device, cache=args.cache)
+    announced = costs.announcement(name, system, len(dataset), _n_fits(args, dataset))
+    if announced:
+        options.log(announced)
     system = calibrate(
         system,
         target_fpr=args.target_fpr,
@@ -102,6 +105,14 @@ def run(args: Namespace) -> int:
     print(*say_threshold(detector), name_nearest(detector, dataset), sep="\n")
     print(f"Wrote {args.output}, {manifest_path(args.output)} and {split}.")
     return 0
+
+
+def _n_fits(args, dataset):
+    """Return the number of fits where it is known; None: the usual one."""
+    if isinstance(args.cv, float):
+        return 1
+    folds = 5 if args.cv is None and dataset.groups is not None else args.cv
+    return None if folds is None else folds + 1
 
 
 def fit_calibrated(system: Any, dataset: Any) -> Any:
