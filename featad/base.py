@@ -177,9 +177,12 @@ class _Threshold:
 class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
     """Base of all detectors, for tables and image batches.
 
-    A subclass writes two hooks: ``_fit(X)``, which learns, and ``_strangeness(X)``,
-    which returns one number per sample, high = anomalous. Both receive a validated
-    float array of shape (n_samples, ...).
+    A subclass needs no more than two hooks: ``_fit(X)``, which learns, and
+    ``_strangeness(X)``, which returns one number per sample, high = anomalous. Both
+    receive a validated float array of shape (n_samples, ...). A subclass with
+    parameters of its own has an
+    ``__init__`` that assigns them, ``contamination`` among them, and entries for them
+    in ``_parameter_constraints``.
 
     Parameters
     ----------
@@ -221,6 +224,9 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         inherit_options(cls)
+
+    def __init__(self, *, contamination: float = 0.05) -> None:
+        self.contamination = contamination
 
     def fit(self, X: Any, y: Any = None) -> "BaseDetector":
         """Learn what normal samples look like.

@@ -1,9 +1,16 @@
 """The detector contract: one door for samples, one for labels, one negation."""
 
+import pickle
+import re
+import textwrap
+from importlib import import_module
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -20,9 +27,6 @@ from featad.detectors import Autoencoder, KMeansDistance
 
 class MeanDistance(BaseDetector):
     """Distance to the mean: the least a subclass has to write."""
-
-    def __init__(self, *, contamination=0.05):
-        self.contamination = contamination
 
     def _fit(self, X):
         self.mean_ = X.mean(axis=0)
@@ -265,3 +269,21 @@ def test_a_system_without_a_threshold_is_refused_with_the_way_out():
 def test_a_threshold_before_fit_is_refused():
     with pytest.raises(NotFittedError):
         anomaly_threshold(MeanDistance())
+
+
+def test_the_plain_detector_of_the_contributing_page_is_whole(tmp_path, monkeypatch):
+    page = Path(__file__).parents[1] / "CONTRIBUTING.md"
+    (code,) = re.findall(
+        r"   ```python\n(   .*?MeanDistance.*?)   ```",
+        page.read_text("utf-8"),
+        re.DOTALL,
+    )
+    (tmp_path / "mean_distance.py").write_text(textwrap.dedent(code), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    detector = import_module("mean_distance").MeanDistance(contamination=0.2)
+    assert detector.get_params() == {"contamination": 0.2}
+    assert "contamination : float" in type(detector).__doc__
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    fitted = pickle.loads(pickle.dumps(clone(detector).fit(X)))
+    assert (fitted.predict(X) == -1).mean() == pytest.approx(0.2)
+    assert fitted.predict([[9, 9, 9]]) == [-1]

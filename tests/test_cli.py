@@ -66,7 +66,10 @@ def test_doctor_tells_how_to_get_a_missing_extra(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fit"], "required: --data"),
+        (["fit"], "required: -o"),
+        (["fit", "-o", "m"], "required: --data"),
+        (["fit", "x", "y", "-o", "m"], "unrecognized arguments: y"),
+        (["compare", "x", "--max-failed", "2"], "a number from 0 to 1"),
         (["fit", "--data", "x", "-o", "m", "--system", "vgg16-ocsmv"], "did you mean"),
         (["compare", "--data", "x", "--systems", "nothing"], "no system 'nothing'"),
         (["fit", "--data", "x", "-o", "m", "--set", "nu"], "STEP__PARAM=VALUE"),

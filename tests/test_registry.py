@@ -104,6 +104,20 @@ def test_an_unknown_parameter_names_the_known_ones():
 
 
 @pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("detector__nue", "Did you mean detector__nu. Its detector takes .*gamma"),
+        ("nu", "Did you mean detector__nu"),
+        ("detectors__nu", "its steps are features, normalize, reduce, detector"),
+        ("normalize__norm", "Its step normalize has no parameters"),
+    ],
+)
+def test_an_unknown_parameter_of_a_step_names_those_of_the_step(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        build("vgg16-ocsvm", **{wrong: 1})
+
+
+@pytest.mark.parametrize(
     ("wrong", "hint"),
     [
         ("vgg16-ocsmv", "did you mean vgg16-ocsvm"),

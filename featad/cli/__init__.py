@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from featad import __version__
+from featad.cli.options import log
+from featad.cli.wording import as_options
 from featad.errors import FeatadError, is_out_of_memory
 
 _COMMANDS = (
@@ -44,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _set_encodings()
     parser = _parser()
     try:
-        args = parser.parse_args(argv)
+        args = _parsed(parser, argv)
     except SystemExit as stop:  # argparse has said what is wrong, or printed help
         return stop.code if isinstance(stop.code, int) else 2
     with warnings.catch_warnings(), _ending_in_order():
@@ -130,7 +132,21 @@ def _parser():
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in _COMMANDS:
         import_module(f"{__name__}.{name}").add_parser(commands)
+    for name, command in commands.choices.items():
+        command.set_defaults(command=name, parser=command)
     return parser
+
+
+def _parsed(parser, argv):
+    """Parse the arguments; `featad fit DIR` is the same as `featad fit --data DIR`."""
+    args, rest = parser.parse_known_args(argv)
+    if getattr(args, "data", "") is None:
+        if not rest or rest[0].startswith("-"):
+            args.parser.error("the following arguments are required: --data DIR")
+        args.data = rest.pop(0)
+    if rest:
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return args
 
 
 def _sentence(error):
@@ -138,7 +154,7 @@ def _sentence(error):
         return "Out of memory. Lower --batch-size, or fit on fewer images."
     if isinstance(error, OSError) and error.strerror:
         return ": ".join(str(part) for part in (error.strerror, error.filename) if part)
-    text = " ".join(str(error).split())
+    text = as_options(" ".join(str(error).split()))
     if isinstance(error, (FeatadError, ValueError, OSError)):
         return text
     return (
@@ -148,4 +164,4 @@ def _sentence(error):
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    print(f"featad: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    log(f"featad: warning: {as_options(' '.join(str(message).split()))}")

@@ -59,7 +59,7 @@ def run(args: Namespace) -> int:
             "takes 2 or more (99 for --target-fpr 0.01)."
         )
     (system, dataset), _ = options.without_unreadable(
-        dataset, args.on_error, lambda readable: fit_calibrated(system, readable)
+        dataset, args, lambda readable: fit_calibrated(system, readable)
     )
     detector = last_step(system)
     print(f"Calibrated {args.model} on {len(dataset)} good images.")

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from typing import Any
 
-from featad.cli import models, options
+from featad.cli import models, options, progress
 from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import held_out
 from featad.errors import DatasetError
@@ -47,18 +47,19 @@ def run(args: Namespace) -> int:
             "images show parts several times too, say so with --groups."
         )
     frames = []
-    with options.progress_bar(len(dataset), "scoring") as bar:
+    with progress.shown("scoring", len(dataset)) as bar:
         for rows in score_images(
             system, dataset.images, groups=dataset.groups, on_error=args.on_error
         ):
             frames.append(rows)
             grouped = dataset.groups is not None
-            bar.update(int(rows["n_images"].sum()) if grouped else len(rows))
+            bar.advance(int(rows["n_images"].sum()) if grouped else len(rows))
     table = pd.concat(frames, ignore_index=True)
     fine = table[table["p_value"].notna()]
     if len(fine) < len(table):
         first = table["error"].dropna().iloc[0]
         options.log(f"could not score {len(table) - len(fine)}; first: {first}")
+    options.check_failed(len(table) - len(fine), len(table), args.max_failed)
     if not len(fine):
         raise DatasetError(f"None of the images of {dataset.name} can be scored.")
     check = check_p_values(fine["p_value"], detector.n_calibration_)

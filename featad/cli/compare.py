@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from featad.cli import options, progress
+from featad.cli import costs, options, progress
 from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
@@ -47,14 +47,7 @@ def add_parser(commands: Any) -> None:
         help="number of folds (default: 5 if there is no test part, else the test part "
         "is used; given, all images are cross-validated)",
     )
-    parser.add_argument(
-        "--groups",
-        metavar="BY",
-        help="images that belong together, such as views of one part, are not split "
-        "between training and test: 'folder', 'minutes=N' (a pause of more than N "
-        "minutes begins a new group), or a regular expression whose first group, or "
-        "match, in a file's name is the name of its group",
-    )
+    options.add_groups(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -96,12 +89,9 @@ def run(args: Namespace) -> int:
         check_picture(args.figure)
     for path in filter(None, (args.output, args.scores, args.figure)):
         options.check_writable(path)
-    dataset = options.load_data(args)
+    dataset = options.grouped(options.load_data(args), args.groups)
     (table, scores), dataset = options.without_unreadable(
-        dataset,
-        args.on_error,
-        lambda readable: _compare(readable, args),
-        options.reading(args),
+        dataset, args, lambda readable: _compare(readable, args)
     )
     print(format_table(table, args.reference))
     if args.output:
@@ -169,7 +159,6 @@ def _interval(low, high, form):
 
 def _compare(dataset, args):
     from featad.comparison import compare
-    from featad.datasets import find_groups
     from featad.model_selection import OneClassKFold
 
     if dataset.has_split and args.cv is None:
@@ -182,12 +171,20 @@ def _compare(dataset, args):
         _check_kinds(dataset, dataset.labels, "images")
     systems = {name: options.build_system(name, args) for name in args.systems}
     set_machine_options(systems.values(), device=args.device, cache=args.cache)
+    n_folds = len(cv) if isinstance(cv, list) else cv.get_n_splits()
+    n_train = (
+        len(cv[0][0]) if isinstance(cv, list) else int((dataset.labels == 1).sum())
+    )
+    for name, system in systems.items():
+        announced = costs.announcement(name, system, n_train, n_folds)
+        if announced:
+            options.log(announced)
     with progress.shown("comparing"):
         return compare(
             systems,
             dataset.images,
             dataset.labels,
-            groups=find_groups(dataset.images, args.groups) if args.groups else None,
+            groups=dataset.groups,
             cv=cv,
             reference=args.reference,
             random_state=args.seed,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from featad.cli import options
+from featad.cli import options, progress
 from featad.cli.compare import format_table
 from featad.errors import FeatadError, MissingExtraError
 
@@ -75,13 +75,12 @@ def run(args: Namespace) -> int:
     names += _BASELINES
     train = np.flatnonzero(parts.parts == "train")
     test = np.flatnonzero(parts.parts == "test")
-    with options.progress_bar(len(names), "comparing", "system") as bar:
+    with progress.shown("comparing"):
         table = compare(
             {name: build(name) for name in names},
             parts.images,
             parts.labels,
             cv=[(train, test)],
-            on_progress=lambda done, total, name: bar.update(),
         )
     print(f"\n{format_table(table)}\n")
     table.to_csv(folder / "comparison.csv")

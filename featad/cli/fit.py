@@ -1,6 +1,5 @@
 """``featad fit``: from a folder of normal images to a calibrated model file."""
 
-import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from featad.cli import options
+from featad.cli import costs, options, progress
 from featad.cli.machine import set_machine_options
 from featad.cli.models import CALIBRATED_ON, FITTED_ON
 from featad.cli.scale import scale_note
@@ -70,7 +69,6 @@ def run(args: Namespace) -> int:
     """Fit and write."""
     from featad.calibration import calibrate
     from featad.datasets import save_split
-    from featad.machine import set_machine_params
     from featad.persistence import check_format, manifest_path, save
     from featad.registry import RECOMMENDED
     from featad.systems import last_step
@@ -81,7 +79,9 @@ def run(args: Namespace) -> int:
     dataset = options.grouped(_training_images(options.load_data(args)), args.groups)
     system = options.build_system(name, args)
     set_machine_options([system], device=args.device, cache=args.cache)
-    set_machine_params(system, verbose=sys.stderr.isatty())
+    announced = costs.announcement(name, system, len(dataset), _n_fits(args, dataset))
+    if announced:
+        options.log(announced)
     system = calibrate(
         system,
         target_fpr=args.target_fpr,
@@ -95,10 +95,7 @@ def run(args: Namespace) -> int:
         options.log(note)
     start = time.perf_counter()
     (system, dataset), _ = options.without_unreadable(
-        dataset,
-        args.on_error,
-        lambda readable: fit_calibrated(system, readable),
-        options.reading(args),
+        dataset, args, lambda readable: fit_calibrated(system, readable)
     )
     seconds = time.perf_counter() - start
     save(system, args.output, X=dataset.images)
@@ -110,6 +107,14 @@ def run(args: Namespace) -> int:
     print(*say_threshold(detector), name_nearest(detector, dataset), sep="\n")
     print(f"Wrote {args.output}, {manifest_path(args.output)} and {split}.")
     return 0
+
+
+def _n_fits(args, dataset):
+    """Return the number of fits where it is known; None: the usual one."""
+    if isinstance(args.cv, float):
+        return 1
+    folds = 5 if args.cv is None and dataset.groups is not None else args.cv
+    return None if folds is None else folds + 1
 
 
 def fit_calibrated(system: Any, dataset: Any) -> tuple[Any, Any]:
@@ -135,7 +140,8 @@ def fit_calibrated(system: Any, dataset: Any) -> tuple[Any, Any]:
     copies = dataset.to_frame()["sha256"].duplicated().to_numpy()
     kept = dataset.select(~copies)
     groups = {} if kept.groups is None else {"detector__groups": kept.groups}
-    system.fit(kept.images, **groups)
+    with progress.shown("fitting"):
+        system.fit(kept.images, **groups)
     if copies.any():
         options.log(
             f"left out {copies.sum()} images that are copies of others, byte by byte; "

@@ -28,6 +28,7 @@ def add_model(parser: ArgumentParser) -> None:
         "--cache", metavar="DIR", help="keep features in this folder for the next run"
     )
     add_loading(group)
+    options.add_reading(parser, fits=False)
 
 
 def add_loading(parser: Any) -> None:
@@ -49,11 +50,13 @@ def load_model(args: Namespace) -> Any:
     """Return the system of `add_model` or `add_loading`."""
     from featad.persistence import load
 
-    return load(
+    system = load(
         args.model,
         weights=args.weights,
         allow_other_versions=args.allow_other_versions,
     )
+    options.set_reading(system, args)
+    return system
 
 
 def calibrated(system: Any, path: str) -> CalibratedDetector:

@@ -26,12 +26,11 @@ if TYPE_CHECKING:  # importing these takes seconds, which `--help` need not
 def add_data(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
     """Add ``--data``, or a positional DIR, and the names of its two folders."""
     group = parser.add_argument_group("data")
-    named: dict[str, Any] = {} if positional else {"required": True}
     group.add_argument(
         "data" if positional else "--data",
-        **named,
         metavar="DIR",
-        help="a folder of normal images; a public layout such as that of MVTec AD "
+        help=("" if positional else "(--data may be left out: `featad fit DIR`) ")
+        + "a folder of normal images; a public layout such as that of MVTec AD "
         "(train/good, test/KIND); two folders, one of normal and one of anomalous "
         "images; or a CSV file with the columns path,label[,split][,group]",
     )
@@ -51,6 +50,27 @@ def add_data(parser: argparse.ArgumentParser, *, positional: bool = False) -> No
         help="what to do with images that cannot be read: leave them out and name "
         "them, or stop (default: %(default)s)",
     )
+    add_max_failed(group)
+
+
+def add_max_failed(parser: Any) -> None:
+    """Add ``--max-failed``."""
+    parser.add_argument(
+        "--max-failed",
+        type=share,
+        metavar="SHARE",
+        help="fail, with exit code 1, if more than this share of the images cannot be "
+        "read, such as 0.02 (default: only if none can)",
+    )
+
+
+def check_failed(n_failed: int, n_images: int, limit: float | None) -> None:
+    """Raise DatasetError if more images failed than ``--max-failed`` allows."""
+    if limit is not None and n_failed > limit * n_images:
+        raise DatasetError(
+            f"{n_failed} of {n_images} images cannot be read, a share of "
+            f"{n_failed / n_images:.3g}; --max-failed allows {limit:g}."
+        )
 
 
 def add_system(parser: argparse.ArgumentParser) -> None:
@@ -274,29 +294,30 @@ def readable(
 
 
 def without_unreadable(
-    dataset: ImageDataset,
-    on_error: str,
-    job: Callable[[ImageDataset], Any],
-    how: dict[str, Any] | None = None,
+    dataset: ImageDataset, args: argparse.Namespace, job: Callable[[ImageDataset], Any]
 ) -> tuple[Any, ImageDataset]:
-    """Return ``(job(dataset), dataset)``; retry without unreadable images.
-
-    ``how`` is what `reading` returns.
-    """
+    """Return ``(job(dataset), dataset)``; retry without unreadable images."""
     try:
         return job(dataset), dataset
     except ImageReadError:
-        if on_error == "raise":
+        if args.on_error == "raise":
             raise
-        dataset, errors = readable(dataset, how)
+        n_images = len(dataset)
+        dataset, errors = readable(dataset, reading(args))
+        check_failed(len(errors), n_images, args.max_failed)
         log(f"left out {len(errors)} images that cannot be read; first: {errors[0]}")
         return job(dataset), dataset
 
 
 def check_writable(path: str | os.PathLike) -> None:
-    """Raise OSError before the work, not after it, if a file cannot be written."""
+    """Raise OSError before the work, not after it, if a file cannot be written.
+
+    A folder that is missing is made, and an older file will be replaced; both are said.
+    """
     folder = Path(path).resolve().parent
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        log(f"made the folder {folder}")
     if Path(path).is_dir():
         raise IsADirectoryError(errno.EISDIR, "The output is a folder", str(path))
     try:
@@ -304,6 +325,8 @@ def check_writable(path: str | os.PathLike) -> None:
             pass
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from error
+    if Path(path).exists():
+        log(f"{path} exists and will be replaced")
 
 
 def positive_int(text: str) -> int:
@@ -345,6 +368,11 @@ def positive_number(text: str) -> float:
     )
 
 
+def share(text: str) -> float:
+    """Return a share from 0 to 1, ends included, for argparse."""
+    return _number(float, text, lambda v: 0 <= v <= 1, "a number from 0 to 1")
+
+
 def _number(kind, text, fits, expected):
     try:
         value = kind(text)
@@ -360,14 +388,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
-def progress_bar(total: int | None, what: str, unit: str = "image") -> tqdm:
-    """Return a progress bar on stderr, silent if stderr is not a terminal."""
-    return tqdm(total=total, desc=what, unit=unit, file=sys.stderr, disable=None)
-
-
 def log(text: str) -> None:
     """Print a line about the job to stderr."""
-    print(text, file=sys.stderr)
+    tqdm.write(text, file=sys.stderr)  # above a progress bar, if there is one
 
 
 def _assignment(text):

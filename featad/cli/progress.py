@@ -38,6 +38,10 @@ def shown(what: str, total: int | None = None) -> Iterator["Progress"]:
                 yield progress
         else:
             yield progress
+    except KeyboardInterrupt as interrupt:
+        if total is not None:
+            interrupt.args = (f"{progress.n_done} of {total} images are scored",)
+        raise
     finally:
         stop.set()
         ticker.join()
@@ -111,6 +115,11 @@ class Progress:
         """Take note of images that are done."""
         for what, done, total in self._levels:
             self.hear((Level(what, done + n_images, total),))
+
+    @property
+    def n_done(self) -> int:
+        """How many rounds of the outermost loop are done."""
+        return self._levels[0].done if self._levels else 0
 
     def tick(self) -> None:
         """Show where the loops are, if it is time to."""

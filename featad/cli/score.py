@@ -2,11 +2,10 @@
 
 import sys
 from argparse import Namespace
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from featad.cli import models, options
+from featad.cli import models, options, progress
 from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
@@ -26,9 +25,9 @@ def add_parser(commands: Any) -> None:
         "n_images before these, for its most anomalous image. Rows are written batch "
         "by batch, as UTF-8.",
         epilog="Exit codes: 0 success, even if images were skipped (their rows say "
-        "why); 1 the job failed, no image could be scored, or one could not with "
-        "--on-error raise; 2 wrong use; 130 interrupted. In every case the "
-        "rows up to there are written.",
+        "why); 1 the job failed, no image could be scored, one could not with "
+        "--on-error raise, or more than --max-failed allows; 2 wrong use; 130 "
+        "interrupted. In every case the rows up to there are written.",
     )
     parser.set_defaults(run=run)
     models.add_model(parser)
@@ -52,6 +51,7 @@ def add_parser(commands: Any) -> None:
         help="what to do with images that cannot be read: say so in their row and go "
         "on, or stop (default: %(default)s)",
     )
+    options.add_max_failed(parser)
     parser.add_argument(
         "--batch-size",
         type=options.positive_int,
@@ -66,7 +66,6 @@ def add_parser(commands: Any) -> None:
         help="for this run, the accepted share of good images that are called "
         "anomalous: those with p_value <= SHARE (default: that of the model)",
     )
-    options.add_reading(parser, fits=False)
     options.add_groups(parser)
 
 
@@ -88,7 +87,6 @@ def run(args: Namespace) -> int:
     leave_warnings_to_us()
     system = models.load_model(args)
     set_machine_options([system], device=args.device, cache=args.cache)
-    options.set_reading(system, args)
     if args.target_fpr is not None:
         models.calibrated(system, args.model).set_threshold(target_fpr=args.target_fpr)
     if args.retry:
@@ -104,7 +102,9 @@ def run(args: Namespace) -> int:
     if args.groups is not None:
         models.check_grouped(system, args.model)
         groups = find_groups(paths, args.groups)
-    with _counted(len(paths)) as count:
+    if args.output:
+        options.check_writable(args.output)
+    with progress.shown("scoring", len(paths)) as bar:
         summary = score_to_file(
             system,
             paths,
@@ -113,7 +113,7 @@ def run(args: Namespace) -> int:
             batch_size=args.batch_size,
             on_error=args.on_error,
             stream=sys.stdout,
-            progress=count,
+            progress=bar.advance,
         )
     units = "images" if groups is None else "parts"
     options.log(
@@ -125,6 +125,9 @@ def run(args: Namespace) -> int:
             f"could not score {summary.failed} {units}; first: {summary.first_error}"
         )
     _say_drift(system, summary, units, args.model)
+    options.check_failed(
+        summary.failed, summary.failed + summary.scored, args.max_failed
+    )
     return 0 if summary.scored else 1
 
 
@@ -154,36 +157,12 @@ def _say_drift(system, summary, units, model):
         )
 
 
-@contextmanager
-def _counted(n_images):
-    """Show progress; say how far it came if it is interrupted."""
-    n_done = 0
-    with options.progress_bar(n_images, "scoring") as bar:
-
-        def count(n_more):
-            nonlocal n_done
-            n_done += n_more
-            bar.update(n_more)
-
-        try:
-            yield count
-        except KeyboardInterrupt as stop:
-            stop.args = (f"{n_done} of {n_images} images are scored",)
-            raise
-
-
 def _retry(system, args):
     """Score the rows with an error again."""
     from featad.rescoring import rescore_file
 
-    with options.progress_bar(None, "scoring again") as bar:
-        rows = rescore_file(
-            system,
-            args.retry,
-            args.output,
-            batch_size=args.batch_size,
-            progress=bar.update,
-        )
+    with progress.shown("scoring again"):
+        rows = rescore_file(system, args.retry, args.output, batch_size=args.batch_size)
     failed = rows["error"].dropna()
     options.log(
         f"scored {len(rows) - len(failed)} of {len(rows)} images that had an error, "

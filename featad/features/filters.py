@@ -177,8 +177,11 @@ class FilterBankFeatures(ImageFeatures):
         sources = self._check(X)
         shape = (len(sources), len(self.get_feature_names_out()))
         features, rows, errors = np.full(shape, np.nan, np.float32), [], []
-        described = map_images(self._describe, sources, n_jobs=self.n_jobs)
-        for index, row in tracked(described, "image", len(sources)):
+        for index, row in tracked(
+            map_images(self._describe, sources, n_jobs=self.n_jobs),
+            "image",
+            len(sources),
+        ):
             if not isinstance(row, ImageReadError):
                 features[index] = row
                 rows.append(index)

@@ -144,8 +144,9 @@ class ImageReader(TransformerMixin, BaseEstimator):
         sources = self._check(X)
         shape = self._shape()
         images, rows, errors = None, [], []
-        images_read = map_images(self._read, sources, n_jobs=self.n_jobs)
-        for index, image in tracked(images_read, "image", len(sources)):
+        for index, image in tracked(
+            map_images(self._read, sources, n_jobs=self.n_jobs), "image", len(sources)
+        ):
             if isinstance(image, ImageReadError):
                 if self.on_error == "raise":
                     raise image
