@@ -22,7 +22,6 @@ EXTENSIONS = frozenset(
     f".{suffix}"
     for suffix in ("bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "pbm", "pgm")
     + ("png", "pnm", "ppm", "tif", "tiff", "webp")
-    + ("avif", "heic", "heif", "hif", "j2k", "jp2")
 )
 """Suffixes, in lower case, of the files that :func:`list_images` finds."""
 
