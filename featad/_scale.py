@@ -87,7 +87,7 @@ def _warn_of_depth(
         warnings.warn(
             f"{type(estimator).__name__} got {bits}-bit images that use "
             f"{used.bit_length()} of {bits} bits (largest value {peak:g}), so pixels "
-            f"are read as nearly black. Pass X / {used}.",
+            f"are read {white // used:.0f} times too dark. Pass X / {used}.",
             UserWarning,
             stacklevel=4,
         )

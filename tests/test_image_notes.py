@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -53,12 +54,37 @@ def test_a_depth_below_16_bits_is_said_with_the_max_value_to_pass(bits, kind):
         read_image(data, mode="L", max_value=65535)  # they are that dark
 
 
+def _png_of_16_bits(values):
+    """Return a PNG file, which Pillow does not write: gray + alpha, RGB or RGBA."""
+    height, width, n_channels = values.shape
+    color_type = {2: 4, 3: 2, 4: 6}[n_channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+
+
+CLEAR, OPAQUE = np.zeros((8, 12), np.uint16), np.full((8, 12), 65535, np.uint16)
+
+
 def test_deep_color_and_alpha_are_looked_at_as_well():
-    color = np.dstack([_of_depth(12)] * 3)
-    alpha = np.dstack([color, np.full((8, 12), 65535, np.uint16)])
-    for values in (color, alpha, color.astype(">u2")):
+    color = np.dstack([_of_depth(12) for _ in range(3)])
+    alpha = np.dstack([color, OPAQUE])
+    files = [_png_of_16_bits(values) for values in (color, alpha, alpha[..., 2:])]
+    for source in (color, alpha, color.astype(">u2"), *files):
         with pytest.warns(ImageWarning, match="max_value=4095"):
-            read_image(values)
+            read_image(source)
+        expected = color[..., 2:] if source is files[2] else color
+        image = read_image(source, max_value=4095)
+        np.testing.assert_allclose(
+            image, np.broadcast_to(expected / 4095, color.shape), atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("peak", [40_000, 65_535, 0])
@@ -173,12 +199,13 @@ RGBX = np.dstack([RGB, np.zeros(RGB.shape[:2], np.uint8)])
         _bmp_without_alpha(),
         _encoded(Image.fromarray(RGBX), "PNG"),
         _encoded(Image.fromarray(RGBX), "TIFF"),
+        _png_of_16_bits(RGBX.astype(np.uint16) * 257),
         RGBX,
         RGBX.astype(np.uint16) * 257,
         RGBX / 255,
         Image.fromarray(RGBX),
     ],
-    ids=["bmp", "png", "tiff", "uint8", "uint16", "float", "pil"],
+    ids=["bmp", "png", "tiff", "png16", "uint8", "uint16", "float", "pil"],
 )
 def test_an_alpha_channel_of_zeros_is_unused(source):
     with pytest.warns(ImageWarning, match="1 image with an alpha channel that is zero"):
@@ -188,9 +215,11 @@ def test_an_alpha_channel_of_zeros_is_unused(source):
 
 def test_a_gray_alpha_channel_of_zeros_is_unused():
     gray = Image.fromarray(np.dstack([RGB[..., 0], RGBX[..., 3]]), "LA")
-    with pytest.warns(ImageWarning, match="alpha channel"):
-        image = read_image(_encoded(gray, "PNG"), mode="L")
-    np.testing.assert_allclose(image[..., 0] * 255, RGB[..., 0], atol=1e-4)
+    deep = np.dstack([RGB[..., 0].astype(np.uint16) * 257, CLEAR])
+    for data in (_encoded(gray, "PNG"), _png_of_16_bits(deep)):
+        with pytest.warns(ImageWarning, match="alpha channel"):
+            image = read_image(data, mode="L")
+        np.testing.assert_allclose(image[..., 0] * 255, RGB[..., 0], atol=1e-4)
 
 
 WHITE, BLACK = Image.new("RGB", (8, 8), "white"), Image.new("RGB", (8, 8))

@@ -44,7 +44,7 @@ def run(args: Namespace) -> int:
 
     leave_warnings_to_us()
     output = args.output or args.model
-    options.check_writable(output)
+    options.check_writable(output, own=args.model)
     check_format(output)
     system = models.load_model(args)
     target = args.target_fpr

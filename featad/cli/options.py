@@ -309,10 +309,11 @@ def without_unreadable(
         return job(dataset), dataset
 
 
-def check_writable(path: str | os.PathLike) -> None:
+def check_writable(path: str | os.PathLike, *, own: str | None = None) -> None:
     """Raise OSError before the work, not after it, if a file cannot be written.
 
-    A folder that is missing is made, and an older file will be replaced; both are said.
+    A folder that is missing is made, and an older file will be replaced; both are said,
+    but for the file ``own``, which the command is there to change.
     """
     folder = Path(path).resolve().parent
     if not folder.exists():
@@ -325,7 +326,7 @@ def check_writable(path: str | os.PathLike) -> None:
             pass
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from error
-    if Path(path).exists():
+    if Path(path).exists() and path != own:
         log(f"{path} exists and will be replaced")
 
 

@@ -171,6 +171,7 @@ def _array_planes(
     if deep and rules.max_value is None:
         remarks.peak = float(color.max())
     if array.shape[2] == 4:
-        check_range(array, limit)
-        array = on_white(color, alpha / np.float64(limit), limit, remarks)
+        opaque = limit if alpha.max() <= limit else usual or limit
+        check_range(alpha, opaque)
+        array = on_white(color, alpha / np.float64(opaque), limit, remarks)
     return float_planes(array, rules.mode, limit)

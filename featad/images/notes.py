@@ -149,7 +149,8 @@ def _depth_sentence(peak: float, n_images: int, first: str) -> str:
     which = f"The brightest of {n_images} 16-bit images" if n_images > 1 else "An image"
     return (
         f"{which} uses {white.bit_length()} of 16 bits (largest value {peak:g}), so "
-        f"pixels are read as nearly black (first: {first}). Pass max_value={white} "
+        f"pixels are read {65535 // white} times too dark (first: {first}). Pass "
+        f"max_value={white} "
         f"(--max-value {white} on the command line), or 65535 if they are that dark."
     )
 
