@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from featad import holding_out
 from featad.base import anomaly_scores, last_step
 from featad.cli import main
 from featad.datasets import load_folder
@@ -225,9 +226,21 @@ def test_folds_are_a_number_or_a_share(folds, plates, tmp_path, capsys):
     assert "a number of folds" in capsys.readouterr().err
 
 
-def test_fit_takes_a_number_of_processes(plates, tmp_path):
-    assert _fit(plates, tmp_path, "--target-fpr", "0.05", "--jobs", "2") == 0
-    assert last_step(load(tmp_path / "m.joblib")).n_jobs == 2
+def test_fit_takes_a_number_of_processes_and_does_not_store_it(
+    plates, tmp_path, monkeypatch
+):
+    asked = []
+    parallel = holding_out.Parallel
+
+    def recorded(n_jobs):
+        asked.append(n_jobs)
+        return parallel(n_jobs=1)
+
+    monkeypatch.setattr(holding_out, "Parallel", recorded)
+    options = ["--target-fpr", "0.05", "--jobs", "2", "--groups", r"(\d+)"]
+    assert _fit(plates, tmp_path, *options) == 0
+    assert asked == [2]
+    assert last_step(load(tmp_path / "m.joblib")).n_jobs is None
 
 
 def test_fit_keeps_the_views_of_a_part_together(plates, tmp_path, capsys):

@@ -158,4 +158,7 @@ def test_a_full_disk_is_one_sentence(model, folder, tmp_path, capsys):
     out.symlink_to("/dev/full")
     assert main(["score", model, folder, "-o", str(out)]) == 1
     told = capsys.readouterr().err.strip().splitlines()
-    assert told == [f"featad score: error: No space left on device: {out}"]
+    assert told == [
+        f"{out} exists and will be replaced",
+        f"featad score: error: No space left on device: {out}",
+    ]
