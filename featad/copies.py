@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
+from sklearn.frozen import FrozenEstimator
 
 from featad._sklearn import num_samples
 from featad.errors import ImageReadError
@@ -59,7 +60,7 @@ def warn_of_copies(
     table = _table(system, X)
     if table is None:
         return True
-    if len(table) > 1 and (table == table[0]).all():
+    if len(table) > 1 and (table[-1] == table[0]).all() and (table == table[0]).all():
         warnings.warn(
             f"All {len(table)} training samples are identical, so nothing can be "
             "learned of what is normal. Check the camera and the files.",
@@ -230,14 +231,16 @@ def _neighbors(
             continue
         n = min(len(test), max(1, round(n_queries * len(test) / n_tested)))
         test = np.sort(rng.choice(test, n, replace=False))
-        squared = square[test, None] + square[train] - 2 * table[test] @ table[train].T
-        squared[test[:, None] == train] = np.inf
-        nearest = train[squared.argmin(axis=1)]
+        squared = square[test, None] + square - 2 * table[test] @ table.T
+        outside = np.ones(len(table), dtype=bool)
+        outside[train] = False
+        squared[:, outside] = np.inf
+        squared[np.arange(len(test)), test] = np.inf
+        nearest = squared.argmin(axis=1)
         squared.sort(axis=1)
-        yield (
-            np.column_stack([nearest, test]),
-            np.sqrt(np.maximum(squared[:, : len(train) - 1], 0, dtype=np.float64)),
-        )
+        # one less, in case a sample is on both sides
+        distances = np.maximum(squared[:, : len(train) - 1], 0, dtype=np.float64)
+        yield np.column_stack([nearest, test]), np.sqrt(distances)
 
 
 def _ranked(distances: np.ndarray, rank: float) -> tuple[np.ndarray, ...]:
@@ -252,7 +255,8 @@ def _table(system: Any, X: Any) -> np.ndarray | None:
     if issparse(X):
         return None
     array = _numbers(X)
-    head, _ = split_stateless(system)
+    frozen = isinstance(system, FrozenEstimator)
+    head, _ = split_stateless(system.estimator if frozen else system)
     if array is None and head is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the fit has warned already
