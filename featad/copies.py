@@ -1,8 +1,7 @@
 """Training samples that resemble one another too much for a calibration to hold."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from os import PathLike
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from featad._sklearn import num_samples
 from featad.errors import ImageReadError
 from featad.images import content_hash
 from featad.images.sources import SOURCE_TYPES
-from featad.systems import split_stateless
+from featad.systems import name_sample, split_stateless
 
 LEAST = 20  # samples: too few tell no nearness from chance
 MAX_QUERIES = 300
@@ -118,9 +117,8 @@ def warn_of_shared_copies(X: Any, splits: list[tuple[np.ndarray, np.ndarray]]) -
     shared = [test[np.isin(first[test], first[train])] for train, test in splits]
     shared = [test for test in shared if len(test)]
     if shared:
-        names = _names(X)
         tested = np.unique(np.concatenate(shared))
-        shown = ", ".join(names(index) for index in tested[:3])
+        shown = ", ".join(name_sample(X, index) for index in tested[:3])
         warnings.warn(
             f"{len(tested)} samples, such as {shown}, are tested although exact copies "
             "of them are trained on: figures are too good. Remove copies, or pass "
@@ -274,13 +272,6 @@ def _numbers(X: Any) -> np.ndarray | None:
 
 def _named(pairs: np.ndarray, X: Any) -> str:
     """Return the first pairs by name, where samples are files, or by number."""
-    name = _names(X)
-    return "; ".join(f"{name(first)} and {name(second)}" for first, second in pairs[:3])
-
-
-def _names(X: Any) -> Callable[[int], str]:
-    def name(index: int) -> str:
-        sample = X.iloc[index] if hasattr(X, "iloc") else X[index]
-        return str(sample) if isinstance(sample, str | PathLike) else str(index)
-
-    return name
+    return "; ".join(
+        " and ".join(name_sample(X, i) for i in pair) for pair in pairs[:3]
+    )
