@@ -88,9 +88,8 @@ def naming_samples(X: Any) -> Iterator[None]:
     X : sequence of samples
         Nothing is done if they are not files.
     """
-    first = (
-        next(iter(X), None) if getattr(X, "ndim", 1) and hasattr(X, "__len__") else None
-    )
+    is_list = hasattr(X, "__len__") and getattr(X, "ndim", 1) == 1
+    first = next(iter(X), None) if is_list else None
     if not isinstance(first, str | PathLike):
         yield
         return
