@@ -1,19 +1,19 @@
 """Training samples that resemble one another too much for a calibration to hold."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from os import PathLike
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
+from sklearn.frozen import FrozenEstimator
 
 from featad._sklearn import num_samples
 from featad.errors import ImageReadError
 from featad.images import content_hash
 from featad.images.sources import SOURCE_TYPES
-from featad.systems import split_stateless
+from featad.systems import name_sample, split_stateless
 
 LEAST = 20  # samples: too few tell no nearness from chance
 MAX_QUERIES = 300
@@ -59,7 +59,7 @@ def warn_of_copies(
     table = _table(system, X)
     if table is None:
         return True
-    if len(table) > 1 and (table == table[0]).all():
+    if len(table) > 1 and (table[-1] == table[0]).all() and (table == table[0]).all():
         warnings.warn(
             f"All {len(table)} training samples are identical, so nothing can be "
             "learned of what is normal. Check the camera and the files.",
@@ -117,9 +117,8 @@ def warn_of_shared_copies(X: Any, splits: list[tuple[np.ndarray, np.ndarray]]) -
     shared = [test[np.isin(first[test], first[train])] for train, test in splits]
     shared = [test for test in shared if len(test)]
     if shared:
-        names = _names(X)
         tested = np.unique(np.concatenate(shared))
-        shown = ", ".join(names(index) for index in tested[:3])
+        shown = ", ".join(name_sample(X, index) for index in tested[:3])
         warnings.warn(
             f"{len(tested)} samples, such as {shown}, are tested although exact copies "
             "of them are trained on: figures are too good. Remove copies, or pass "
@@ -230,14 +229,16 @@ def _neighbors(
             continue
         n = min(len(test), max(1, round(n_queries * len(test) / n_tested)))
         test = np.sort(rng.choice(test, n, replace=False))
-        squared = square[test, None] + square[train] - 2 * table[test] @ table[train].T
-        squared[test[:, None] == train] = np.inf
-        nearest = train[squared.argmin(axis=1)]
+        squared = square[test, None] + square - 2 * table[test] @ table.T
+        outside = np.ones(len(table), dtype=bool)
+        outside[train] = False
+        squared[:, outside] = np.inf
+        squared[np.arange(len(test)), test] = np.inf
+        nearest = squared.argmin(axis=1)
         squared.sort(axis=1)
-        yield (
-            np.column_stack([nearest, test]),
-            np.sqrt(np.maximum(squared[:, : len(train) - 1], 0, dtype=np.float64)),
-        )
+        # one less, in case a sample is on both sides
+        distances = np.maximum(squared[:, : len(train) - 1], 0, dtype=np.float64)
+        yield np.column_stack([nearest, test]), np.sqrt(distances)
 
 
 def _ranked(distances: np.ndarray, rank: float) -> tuple[np.ndarray, ...]:
@@ -252,7 +253,8 @@ def _table(system: Any, X: Any) -> np.ndarray | None:
     if issparse(X):
         return None
     array = _numbers(X)
-    head, _ = split_stateless(system)
+    frozen = isinstance(system, FrozenEstimator)
+    head, _ = split_stateless(system.estimator if frozen else system)
     if array is None and head is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the fit has warned already
@@ -270,13 +272,6 @@ def _numbers(X: Any) -> np.ndarray | None:
 
 def _named(pairs: np.ndarray, X: Any) -> str:
     """Return the first pairs by name, where samples are files, or by number."""
-    name = _names(X)
-    return "; ".join(f"{name(first)} and {name(second)}" for first, second in pairs[:3])
-
-
-def _names(X: Any) -> Callable[[int], str]:
-    def name(index: int) -> str:
-        sample = X.iloc[index] if hasattr(X, "iloc") else X[index]
-        return str(sample) if isinstance(sample, str | PathLike) else str(index)
-
-    return name
+    return "; ".join(
+        " and ".join(name_sample(X, i) for i in pair) for pair in pairs[:3]
+    )

@@ -15,7 +15,7 @@ from featad._sklearn import (
     safe_indexing,
 )
 from featad._validation import check_no_words
-from featad.systems import last_step, uses_labels
+from featad.systems import last_step, naming_samples, uses_labels
 
 
 class Pipeline(pipeline.Pipeline):
@@ -106,7 +106,8 @@ class Pipeline(pipeline.Pipeline):
             X, y, params = _without_anomalies(X, y, params)
         elif uses is False:
             y = None
-        super().fit(X, y, **params)
+        with naming_samples(X):
+            super().fit(X, y, **params)
         warn_of_infinite_density(self)
         return self
 

@@ -1,6 +1,9 @@
 """Walking through systems: their parts, their last step, what learns nothing."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from os import PathLike
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -71,6 +74,61 @@ def iter_parts_and_templates(system: Any) -> Iterator[Any]:
             if isinstance(found, BaseEstimator) and id(found) not in seen:
                 seen.add(id(found))
                 yield found
+
+
+_NAMES: ContextVar[Any] = ContextVar("_NAMES", default=())
+
+
+@contextmanager
+def naming_samples(X: Any) -> Iterator[None]:
+    """Let the steps of a pipeline name samples by the files its first step is given.
+
+    Parameters
+    ----------
+    X : sequence of samples
+        Nothing is done if they are not files.
+    """
+    is_list = hasattr(X, "__len__") and getattr(X, "ndim", 1) == 1
+    first = next(iter(X), None) if is_list else None
+    if not isinstance(first, str | PathLike):
+        yield
+        return
+    token = _NAMES.set(X)
+    try:
+        yield
+    finally:
+        _NAMES.reset(token)
+
+
+def name_sample(X: Any, index: int) -> str:
+    """Return a sample's file, or its number.
+
+    Parameters
+    ----------
+    X : sequence of samples
+        What a step of a system is given.
+
+    index : int
+        The sample's place in ``X``.
+
+    Returns
+    -------
+    name : str
+
+    Examples
+    --------
+    >>> with naming_samples(["a.png", "b.png"]):
+    ...     name_sample([[0.1], [0.3]], 1)
+    'b.png'
+    >>> name_sample([[0.1], [0.3]], 1)
+    '1'
+    """
+    for samples in (X, _NAMES.get()):
+        if len(samples) == len(X):
+            sample = samples.iloc[index] if hasattr(samples, "iloc") else samples[index]
+            if isinstance(sample, str | PathLike):
+                return str(sample)
+    return str(index)
 
 
 def last_step(system: Any) -> Any:
