@@ -162,3 +162,10 @@ def test_a_full_disk_is_one_sentence(model, folder, tmp_path, capsys):
         f"{out} exists and will be replaced",
         f"featad score: error: No space left on device: {out}",
     ]
+
+
+def test_a_name_too_long_is_refused_before_the_fit(folder, tmp_path, capsys):
+    out = str(tmp_path / ("m" * 243 + ".joblib"))  # and .split.csv beside it
+    assert main(["fit", "--system", "pixels-kmeans", "--data", folder, "-o", out]) == 1
+    assert "File name too long" in capsys.readouterr().err
+    assert not os.path.exists(out)

@@ -146,6 +146,8 @@ def test_cookies_writes_scores_overlays_configuration_and_split(parts, tmp_path)
     assert [path.stem for path in pictures] == sorted(table.name)
     reds = [(np.asarray(Image.open(p)) == (255, 0, 0)).all(axis=2) for p in pictures]
     assert 0 < np.mean(reds) < 0.5
+    good = [r for path, r in zip(pictures, reds, strict=True) if "-good-" in path.stem]
+    assert np.mean(good) < 0.05  # hardly any, also on those not trained on
 
 
 def test_k_means_of_cookies_sees_the_pooled_bottleneck():

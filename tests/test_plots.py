@@ -58,6 +58,23 @@ def test_the_strangest_images_are_drawn_without_those_unread(images, tmp_path):
     assert _ink(path) > 0.1
 
 
+def test_a_picture_looks_the_same_whatever_is_beside_it(images, tmp_path, monkeypatch):
+    axes = pytest.importorskip("matplotlib.axes").Axes
+    shown, imshow = [], axes.imshow
+
+    def recorded(self, image, *args, **options):
+        artist = imshow(self, image, *args, **options)
+        shown.append(artist.make_image(None, unsampled=True)[0][..., :3])
+        return artist
+
+    monkeypatch.setattr(axes, "imshow", recorded)
+    dim = images[0] / 4
+    plot_most_anomalous([dim], [1.0], tmp_path / "alone.png")
+    plot_most_anomalous([dim, images[1]], [1.0, 0.5], tmp_path / "both.png")
+    np.testing.assert_array_equal(shown[0], shown[1])
+    assert shown[0].max() < 70
+
+
 def test_labels_0_and_1_are_refused(tmp_path):
     with pytest.raises(ValueError, match="np.where"):
         plot_histogram(Y == 1, SCORES, 0.5, tmp_path / "h.png")

@@ -120,3 +120,16 @@ def _use(estimator, X):
     estimator.fit(X)
     method = "transform" if hasattr(estimator, "transform") else "score_samples"
     return getattr(estimator, method)(X)
+
+
+def test_without_a_temporary_folder_features_are_still_there(tmp_path):
+    code = (
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: []\n"
+        "import numpy, featad\n"
+        "features = featad.VGGFeatures('vgg_mini', image_size=32)\n"
+        "assert len(features.transform(numpy.zeros((1, 32, 32, 3)))) == 1"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "HOME"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, timeout=200, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -321,6 +322,8 @@ def check_writable(path: str | os.PathLike, *, own: str | None = None) -> None:
         log(f"made the folder {folder}")
     if Path(path).is_dir():
         raise IsADirectoryError(errno.EISDIR, "The output is a folder", str(path))
+    with suppress(FileNotFoundError):
+        os.lstat(f"{path}.split.csv")  # the longest name beside it may be too long
     try:
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
