@@ -49,18 +49,23 @@ _N_TRAIN, _N_TEST = 120, 500
 def main() -> None:
     """Measure and write ``results/machines.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         _score(*args.child)
         return
     with tempfile.TemporaryDirectory() as folder:
-        names = _fit(Path(folder))
-        found = {
-            setting: _scores_of(setting, Path(folder), names)
-            for setting in SETTINGS
-            if _is_offered(setting)
-        }
+        names = _fit(Path(folder), args.systems)
+        _measure(Path(folder), names)
+
+
+def _measure(folder, names):
+    """Score the tiles in every setting and write the table."""
+    found = {}
+    for setting in filter(_is_offered, SETTINGS):
+        print(f"scoring with {setting}", file=sys.stderr, flush=True)
+        found[setting] = _scores_of(setting, folder, names)
     first, *others = found
     rows = [
         [name, setting, *_compared(found[first][name], found[setting].get(name))]
@@ -84,21 +89,22 @@ def main() -> None:
     write("machines.md", text)
 
 
-def _fit(folder):
+def _fit(folder, names):
     """Write the test tiles and one model per system; return the names of these."""
     torch.set_num_threads(1)
     parts = featad.make_spots_and_lines(_N_TRAIN, _N_TEST, size=64, random_state=0)
     np.save(folder / "tiles.npy", parts.part("test").images)
-    names = []
-    for name, options in SYSTEMS.items():
+    fitted = []
+    for name in names:
+        options = SYSTEMS[name]
         if not Path(options.get("weights", __file__)).exists():
             continue
         system = featad.build(name, random_state=0, **options)
         system = featad.calibrate(system, target_fpr=0.05, cv=2, random_state=0)
         featad.save(system.fit(parts.part("train").images), folder / f"{name}.joblib")
         print(f"fitted {name}", file=sys.stderr)
-        names.append(name)
-    return names
+        fitted.append(name)
+    return fitted
 
 
 def _is_offered(setting):
