@@ -61,6 +61,7 @@ from featad.scoring import score_images as score_images
 from featad.scoring import score_to_file as score_to_file
 from featad.trimming import TrimmedDetector as TrimmedDetector
 from featad.whitening import ShrunkWhitening as ShrunkWhitening
+from featad.whole_systems import anomaly_maps as anomaly_maps
 from featad.whole_systems import p_values as p_values
 
 __version__: str

@@ -87,7 +87,9 @@ class CalibratedDetector(BaseMetaDetector):
     Warns
     -----
     UserWarning
-        If there are too few normal samples for ``target_fpr``, or ``y`` cannot be used.
+        If there are too few normal samples for ``target_fpr``, ``y`` cannot be used,
+        samples are identical, copies or, without ``groups``, near-copies of others, or
+        nearly all held-out scores are equal.
 
     Notes
     -----

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from featad._validation import check_labels
+from featad.copies import warn_of_shared_copies
 from featad.figures import check_reference, compare_scores
 from featad.folds import Fold, FoldScores, drop_unused, make_folds, run_folds
 from featad.metrics import check_share
@@ -131,6 +132,11 @@ def compare(
         If a system fails for another reason. The message names the system, and the
         cause is chained.
 
+    Warns
+    -----
+    UserWarning
+        If exact copies of tested samples are trained on.
+
     Notes
     -----
     With a feature cache, the times are those of reading it.
@@ -158,7 +164,9 @@ def compare(
     check_reference(reference, systems)
     y = check_labels(y, n_samples=len(X), needs_both=True)
     folds = make_folds(cv, y, random_state, groups)
-    found = run_folds(systems, *drop_unused(X, y, folds), on_progress)
+    used, labels, renumbered = drop_unused(X, y, folds)
+    warn_of_shared_copies(used, renumbered)
+    found = run_folds(systems, used, labels, renumbered, on_progress)
     scores = _scores({name: found[name] for name in systems}, y, folds, groups)
     table = compare_scores(
         scores,

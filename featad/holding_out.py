@@ -20,7 +20,9 @@ from featad._progress import tracked, within
 from featad._sklearn import num_samples, safe_indexing
 from featad._validation import CONVERT, check_labels, shorten
 from featad.base import RealNotInt, without_threshold
+from featad.copies import warn_of_copies
 from featad.model_selection import group_numbers, split_samples
+from featad.pipeline import warn_of_infinite_density
 from featad.systems import (
     is_frozen,
     last_step,
@@ -79,9 +81,11 @@ def fit_and_hold_out(
     if not learns:
         splits = [(train[labels[train] != -1], test) for train, test in splits]
     held_out = np.full(len(labels), np.nan)
+    scores = None
     if cv is None or isinstance(cv, RealNotInt):
         [(train, test)] = splits
         fitted.fit(rows(X, train), rows(y, train))
+        differ = warn_of_copies(fitted, X, splits, groups)
         scores = [fitted.score_samples(rows(X, test))]
     else:
         seen = np.flatnonzero(learns | (labels != -1))
@@ -91,7 +95,8 @@ def fit_and_hold_out(
         if known is not None and isinstance(cv, Integral) and groups is None:
             splits = [(seen, seen[labels[seen] == 1])]
             scores = [known[labels[seen] == 1]]
-        else:
+        differ = warn_of_copies(fitted, X, splits, groups)
+        if scores is None:
             copies = [new_estimator() for _ in splits]
             scores = out_of_fold_scores(fitted, copies, X, y, splits, n_jobs)
     for (_, test), found in zip(splits, scores, strict=True):
@@ -103,6 +108,9 @@ def fit_and_hold_out(
             f"{type(fitted).__name__} gave {n_lost} of {len(tested)} held-out normal "
             "samples a score that is not a number."
         )
+    warn_of_infinite_density(fitted)
+    if differ:
+        _warn_if_blind(fitted, held_out[tested])
     return fitted, held_out
 
 
@@ -269,6 +277,17 @@ def rows(values: Any, indices: np.ndarray) -> Any:
     if values is None or np.array_equal(indices, np.arange(num_samples(values))):
         return values
     return safe_indexing(values, indices)
+
+
+def _warn_if_blind(system: Any, scores: np.ndarray) -> None:
+    low, high = np.quantile(scores, [0.05, 0.95])
+    if len(scores) >= 10 and high - low <= 1e-9 * np.abs(scores).max():
+        warnings.warn(
+            f"{type(last_step(system)).__name__} is blind: nine in ten held-out "
+            f"samples have the same score, {high:.6g}, so it cannot tell them apart. "
+            "Change its parameters, such as gamma of a one-class SVM.",
+            UserWarning,
+        )
 
 
 def _splitter(cv, n_units, groups, random_state):

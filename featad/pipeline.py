@@ -1,9 +1,11 @@
 """A scikit-learn Pipeline that learns what is normal from normal samples."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 from sklearn import pipeline
+from sklearn.neighbors import LocalOutlierFactor
 from sklearn.utils.metaestimators import available_if
 
 from featad._sklearn import (
@@ -12,7 +14,7 @@ from featad._sklearn import (
     num_samples,
     safe_indexing,
 )
-from featad.systems import uses_labels
+from featad.systems import last_step, uses_labels
 
 
 class Pipeline(pipeline.Pipeline):
@@ -103,7 +105,9 @@ class Pipeline(pipeline.Pipeline):
             X, y, params = _without_anomalies(X, y, params)
         elif uses is False:
             y = None
-        return super().fit(X, y, **params)
+        super().fit(X, y, **params)
+        warn_of_infinite_density(self)
+        return self
 
     def __getitem__(self, ind: Any) -> Any:
         part = super().__getitem__(ind)
@@ -154,6 +158,27 @@ def make_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -> Pip
     ['normalizer', 'kmeansdistance']
     """
     return Pipeline(name_estimators(steps), memory=memory, verbose=verbose)
+
+
+def warn_of_infinite_density(system: Any) -> None:
+    """Warn of copies that spoil scikit-learn's local outlier factor.
+
+    Parameters
+    ----------
+    system : estimator
+        A fitted system. scikit-learn warns only where ``novelty`` is False.
+    """
+    detector = last_step(system)
+    if not isinstance(detector, LocalOutlierFactor) or not detector.novelty:
+        return
+    if detector.negative_outlier_factor_.min() < -1e7:
+        warnings.warn(
+            "More training samples are identical than LocalOutlierFactor(n_neighbors="
+            f"{detector.n_neighbors}) looks at: their density is infinite, and the "
+            "scores around them mean nothing. Remove the copies, or raise n_neighbors "
+            "above their number.",
+            UserWarning,
+        )
 
 
 def _without_anomalies(X, y, params):

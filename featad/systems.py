@@ -152,7 +152,9 @@ def uses_labels(system: Any) -> bool | None:
     """
     detector = last_step(system)
     inner = getattr(detector, "estimator", None)
-    return uses_labels(inner) if inner else getattr(detector, "_uses_labels", None)
+    if inner is not None:  # a forest has a length, and none before it is fitted
+        return uses_labels(inner)
+    return getattr(detector, "_uses_labels", None)
 
 
 def trains_networks(system: Any) -> bool:
@@ -176,11 +178,9 @@ def trains_networks(system: Any) -> bool:
     """
     detector = last_step(system)
     inner = getattr(detector, "estimator", None)
-    return (
-        trains_networks(inner)
-        if inner
-        else getattr(detector, "_trains_networks", False)
-    )
+    if inner is not None:
+        return trains_networks(inner)
+    return getattr(detector, "_trains_networks", False)
 
 
 def is_frozen(system: Any) -> bool:

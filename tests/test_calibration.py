@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -311,3 +312,17 @@ def test_the_false_alarm_rate_of_trained_networks_is_the_target(detector):
         alarms += (calibrated.predict(normals(n_fresh, 50 + seed)) == -1).sum()
     deviation = np.sqrt(0.1 * 0.9 * (1 / 101 + 1 / n_fresh) / len(seeds))
     assert abs(alarms / n_fresh / len(seeds) - 0.1) < 2.6 * deviation
+
+
+def test_the_contamination_of_a_forest_does_not_set_the_rate():
+    offsets = [
+        CalibratedDetector(
+            IsolationForest(n_estimators=10, contamination=share),
+            target_fpr=0.1,
+            random_state=0,
+        )
+        .fit(normals(60))
+        .offset_
+        for share in ("auto", 0.01, 0.4)
+    ]
+    assert len(set(offsets)) == 1

@@ -166,7 +166,6 @@ def _compare(dataset, args):
         test = np.flatnonzero(dataset.parts == "test")
         cv: Any = [(train, test)]
         _check_kinds(dataset, dataset.labels[test], "test images")
-        _warn_of_overlap(dataset, train, test)
     else:
         cv = OneClassKFold(args.cv or 5, random_state=args.seed)
         _check_kinds(dataset, dataset.labels, "images")
@@ -221,18 +220,6 @@ def _write_scores(scores, dataset, path):
     columns += ["group"] if "group" in rows else []
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     rows[columns].to_csv(path, index=False, lineterminator="\n")
-
-
-def _warn_of_overlap(dataset, train, test):
-    from featad.images import content_hash
-
-    seen = {content_hash(dataset.images[i]) for i in train}
-    twice = [i for i in test if content_hash(dataset.images[i]) in seen]
-    if twice:
-        options.log(
-            f"warning: {len(twice)} test images are also training images; first: "
-            f"{dataset.images[twice[0]]}"
-        )
 
 
 def _system_names(text):

@@ -1,8 +1,14 @@
 """Bases of the detectors whose score comes from a map of errors."""
 
+from typing import Any
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from featad._validation import check_samples
 from featad.neural.context import Context
 from featad.neural.detector import StrOptions, TorchDetector
 from featad.neural.latent import LatentDetector, LatentOptions
@@ -44,6 +50,24 @@ class ErrorMapDetector(TorchDetector):
     def __init__(self, *, score_by="relative", **options: Unpack[TorchOptions]):
         super().__init__(**options)
         self.score_by = score_by
+
+    @available_if(lambda self: hasattr(self, "_rebuilt"))
+    def restore(self, X: Any) -> np.ndarray:
+        """Return samples as the networks rebuild them: as they would be if normal.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples of the shape seen in ``fit``.
+
+        Returns
+        -------
+        restored : ndarray of the same shape, float32
+            In the units of ``X``. Where it differs from ``X``, a sample is strange.
+        """
+        check_is_fitted(self)
+        X = check_samples(self, X, reset=False)
+        return self._scaling.to_samples(self._score_with(self._rebuilt, X))
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         return self._score_of_map(self._map_of(nets, x, t), x)

@@ -100,6 +100,22 @@ class Scaling:
             X = X.transpose(0, 3, 1, 2)
         return torch.from_numpy(np.array(X, order="C"))
 
+    def to_samples(self, x: np.ndarray) -> np.ndarray:
+        """Return what networks make as samples: the reverse of `to_tensor`.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, *network_shape)
+
+        Returns
+        -------
+        X : ndarray of shape (n, *sample_shape), float32
+        """
+        if x.ndim == 4:
+            x = x.transpose(0, 2, 3, 1)
+        X = x.reshape(len(x), *self.sample_shape)
+        return (X * self.scale + self.mean).astype(np.float32)
+
 
 class Batches:
     """Samples batch by batch, as often as they are gone through.

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import Unpack
 
-from featad.neural.context import Context
 from featad.neural.detector import COUNT
 from featad.neural.layers import (
     OUTPUTS,
@@ -205,6 +204,3 @@ class UNetDetector(ErrorMapDetector):
     def _unet(self, shape: tuple[int, ...], **options: Any) -> UNet:
         size = {"width": self.width, "depth": self.depth}
         return unet(shape, norm="layer", **size, **options)
-
-    def _rebuilt(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        return nets["unet"](x)
