@@ -24,6 +24,7 @@ tables: $(VENV)/dev.installed
 bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.few_shot
 	$(BIN)/python -m benchmarks.learned
