@@ -57,7 +57,7 @@ def run(args: Namespace) -> int:
             "takes 2 or more (99 for --target-fpr 0.01)."
         )
     system, dataset = options.without_unreadable(
-        dataset, args, lambda readable: fit_calibrated(system, readable, "calibrating")
+        dataset, args, lambda readable: fit_calibrated(system, readable)
     )
     detector = last_step(system)
     print(f"Calibrated {args.model} on {len(dataset)} good images.")

@@ -115,10 +115,10 @@ def _n_fits(args, dataset):
     return None if folds is None else folds + 1
 
 
-def fit_calibrated(system: Any, dataset: Any, what: str = "fitting") -> Any:
+def fit_calibrated(system: Any, dataset: Any) -> Any:
     """Return the calibrated system, fitted on a data set and its groups."""
     groups = {} if dataset.groups is None else {"detector__groups": dataset.groups}
-    with progress.shown(what):
+    with progress.shown("fitting"):
         return system.fit(dataset.images, **groups)
 
 
