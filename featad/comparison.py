@@ -164,9 +164,9 @@ def compare(
     check_reference(reference, systems)
     y = check_labels(y, n_samples=len(X), needs_both=True)
     folds = make_folds(cv, y, random_state, groups)
-    used, labels, renumbered = drop_unused(X, y, folds)
-    warn_of_shared_copies(used, renumbered)
-    found = run_folds(systems, used, labels, renumbered, on_progress)
+    used = drop_unused(X, y, folds)
+    warn_of_shared_copies(used[0], used[2])
+    found = run_folds(systems, *used, on_progress)
     scores = _scores({name: found[name] for name in systems}, y, folds, groups)
     table = compare_scores(
         scores,
