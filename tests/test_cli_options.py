@@ -65,6 +65,11 @@ def test_what_is_replaced_or_made_is_said(good, tmp_path, capsys):
         ("Set gamma='median'.", "Pass --set detector__gamma=median."),
         ("Pass size= to resize", "Pass --set size=VALUE to resize"),
         ("too few for target_fpr=0.01, which", "too few for --target-fpr 0.01, which"),
+        (
+            "pass max_pixels=9 (--max-pixels 9 on the command line)",
+            "pass --max-pixels 9",
+        ),
+        ("pass versions=True (--other-versions).", "pass --other-versions."),
         ("with gamma=0.01, nine", "with gamma=0.01, nine"),
         ("Cannot read 'a/weights=3.png'", "Cannot read 'a/weights=3.png'"),
         ("(X.shape=(3, 4))", "(X.shape=(3, 4))"),

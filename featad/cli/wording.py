@@ -18,10 +18,12 @@ _PARAMETERS = {  # parameters of a system's steps, where they are advised
     **{name: f"detector__{name}" for name in ("gamma", "threshold", "contamination")},
     **{name: f"detector__{name}" for name in ("lr", "clip_grad", "early_stopping")},
 }
+_BOTH = re.compile(r"\w+=\S+ \((--[\w-]+(?: [^\s)]+)?)(?: on the command line)?\)")
+"""Where a message names the option as well, after the argument."""
+
 _PHRASES = {
     "normal=... and anomaly=...": "--normal NAME and --anomaly NAME",
     "load(path, weights=FILE), or --weights FILE": "--weights FILE",
-    "allow_other_versions=True (--allow-other-versions)": "--allow-other-versions",
     "with featad.calibrate(system)": "with `featad calibrate MODEL DIR`",
     "Fit featad.calibrate(system) instead": "Give it one: `featad calibrate MODEL DIR`",
 }
@@ -48,6 +50,7 @@ def as_options(text: str) -> str:
     """
     for phrase, option in _PHRASES.items():
         text = text.replace(phrase, option)
+    text = _BOTH.sub(r"\1", text)
     names = "|".join(_OPTIONS)
     text = re.sub(rf"(?<![\w/\\-])(?P<name>{names})={_VALUE}", _as_option, text)
     names = "|".join(_PARAMETERS)
