@@ -3,7 +3,7 @@
 from argparse import Namespace
 from typing import Any
 
-from featad.cli import models, options
+from featad.cli import models, options, values
 from featad.cli.fit import fit_calibrated
 from featad.cli.machine import set_machine_options
 from featad.cli.recalibrate import add_output, write
@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
     options.add_data(parser, positional=True)
     parser.add_argument(
         "--target-fpr",
-        type=options.rate,
+        type=values.rate,
         metavar="SHARE",
         help="accepted share of good images that are called anomalous (default: that "
         "of the model, or 0.01)",

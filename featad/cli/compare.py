@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from featad.cli import costs, options, progress
+from featad.cli import costs, options, progress, values
 from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--cv",
-        type=options.fold_count,
+        type=values.fold_count,
         metavar="N",
         help="number of folds (default: 5 if there is no test part, else the test part "
         "is used; given, all images are cross-validated)",

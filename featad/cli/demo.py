@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from featad.cli import options, progress
+from featad.cli import options, progress, values
 from featad.cli.compare import format_table
 from featad.errors import FeatadError, MissingExtraError
 
@@ -40,13 +40,13 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--n-train",
-        type=options.positive_int,
+        type=values.positive_int,
         default=150,
         help="number of parts to train on (default: %(default)s)",
     )
     parser.add_argument(
         "--n-test",
-        type=options.positive_int,
+        type=values.positive_int,
         default=100,
         help="number of parts to compare systems on (default: %(default)s)",
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from featad.cli import costs, options, progress
+from featad.cli import costs, options, progress, values
 from featad.cli.machine import set_machine_options
 from featad.cli.models import CALIBRATED_ON, FITTED_ON
 from featad.cli.scale import scale_note
@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--target-fpr",
-        type=options.rate,
+        type=values.rate,
         default=0.01,
         metavar="SHARE",
         help="accepted share of normal images that are called anomalous (default: "
@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--cv",
-        type=options.folds_or_share,
+        type=values.folds_or_share,
         metavar="FOLDS|SHARE",
         help="how images are held out to set the threshold: in a number of folds, or "
         "once, as a share such as 0.3 (default: 5 folds; a share of 0.3 for systems "
@@ -58,7 +58,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--jobs",
-        type=options.positive_int,
+        type=values.positive_int,
         metavar="N",
         help="number of processes that fit the folds (default: 1)",
     )

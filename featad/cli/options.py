@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from featad.cli import values
 from featad.errors import DatasetError, ImageReadError
 
 if TYPE_CHECKING:  # importing these takes seconds, which `--help` need not
@@ -58,7 +59,7 @@ def add_max_failed(parser: Any) -> None:
     """Add ``--max-failed``."""
     parser.add_argument(
         "--max-failed",
-        type=share,
+        type=values.share,
         metavar="SHARE",
         help="fail, with exit code 1, if more than this share of the images cannot be "
         "read, such as 0.02 (default: only if none can)",
@@ -103,7 +104,10 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         "--cache", metavar="DIR", help="keep features in this folder for the next run"
     )
     group.add_argument(
-        "--seed", type=seed, default=0, help="seed of all randomness (default: 0)"
+        "--seed",
+        type=values.seed,
+        default=0,
+        help="seed of all randomness (default: 0)",
     )
     add_reading(parser)
 
@@ -122,14 +126,14 @@ def add_reading(parser: argparse.ArgumentParser, *, fits: bool = True) -> None:
     if fits:
         group.add_argument(
             "--max-value",
-            type=positive_number,
+            type=values.positive_number,
             metavar="VALUE",
             help="the pixel value that is white, such as 4095 for 12 bits in 16-bit "
             "files (default: the largest value of the files' type)",
         )
     group.add_argument(
         "--max-pixels",
-        type=positive_int,
+        type=values.positive_int,
         metavar="N",
         help="largest image that is read, in pixels (default: Pillow's limit, about 89 "
         "million)",
@@ -331,60 +335,6 @@ def check_writable(path: str | os.PathLike, *, own: str | None = None) -> None:
         raise OSError(error.errno, error.strerror, str(folder)) from error
     if Path(path).exists() and path != own:
         log(f"{path} exists and will be replaced")
-
-
-def positive_int(text: str) -> int:
-    """Return a whole number of at least 1, for argparse."""
-    return _number(int, text, lambda value: value >= 1, "a whole number of at least 1")
-
-
-def fold_count(text: str) -> int:
-    """Return a number of folds, for argparse."""
-    return _number(int, text, lambda value: value >= 2, "a whole number of at least 2")
-
-
-def folds_or_share(text: str) -> int | float:
-    """Return a number of folds, or a share between 0 and 1, for argparse."""
-    number = _number(
-        float,
-        text,
-        lambda value: 0 < value < 1 or (value >= 2 and value.is_integer()),
-        "a number of folds, 2 or more, or a share between 0 and 1",
-    )
-    return number if number < 1 else int(number)
-
-
-def seed(text: str) -> int:
-    """Return a seed, for argparse."""
-    limit = 2**32
-    return _number(int, text, lambda v: 0 <= v < limit, "a number from 0 to 2^32 - 1")
-
-
-def rate(text: str) -> float:
-    """Return a share between 0 and 1, for argparse."""
-    return _number(float, text, lambda v: 0 < v < 1, "a number between 0 and 1")
-
-
-def positive_number(text: str) -> float:
-    """Return a number above 0, for argparse."""
-    return _number(
-        float, text, lambda value: 0 < value < float("inf"), "a number above 0"
-    )
-
-
-def share(text: str) -> float:
-    """Return a share from 0 to 1, ends included, for argparse."""
-    return _number(float, text, lambda v: 0 <= v <= 1, "a number from 0 to 1")
-
-
-def _number(kind, text, fits, expected):
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not fits(value):
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
-    return value
 
 
 def percent(share: float) -> str:

@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from featad.cli import models, options
+from featad.cli import models, options, values
 from featad.cli.thresholds import leave_warnings_to_us, say_threshold
 
 
@@ -22,7 +22,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("model", help="a file written by `featad fit`")
     parser.add_argument(
         "--target-fpr",
-        type=options.rate,
+        type=values.rate,
         required=True,
         metavar="SHARE",
         help="accepted share of good images that are called anomalous",

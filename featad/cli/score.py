@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from featad.cli import models, options, progress
+from featad.cli import models, options, progress, values
 from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
@@ -54,14 +54,14 @@ def add_parser(commands: Any) -> None:
     options.add_max_failed(parser)
     parser.add_argument(
         "--batch-size",
-        type=options.positive_int,
+        type=values.positive_int,
         default=64,
         metavar="N",
         help="images scored at a time (default: %(default)s)",
     )
     parser.add_argument(
         "--target-fpr",
-        type=options.rate,
+        type=values.rate,
         metavar="SHARE",
         help="for this run, the accepted share of good images that are called "
         "anomalous: those with p_value <= SHARE (default: that of the model)",
