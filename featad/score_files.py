@@ -100,12 +100,12 @@ def open_rows(path: str | os.PathLike | None, stream: Any = None) -> Iterator[Wr
             raise ValueError("Pass path, or a stream: there is nowhere to write to.")
         yield _lines(_csv_lines(), _stream_appender(stream))
     elif _ending(path) == ".parquet":
-        with _named(path), _parquet(Path(path)) as write:
+        with _parquet(Path(path)) as write:
             yield write
     else:
         lines = _csv_lines() if _ending(path) == ".csv" else _json_lines
-        with _named(path), open(path, "wb", buffering=0) as file:
-            yield _lines(lines, _appender(file))
+        with open(path, "wb", buffering=0) as file:
+            yield _lines(lines, _appender(file, path))
 
 
 def read_rows(path: str | os.PathLike) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def read_rows(path: str | os.PathLike) -> pd.DataFrame:
     if _ending(path) == ".jsonl":
         with open(path, encoding="utf-8") as file:
             return pd.DataFrame([json.loads(line) for line in file])
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8-sig", newline="") as file:  # of Excel, too
         rows = pd.DataFrame(list(csv.DictReader(file)))
     return rows.apply(lambda column: column.map(_parser(column.name)))
 
@@ -204,14 +204,15 @@ def _as_json(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _appender(file):
+def _appender(file, name):
     """Return a function that appends bytes to an unbuffered file, all or none."""
 
     def append(data):
         end = _end(file)
         try:
-            while data:
-                data = data[file.write(data) or 0 :]
+            with _named(name):
+                while data:
+                    data = data[file.write(data) or 0 :]
         except BaseException:
             if end is not None:
                 with suppress(OSError):  # a device
@@ -239,13 +240,7 @@ def _stream_appender(stream):
 
         return append
     stream.flush()
-    append_binary = _appender(binary)
-
-    def append_named(data):
-        with _named("standard output"):
-            append_binary(data)
-
-    return append_named
+    return _appender(binary, "standard output")
 
 
 @contextmanager
@@ -273,13 +268,15 @@ def _parquet(path):
         needed = 2 * table.nbytes + _FOOTER * (n_groups + 1)
         if shutil.disk_usage(path.parent).free < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        writer.write_table(table)
+        with _named(path):
+            writer.write_table(table)
 
     try:
         yield write
     finally:
         if writer is not None:
-            writer.close()
+            with _named(path):
+                writer.close()
 
 
 def _schema(pa, columns):

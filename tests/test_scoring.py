@@ -358,3 +358,14 @@ def test_a_batch_that_memory_does_not_hold_is_halved(images):
 def test_an_interrupt_is_no_row(images, one_dark):
     with pytest.raises(KeyboardInterrupt):
         _table(_touchy(images, on_dark=KeyboardInterrupt()), one_dark)
+
+
+def test_an_error_of_scoring_is_not_taken_for_one_of_writing(
+    images, one_dark, tmp_path
+):
+    system = _touchy(images, on_dark=OSError(5, "bad sector"))
+    with pytest.raises(OSError, match="bad sector") as raised:
+        score_to_file(
+            system, one_dark, tmp_path / "s.csv", batch_size=1, on_error="raise"
+        )
+    assert raised.value.filename is None
