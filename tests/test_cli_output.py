@@ -169,3 +169,9 @@ def test_a_name_too_long_is_refused_before_the_fit(folder, tmp_path, capsys):
     assert main(["fit", "--system", "pixels-kmeans", "--data", folder, "-o", out]) == 1
     assert "File name too long" in capsys.readouterr().err
     assert not os.path.exists(out)
+
+
+def test_an_output_may_have_a_name_of_250_bytes(model, folder, tmp_path):
+    out = str(tmp_path / ("s" * 246 + ".csv"))
+    assert main(["score", model, folder, "-o", out]) == 0
+    assert _names(out) == NAMES

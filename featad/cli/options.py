@@ -327,7 +327,8 @@ def check_writable(path: str | os.PathLike, *, own: str | None = None) -> None:
     if Path(path).is_dir():
         raise IsADirectoryError(errno.EISDIR, "The output is a folder", str(path))
     with suppress(FileNotFoundError):
-        os.lstat(f"{path}.split.csv")  # the longest name beside it may be too long
+        is_table = Path(path).suffix in (".csv", ".parquet", ".jsonl")
+        os.lstat(path if is_table else f"{path}.split.csv")  # what is beside a model
     try:
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
