@@ -10,9 +10,7 @@ from scipy.sparse import issparse
 from sklearn.frozen import FrozenEstimator
 
 from featad._sklearn import num_samples
-from featad.errors import ImageReadError
-from featad.images import content_hash
-from featad.images.sources import SOURCE_TYPES
+from featad.datasets import first_copies
 from featad.systems import name_sample, split_stateless
 
 LEAST = 20  # samples: too few tell no nearness from chance
@@ -145,18 +143,9 @@ def exact_copies(samples: Any) -> np.ndarray:
     >>> exact_copies(np.array([[1.0], [2.0], [1.0]]))
     array([[0, 2]])
     """
-    first: dict[str, int] = {}
-    pairs = []
-    for index, sample in enumerate(samples):
-        if not isinstance(sample, SOURCE_TYPES):
-            continue
-        try:
-            digest = content_hash(sample)
-        except ImageReadError:
-            continue
-        if first.setdefault(digest, index) != index:
-            pairs.append((first[digest], index))
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    first = first_copies(samples if isinstance(samples, np.ndarray) else list(samples))
+    copies = np.flatnonzero(first != np.arange(len(first)))
+    return np.stack([first[copies], copies], axis=1)
 
 
 def near_copies(

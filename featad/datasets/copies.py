@@ -10,11 +10,12 @@ import numpy as np
 
 from featad.datasets.dataset import ImageDataset, hash_or_nothing
 from featad.errors import DatasetError, DatasetWarning
+from featad.images.sources import SOURCE_TYPES
 
 _SAMPLE = 4096  # bytes that tell most files apart
 
 
-def first_copies(images: Sequence[Any]) -> np.ndarray:
+def first_copies(images: Sequence[Any] | np.ndarray) -> np.ndarray:
     """Return, for each image, the position of the first one with the same content.
 
     Parameters
@@ -47,17 +48,19 @@ def first_copies(images: Sequence[Any]) -> np.ndarray:
 
 
 def _alike(
-    group: list[int], images: Sequence[Any], trait: Callable[[Any], Hashable]
+    group: list[int], images: Any, trait: Callable[[Any], Hashable]
 ) -> list[list[int]]:
     """Return the positions of images that share a trait with another one."""
     found = defaultdict(list)
     for index in group:
         found[trait(images[index])].append(index)
-    found.pop("", None)  # cannot be read
+    found.pop("", None)  # what cannot be read has no copies
     return [alike for alike in found.values() if len(alike) > 1]
 
 
 def _size(image: Any) -> Hashable:
+    if not isinstance(image, SOURCE_TYPES):
+        return ""
     if not isinstance(image, str | os.PathLike):
         return "in memory"
     try:
