@@ -126,7 +126,7 @@ def test_fewer_than_two_normals_are_refused(n):
         CalibratedDetector(KMeansDistance()).fit(normals(10), y)
 
 
-@pytest.mark.parametrize("y", [[0, 1], [2, 3], ["good", "bad"]])
+@pytest.mark.parametrize("y", [[0, 1], [2, 3]])
 def test_labels_without_an_anomaly_are_not_used_and_that_is_said(y):
     message = r"no -1; .* not used to calibrate: all 20 .* np\.where\(y == 1, -1, 1\)"
     detector = CalibratedDetector(Mahalanobis(), target_fpr=0.1)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from featad.cli import thresholds
-from featad.cli.options import folds_or_share, percent
+from featad.cli.options import percent
+from featad.cli.values import folds_or_share
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,7 @@ def test_one_grid_search_over_features_and_detectors_is_the_comparison(generated
     ).fit(*generated)
     table = compare(
         {
-            (f, d): make_pipeline(features[f], StandardScaler(), detectors[d])
+            f"{f}-{d}": make_pipeline(features[f], StandardScaler(), detectors[d])
             for f in features
             for d in detectors
         },
@@ -313,6 +313,7 @@ def test_one_grid_search_over_features_and_detectors_is_the_comparison(generated
             strict=True,
         )
     }
-    by_search = [found[id(features[f]), id(detectors[d])] for f, d in table.index]
+    names = [name.split("-") for name in table.index]
+    by_search = [found[id(features[f]), id(detectors[d])] for f, d in names]
     np.testing.assert_allclose(by_search, table["auroc"], atol=1e-12)
     assert len(by_search) == 6

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from featad.detectors import Autoencoder, all_detectors
-from featad.testing.tools import needs_labels, trains_networks
+from featad.systems import trains_networks
+from featad.testing.tools import needs_labels
 
 TINY = {
     "max_epochs": 1, "batch_size": 4, "width": 2, "n_steps": 2, "n_pixels": 500,

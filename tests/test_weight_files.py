@@ -22,7 +22,7 @@ from featad.features.weights import find_weights, load_network, preset, publishe
 from featad.persistence import save
 from featad.pipeline import make_pipeline
 
-KEY = "841ce6a3c9544c2b010688911c1acbef8c9407d47ee0ec1fcad596e7364b573f"
+KEY = "afa1948779fb17ac2f5b69d8b248a7d15ff26f9522b7f33f14b13464e5cb393c"
 N_CONVOLUTIONS = 9_220_480  # numbers in the convolutions of VGG11: table 2 of the paper
 
 
