@@ -43,12 +43,14 @@ def listening(listener: Listener) -> Iterator[None]:
     1.000
     1.000
     """
-    before = _listener.get()
+    before = _listener.get(), _levels.get()
     _listener.set(listener)
+    _levels.set(())  # a loop that an error has ended may not have left yet
     try:
         yield
     finally:
-        _listener.set(before)
+        _listener.set(before[0])
+        _levels.set(before[1])
 
 
 def tracked(
