@@ -40,6 +40,10 @@ def main() -> None:
                 row = _row(name, n, args.d, calibrated)
                 rows.append(row)
                 print(*row, file=sys.stderr)
+                write("scale.md", _text(args, rows))  # so far
+
+
+def _text(args, rows):
     text = heading("Large training sets", "benchmarks.scale")
     text += (
         f"\nTables of {args.d:,} float32 features, {_threads()}. Seconds of a fit, as "
@@ -48,7 +52,7 @@ def main() -> None:
     )
     header = ["scorer", "samples", "fit, s", "processor, s", "100 scores, s"]
     header += ["memory, GB", "tables"]
-    write("scale.md", text + markdown_table(header, rows))
+    return text + markdown_table(header, rows)
 
 
 def _row(name, n, d, calibrated):
