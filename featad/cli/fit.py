@@ -137,7 +137,9 @@ def fit_calibrated(system: Any, dataset: Any) -> tuple[Any, Any]:
         Without images that are copies of others: held out beside its copy, an image
         makes the threshold too tight.
     """
-    copies = dataset.to_frame()["sha256"].duplicated().to_numpy()
+    from featad.datasets import first_copies
+
+    copies = first_copies(dataset.images) != np.arange(len(dataset))
     kept = dataset.select(~copies)
     groups = {} if kept.groups is None else {"detector__groups": kept.groups}
     with progress.shown("fitting"):

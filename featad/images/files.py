@@ -22,6 +22,8 @@ FORMATS = (
 _REDUCED = 254  # TIFF tag: a page that is a smaller copy of another
 ONE_PAGE = ("PNG", "JPEG", "BMP", "DIB", "PPM")  # or counted before
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_DESCRIBED = (b"\x89PNG", _JPEG)  # files whose descriptions must not cost the pixels
+_HEAD = 144  # bytes by which a format is known
 _HEIF = ("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1")
 _OTHER_FILES = (  # where the sign stands, the sign, what it is, and what to do
     (0, b"\x93NUMPY", "a NumPy file", "pass the array, numpy.load(path)"),
@@ -78,14 +80,14 @@ class ImageSource:
     def __init__(self, source: bytes | Path, rules: Rules, remarks: Remarks) -> None:
         if isinstance(source, Path) and source.is_dir():
             raise Unreadable("it is a folder; list_images(folder) returns its images")
-        self.head = _head(source)
+        data = _contents(source)
+        self.head = data[:_HEAD]
         if not self.head:
             raise Unreadable("the file is empty")
         self.source = source
         self.orientation: int | None = None
         self._rules, self._remarks = rules, remarks
-        if self.head.startswith((b"\x89PNG", _JPEG)):
-            data = source if isinstance(source, bytes) else source.read_bytes()
+        if self.head.startswith(_DESCRIBED):
             found = metadata.without_descriptions(data)
             self.source, self.orientation = found.data, found.orientation or 1
             if found.orientation is None:
@@ -123,11 +125,13 @@ class ImageSource:
                 self._remarks.kinds.add(PAGES)
 
 
-def _head(source: bytes | Path) -> bytes:
+def _contents(source: bytes | Path) -> bytes:
+    """Return all of a file whose descriptions are read apart, else its beginning."""
     if isinstance(source, bytes):
-        return source[:144]
+        return source
     with source.open("rb") as file:
-        return file.read(144)
+        head = file.read(_HEAD)
+        return head + file.read() if head.startswith(_DESCRIBED) else head
 
 
 def _identify(file: BinaryIO, head: bytes) -> ImageFile.ImageFile:
