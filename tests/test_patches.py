@@ -1,6 +1,7 @@
 """Maps of middle layers: the network's own, on one grid, reduced, kept and refused."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch.nn import functional
 from featad import machine
 from featad.errors import ImageReadError, ImageReadWarning
 from featad.features import BACKBONES, PatchFeatures, VGGPatches, patch_layers
+from featad.features.patch_maps import PatchMaps
 from featad.features.vgg_layers import vgg_nodes
 from featad.features.weights import load_network
 
@@ -34,12 +36,12 @@ def small(**parameters):
 def hooked(network, x, *names):
     """Return what modules of an untouched network put out, channels last."""
     seen = {}
+
+    def keep(name, module, inputs, output):
+        seen[name] = output.clone()
+
     for name in names:
-        network.get_submodule(name).register_forward_hook(
-            lambda module, inputs, output, name=name: seen.update(
-                {name: output.clone()}
-            )
-        )
+        network.get_submodule(name).register_forward_hook(partial(keep, name))
     with torch.inference_mode():
         network(x)
     return [seen[name] for name in names]
@@ -117,6 +119,18 @@ def test_one_layer_is_as_torchvision_has_it(arch):
     np.testing.assert_allclose(found, last(expected), rtol=1e-5, atol=1e-5)
 
 
+def test_tokens_of_a_square_are_a_map():
+    options = {"n_components": None, "reduction": "selection", "dtype": "float32"}
+    maps = PatchMaps(
+        {"a": (2, 10)}, grid=None, neighborhood=1, random_state=0, **options
+    )
+    tokens = torch.arange(20.0).reshape(1, 2, 10)  # of each channel: a class, 3 x 3
+    found = maps([tokens])
+    assert found.shape == (1, *maps.shape) == (1, 3, 3, 2)
+    np.testing.assert_array_equal(found[0, :, :, 1], np.arange(11, 20).reshape(3, 3))
+
+
+@pytest.mark.slow
 def test_tokens_of_a_transformer_are_a_map_without_the_class_token():
     network, _ = load_network("vit_b_32", None)
     prepare = torchvision.models.ViT_B_32_Weights.DEFAULT.transforms()
@@ -270,7 +284,7 @@ def test_a_cache_gives_the_same_maps(images, tmp_path, dtype, monkeypatch):
     options = {"layer": "features.3", "n_components": 5, "dtype": dtype}
     plain = small(**options).transform(images)
     first = small(cache=tmp_path, **options).transform(images)
-    monkeypatch.setattr(PatchFeatures, "_launch", lambda *_: pytest.fail())
+    monkeypatch.setattr(PatchFeatures, "_launch", lambda *_: pytest.fail("ran"))
     again = small(cache=tmp_path, **options).transform(images[::-1])[::-1]
     np.testing.assert_allclose(first, plain, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(first, again)

@@ -48,9 +48,9 @@ def measured(arch, layer, size):
 @pytest.mark.parametrize(
     ("arch", "layer", "size"),
     [
-        ("vgg11", "conv2_1", 48),
+        ("squeezenet1_1", "features.4", 96),
         ("vgg_mini", "conv3_1", 128),
-        ("alexnet", "features.3", 128),
+        ("resnet18", "layer2.0", 192),
         ("shufflenet_v2_x0_5", "stage2.1", 160),
     ],
 )
