@@ -1,12 +1,14 @@
 """Ledoit and Wolf's shrunk covariance, without a matrix of features by features."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ellipj, ellipkm1
+from sklearn.utils import gen_batches
 
 _EPS = np.finfo(np.float64).eps
+_BATCH_VALUES = 2**24  # of samples that are copied to float64 at a time
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,30 @@ class ShrunkCovariance:
         X *= outside
         X += change @ self.components
         return X
+
+    def inverse_root(self) -> np.ndarray:
+        """Return the symmetric inverse root, (n_features, n_features)."""
+        along = np.sqrt(self._inverse(self.variances))
+        outside = np.sqrt(self._outside)
+        root = (self.components.T * (along - outside)) @ self.components
+        np.einsum("ii->i", root)[:] += outside
+        return root
+
+    def with_floor(self, floor: float) -> "ShrunkCovariance":
+        """Return the covariance with ``floor`` added to every feature's variance."""
+        return replace(
+            self,
+            variances=self.variances + floor,
+            residual_variance=self.residual_variance + floor,
+        )
+
+    @property
+    def mean_variance(self) -> float:
+        """The mean of the features' variances."""
+        n_features = self.location.size
+        n_outside = n_features - len(self.components)
+        total = self.variances.sum() + n_outside * self.residual_variance
+        return float(total) / n_features
 
     def leave_one_out(self, X: np.ndarray) -> np.ndarray | None:
         """Return the squared distance of each training sample to the others' mean.
@@ -165,8 +191,8 @@ def shrunk_covariance(X: np.ndarray) -> ShrunkCovariance:
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features), float64
-        At least two samples.
+    X : ndarray of shape (n_samples, n_features), float16, float32 or float64
+        At least two samples. They are computed with in float64.
 
     Returns
     -------
@@ -185,11 +211,14 @@ def shrunk_covariance(X: np.ndarray) -> ShrunkCovariance:
     * min(n_samples, n_features).
     """
     n_samples, n_features = X.shape
-    location = np.where((X[0] == X).all(axis=0), X[0], X.mean(axis=0))  # exact
-    X = X - location
+    mean = X.mean(axis=0, dtype=np.float64)
+    location = np.where((X[0] == X).all(axis=0), X[0], mean)  # exact
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
-        products = X @ X.T if n_samples < n_features else X.T @ X
-        norms = np.einsum("ij,ij->i", X, X)
+        if n_samples < n_features:
+            X = X - location
+            products, norms = X @ X.T, np.einsum("ij,ij->i", X, X)
+        else:
+            products, norms = _products_of_features(X, location)
     spectrum = _Spectrum(products, norms, n_features)
     components = spectrum.vectors.T
     if n_samples < n_features:
@@ -202,6 +231,17 @@ def shrunk_covariance(X: np.ndarray) -> ShrunkCovariance:
         spectrum.residual_variance,
         spectrum.shrinkage,
     )
+
+
+def _products_of_features(X, location):
+    """Return X' X of the centered samples and their squared lengths, by batches."""
+    n_samples, n_features = X.shape
+    products, norms = np.zeros((n_features, n_features)), np.empty(n_samples)
+    for rows in gen_batches(n_samples, max(1, _BATCH_VALUES // n_features)):
+        batch = X[rows] - location
+        products += batch.T @ batch
+        norms[rows] = np.einsum("ij,ij->i", batch, batch)
+    return products, norms
 
 
 def whiten_out_of_fold(
