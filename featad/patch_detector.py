@@ -1,18 +1,16 @@
 """The base of detectors that judge every position of a map of features."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, TypedDict
 
 import numpy as np
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
+from featad._blocks import row_blocks
 from featad._validation import check_samples
 from featad.base import NON_NEGATIVE, BaseDetector, StrOptions
 from featad.map_scores import REDUCTIONS, reduce_maps, smooth_maps
-
-_BATCH_VALUES = 2**23  # of maps of features that are worked on at a time
 
 
 class PatchOptions(TypedDict, total=False):
@@ -117,7 +115,7 @@ class PatchDetector(BaseDetector):
             )
         X = _as_maps(check_samples(self, X, reset=False))
         maps = np.empty(X.shape[:3], dtype=np.float32)
-        for rows in batches(X):
+        for rows in row_blocks(len(X), X[0].size):
             maps[rows] = smooth_maps(self._map(X[rows]), self.smoothing)
         return maps
 
@@ -152,16 +150,13 @@ class PatchDetector(BaseDetector):
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
         X = _as_maps(X)
-        scores = [self._strangeness_of(X[rows]) for rows in batches(X)]
+        scores = [
+            self._strangeness_of(X[rows]) for rows in row_blocks(len(X), X[0].size)
+        ]
         return np.concatenate(scores)
 
     def _strangeness_of(self, X: np.ndarray) -> np.ndarray:
         return self._score_of_map(self._map(X))
-
-
-def batches(X: np.ndarray) -> Iterator[slice]:
-    """Yield slices of maps that are worked on at a time."""
-    return gen_batches(len(X), max(1, _BATCH_VALUES // X[0].size))
 
 
 def _as_maps(X: np.ndarray) -> np.ndarray:

@@ -1,13 +1,14 @@
 """Anomalous samples have features that are unusual at their position of the map."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from typing_extensions import Unpack
 
 from featad._progress import tracked
 from featad.base import NON_NEGATIVE, StrOptions
-from featad.covariance import shrunk_covariance
+from featad.covariance import ShrunkCovariance, shrunk_covariance
 from featad.entry import Entry
 from featad.patch_detector import PatchDetector, PatchOptions
 
@@ -129,11 +130,15 @@ class PatchGaussian(PatchDetector):
             shrunk_covariance(group) for group in tracked(patches, "position", n_groups)
         ]
         floor = self.floor * np.mean([one.mean_variance for one in found])
-        found = [one.with_floor(floor) for one in found]
+        found = [_with_floor(one, floor) for one in found]
         dtype = np.result_type(patches, np.float32)
         locations = np.stack([one.location for one in found])
-        roots = np.stack([one.inverse_root().astype(dtype) for one in found])
+        unit = np.eye(n_features)
+        roots = np.stack(
+            [one.whiten(unit + one.location) for one in found], dtype=dtype
+        )
         self.location_ = locations.astype(dtype).reshape(*shape, n_features)
+        roots = roots.astype(dtype)
         self.precision_root_ = roots.reshape(*shape, n_features, n_features)
         if not shape or not self._has_threshold:
             return None
@@ -177,6 +182,15 @@ class PatchGaussian(PatchDetector):
             away = (away @ roots).swapaxes(0, 1)
         squares = np.einsum("...j,...j->...", away, away)
         return np.sqrt(squares).reshape(n_samples, height, width)
+
+
+def _with_floor(covariance: ShrunkCovariance, floor: float) -> ShrunkCovariance:
+    """Return the covariance with ``floor`` added to the variance of every feature."""
+    return replace(
+        covariance,
+        variances=covariance.variances + floor,
+        residual_variance=covariance.residual_variance + floor,
+    )
 
 
 def _inverse(variance: np.ndarray) -> np.ndarray:
