@@ -34,6 +34,9 @@ from featad.detectors import Mahalanobis as Mahalanobis
 from featad.detectors import NearestNeighbors as NearestNeighbors
 from featad.detectors import OneClassSVM as OneClassSVM
 from featad.detectors import PCAReconstruction as PCAReconstruction
+from featad.detectors import PatchGaussian as PatchGaussian
+from featad.detectors import PatchKMeans as PatchKMeans
+from featad.detectors import PatchMemory as PatchMemory
 from featad.detectors import PerceptualAutoencoder as PerceptualAutoencoder
 from featad.detectors import ProgressiveGANSimilarity as ProgressiveGANSimilarity
 from featad.detectors import ReconstructionGAN as ReconstructionGAN
