@@ -16,8 +16,7 @@ from featad.features.weight_files import build_on_paper
 _SPREAD = ("shifted_window_attention", "scaled_dot_product_attention", "einsum")
 _OVER_ALL = ("adaptive_avg_pool2d", "mean", "amax")
 _POOLS = (functional.avg_pool2d, functional.max_pool2d)
-_GLOBAL_OVER_ALL = ("adaptive_avg_pool2d", "mean", "amax")
-_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+_GLOBAL_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 @dataclass(frozen=True)
