@@ -113,9 +113,11 @@ class PatchGaussian(PatchDetector):
         else:
             patches, shape = X.reshape(1, -1, n_features), ()
         if patches.shape[1] < 2:
+            own = self.positions == "own"
+            what = "samples for positions='own'" if own else "patches"
             raise ValueError(
-                f"PatchGaussian needs at least 2 patches for each covariance, got "
-                f"{patches.shape[1]} from {n_samples} sample."
+                f"PatchGaussian needs at least 2 {what} to estimate a covariance, got "
+                "1 sample."
             )
         fit = self._fit_full if self.covariance == "full" else self._fit_diagonal
         held_out = fit(patches, shape)
@@ -153,8 +155,11 @@ class PatchGaussian(PatchDetector):
     def _fit_diagonal(self, patches, shape):
         """Return the held-out distances (n_samples, n_groups) of groups of patches."""
         n_groups, n, n_features = patches.shape
-        location = np.stack([group.mean(axis=0, dtype=np.float64) for group in patches])
-        variance = np.stack([group.var(axis=0, dtype=np.float64) for group in patches])
+        location, variance = np.empty((2, n_groups, n_features))
+        for i, group in enumerate(patches):
+            varies = (group != group[0]).any(axis=0)  # rounding makes no difference
+            location[i] = np.where(varies, group.mean(axis=0, dtype=float), group[0])
+            variance[i] = varies * group.var(axis=0, dtype=float)
         floor = self.floor * variance.mean()
         dtype = np.result_type(patches, np.float32)
         root = np.sqrt(_inverse(variance + floor)).astype(dtype)

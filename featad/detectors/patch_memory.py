@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from numbers import Integral
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.utils import check_random_state
 from typing_extensions import Unpack
 
@@ -179,5 +180,5 @@ class PatchMemory(PatchDetector):
             around = np.linalg.norm(memory - near, axis=1).argpartition(n_neighbors - 1)
             patch = sample.reshape(-1, X.shape[-1])[position]
             others = np.linalg.norm(memory[around[:n_neighbors]] - patch, axis=1)
-            scores[i] *= 1 - 1 / np.exp(others - flat[i, position]).sum()
+            scores[i] *= -np.expm1(-logsumexp(others - flat[i, position]))
         return scores
