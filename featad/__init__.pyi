@@ -47,7 +47,9 @@ from featad.detectors import VAE as VAE
 from featad.detectors import VAERestoration as VAERestoration
 from featad.features import BackboneFeatures as BackboneFeatures
 from featad.features import FilterBankFeatures as FilterBankFeatures
+from featad.features import PatchFeatures as PatchFeatures
 from featad.features import VGGFeatures as VGGFeatures
+from featad.features import VGGPatches as VGGPatches
 from featad.figures import compare_scores as compare_scores
 from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
