@@ -45,3 +45,31 @@ def test_one_point_is_the_nearest_of_all():
     distances, indices = NearestPoint(POINTS[:1]).query(X)
     assert (indices == 0).all()
     np.testing.assert_allclose(distances, np.linalg.norm(X - POINTS[0], axis=1))
+
+
+def test_along_the_axes_with_most_variance_it_finds_almost_the_nearest():
+    wide = X @ rng.normal(size=(9, 40)) + 0.1 * rng.normal(size=(200, 40))
+    points = wide[::2]
+    search = NearestPoint(points, 0.95)
+    distances, indices = search.query(wide[1::2])
+    exact, _ = NearestPoint(points).query(wide[1::2])
+    assert len(search._columns) < 20
+    assert (distances >= exact).all()
+    assert np.mean(distances / exact) < 1.05
+    away = np.linalg.norm(wide[1::2] - points[indices], axis=1)
+    np.testing.assert_allclose(distances, away)
+
+
+def test_what_lies_outside_the_axes_counts():
+    points = np.zeros((6, 8))
+    points[:, 0] = [-30, -20, -10, 10, 20, 30]
+    points[3:, 1] = 5  # hardly any variance
+    row = np.zeros((1, 8))
+    row[0, 1] = 5
+    assert NearestPoint(points, 0.9).query(row)[1] == 3
+
+
+@pytest.mark.parametrize("points", [POINTS[:1], np.repeat(POINTS[:1], 5, axis=0)])
+def test_equal_points_have_no_axes(points):
+    distances, _ = NearestPoint(points, 0.9).query(X)
+    np.testing.assert_allclose(distances, np.linalg.norm(X - POINTS[0], axis=1))

@@ -14,7 +14,8 @@ NEW = 2 * rng.normal(size=(8, 6, 5, 4))
 
 
 def fitted(maps=MAPS, coreset=1.0, **options):
-    return PatchMemory(coreset, smoothing=0, random_state=0, **options).fit(maps)
+    options = {"smoothing": 0, "search_variance": None, "random_state": 0} | options
+    return PatchMemory(coreset, **options).fit(maps)
 
 
 def brute_force(memory, X, n_neighbors=1):
@@ -65,6 +66,14 @@ def test_the_weighted_score_is_that_of_the_paper():
         to_others = np.exp(np.linalg.norm(around - x[place], axis=1))
         weight = 1 - np.exp(one.max()) / to_others.sum()
         assert -score == pytest.approx(weight * one.max(), rel=1e-5)
+
+
+def test_a_search_along_few_axes_finds_almost_the_nearest():
+    wide = MAPS @ rng.normal(size=(4, 30)) + 0.1 * rng.normal(size=(12, 6, 5, 30))
+    exact = fitted(wide[:10]).anomaly_map(wide[10:])
+    found = fitted(wide[:10], search_variance=0.9).anomaly_map(wide[10:])
+    assert (found >= exact * (1 - 1e-6)).all()
+    assert np.mean(found / exact) < 1.1
 
 
 def test_weights_do_not_overflow():
