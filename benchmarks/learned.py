@@ -77,11 +77,9 @@ def _one_class(name, load, args):
 
 def _kept_aside(args):
     """Write ``results/learned_kept_aside.md``: what no default was chosen on."""
-    name = "learned_kept_aside.md"
-    found = read_rows(name) if args.kinds else {}
+    name, found = "learned_kept_aside.md", {}
     sets = {set_name: load() for set_name, load in KEPT_ASIDE.items()}
-    detectors = list(_detectors("kept_aside", {}, args.kinds))
-    for label, detector in detectors:
+    for label, detector in _detectors("kept_aside", {}, args.kinds):
         cells = []
         for set_name, (train, test, y, masks, _) in sets.items():
             area, _, spread, untrained, *_ = _row(
@@ -100,7 +98,8 @@ def _kept_aside(args):
     )
     if args.kinds:
         notes += " Rows of other detectors come from an earlier run."
-    rows = [[label, *found[label]] for label in found]
+        found = read_rows(name) | found
+    rows = [[label, *cells] for label, cells in found.items()]
     write(name, f"{text}\n{notes}\n\n{markdown_table(['detector', *sets], rows)}")
 
 

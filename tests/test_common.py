@@ -75,7 +75,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "DualDiscriminatorGAN": {**_TINY_NETWORK, "max_epochs": 20, "latent_dim": 2},
     "ReconstructionGAN": {**_TINY_NETWORK, "max_epochs": 20, "latent_dim": 2},
     "SSD": {**_TINY_NETWORK, "latent_dim": 8},
-    "CSI": {**_TINY_NETWORK, "latent_dim": 8, "n_crops": 2},
+    "CSI": {**_TINY_NETWORK, "latent_dim": 8},
 }
 
 

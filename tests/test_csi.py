@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from featad import anomaly_scores
 from featad.detectors import CSI, SSD
+from featad.metrics import auroc
 from featad.neural.context import Context
 from featad.neural.views import SHIFTS
 
@@ -31,7 +33,7 @@ def test_without_copies_the_loss_is_ssd_s(images):
 
 def test_it_learns_which_way_is_up(upright):
     X, upside_down = upright
-    options = {**TINY, "width": 8, "max_epochs": 30}
+    options = {**TINY, "shift": "rotate", "width": 8, "max_epochs": 30}
     detector = CSI(**options).fit(X)
     assert detector.statistics_["shift_accuracy"] > 0.625
     assert detector.score_samples(X).min() > detector.score_samples(upside_down).max()
@@ -39,7 +41,7 @@ def test_it_learns_which_way_is_up(upright):
 
 def test_it_warns_where_copies_look_like_the_images(images):
     with pytest.warns(UserWarning, match=r"shift='rotate'.*Try 'cutperm', 'noise'"):
-        CSI(**TINY).fit(images)
+        CSI(shift="rotate", **TINY).fit(images)
 
 
 @pytest.mark.filterwarnings("ignore:CSI names")
@@ -82,5 +84,19 @@ def test_crops_are_averaged(n_crops, images):
 
 def test_images_that_are_not_square_can_be_turned(images):
     X = images[:, :, :5]
-    scores = CSI(**{**TINY, "max_epochs": 0}).fit(X).score_samples(X)
+    options = {**TINY, "max_epochs": 0, "shift": "rotate"}
+    scores = CSI(**options).fit(X).score_samples(X)
     assert np.isfinite(scores).all()
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("score_by", ["mahalanobis", "bank"])
+def test_training_finds_more_digits_among_eights(score_by, eights):
+    train, X, y = eights
+    options = {"score_by": score_by, "random_state": 0}
+    found, before = (
+        auroc(y[:1000], anomaly_scores(detector.fit(train), X[:1000]))
+        for detector in (CSI(**options), CSI(max_epochs=0, **options))
+    )
+    assert found > before + 0.03

@@ -35,22 +35,23 @@ class CSI(ContrastiveDetector):
 
     Parameters
     ----------
-    shift : {"rotate", "cutperm", "noise", "blur"} or None, default="rotate"
-        How copies are changed: by quarter turns; by exchanging halves and quarters of
-        the image; by noise; by blur. It must make normal images look anomalous.
-        ``"rotate"`` fits what has one way up. For subjects that look alike when turned,
-        such as screws from above or the digits 0, 1 and 8, take ``"cutperm"``; for
-        textures, which stay what they are when turned or cut, ``"blur"`` or
-        ``"noise"``. None: no copies.
+    shift : {"rotate", "cutperm", "noise", "blur"} or None, default="cutperm"
+        How copies are changed. It must make normal images look anomalous.
+        ``"rotate"``, by quarter turns, is for subjects with one way up. ``"cutperm"``
+        exchanges halves and quarters of the image, also for subjects that look alike
+        when turned, such as screws from above or the digits 0 and 8. Textures stay what
+        they are when turned or cut: for them take ``"blur"`` or ``"noise"``. None: no
+        copies.
 
-    n_crops : int, default=4
+    n_crops : int, default=0
         Number of crops over which the features of a sample are averaged when it is
-        scored. They are at the same places in all samples. 0: the whole image.
+        scored. They are at the same places in all samples. 0: the whole image alone.
 
-    score_by : {"bank", "mahalanobis"}, default="bank"
-        ``"bank"``: by the similarity to the nearest training sample, times the length
-        of the embedding, plus the evidence for the right shift, averaged over shifts.
-        ``"mahalanobis"``: by the distance of `SSD`, averaged over shifts.
+    score_by : {"mahalanobis", "bank"}, default="mahalanobis"
+        By the squared Mahalanobis distance of `SSD`, averaged over shifts. Or by the
+        paper's ``"bank"``: the similarity to the nearest training sample times the
+        length of the embedding, plus the logit of the right shift, averaged over
+        shifts. The default is the distance because it finds more on small images.
 
     Attributes
     ----------
@@ -60,14 +61,14 @@ class CSI(ContrastiveDetector):
 
     Notes
     -----
-    Each part of the score is divided by its mean over the training samples, for each
-    shift by itself; a mean logit counts 0.1 at least.
+    Each part of the bank's score is divided by its mean over the training samples, for
+    each shift by itself; a mean logit counts 0.1 at least.
 
     Images are mirrored before they are shifted, all other views are drawn after it.
     Without copies the loss is that of SimCLR, and `SSD`.
 
-    Differs from the paper: the network is small and Adam trains it. The paper averages
-    10 crops.
+    Differs from the paper: the network is small and Adam trains it. The paper scores by
+    the bank and 10 crops of each image.
 
     References
     ----------
@@ -90,8 +91,8 @@ class CSI(ContrastiveDetector):
         "like no normal image to a network that also knows shifted copies",
         "Tack et al. 2020",
         grid={
-            "detector__shift": ["rotate", "cutperm", "blur"],
-            "detector__score_by": ["bank", "mahalanobis"],
+            "detector__shift": ["cutperm", "rotate", "blur"],
+            "detector__score_by": ["mahalanobis", "bank"],
         },
         takes=("images",),
     )
@@ -99,13 +100,13 @@ class CSI(ContrastiveDetector):
         **ContrastiveDetector._parameter_constraints,
         "shift": [StrOptions(set(SHIFTS)), None],
         "n_crops": [Interval(Integral, 0, None, closed="left")],
-        "score_by": [StrOptions({"bank", "mahalanobis"})],
+        "score_by": [StrOptions({"mahalanobis", "bank"})],
     }
 
-    _defaults = {"width": 16, "max_epochs": 20, "batch_size": 32}
+    _defaults = {"width": 16, "max_epochs": 10, "batch_size": 32, "lr": 2e-3}
 
     def __init__(
-        self, latent_dim=128, *, shift="rotate", n_crops=4, score_by="bank",
+        self, latent_dim=128, *, shift="cutperm", n_crops=0, score_by="mahalanobis",
         **options: Unpack[ContrastiveOptions],
     ):  # fmt: skip
         super().__init__(latent_dim, **{**CSI._defaults, **options})

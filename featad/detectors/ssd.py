@@ -62,7 +62,7 @@ class SSD(ContrastiveDetector):
         "described in unusual directions by a network that tells normal images apart",
         "Sehwag et al. 2021",
         grid={
-            "detector__min_crop": [0.25, 0.5],
+            "detector__min_crop": [0.2, 0.5],
             "detector__score_by": ["mahalanobis", "neighbor"],
         },
         takes=("images",),
@@ -72,7 +72,7 @@ class SSD(ContrastiveDetector):
         "score_by": [StrOptions({"mahalanobis", "neighbor"})],
     }
 
-    _defaults = {"width": 16, "max_epochs": 40}
+    _defaults = {"width": 16, "max_epochs": 20, "lr": 2e-3}
 
     def __init__(
         self, latent_dim=128, *, score_by="mahalanobis",

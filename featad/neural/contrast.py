@@ -101,7 +101,7 @@ class ContrastiveDetector(LatentDetector):
     latent_dim : int, default=128
         Length of the embedding. Features are the encoder's last map.
 
-    views : tuple of str, default=("crop", "jitter")
+    views : tuple of str, default=("crop", "flip", "jitter")
         How the views of an image differ: ``"flip"`` (mirrored, left and right),
         ``"crop"``, ``"jitter"`` (contrast, brightness, colors), ``"gray"`` (without
         colors), ``"blur"`` and ``"noise"``. The network learns to ignore these
@@ -109,11 +109,11 @@ class ContrastiveDetector(LatentDetector):
         letters, ``"jitter"`` and ``"gray"`` where the color counts, ``"blur"`` and
         ``"noise"`` for scratches and stains of a few pixels.
 
-    min_crop : float in (0, 1], default=0.25
+    min_crop : float in (0, 1], default=0.2
         Least share of an image's area that a crop shows. Defects that a crop may miss
         need larger ones.
 
-    temperature : float, default=0.5
+    temperature : float, default=0.2
         What similarities are divided by. The lower, the more the most similar of the
         other samples count.
     """
@@ -129,8 +129,8 @@ class ContrastiveDetector(LatentDetector):
     _min_batch = 8  # each sample is told from the others of its batch
 
     def __init__(
-        self, latent_dim=128, *, views=("crop", "jitter"), min_crop=0.25,
-        temperature=0.5, **options: Unpack[LatentOptions],
+        self, latent_dim=128, *, views=("crop", "flip", "jitter"), min_crop=0.2,
+        temperature=0.2, **options: Unpack[LatentOptions],
     ):  # fmt: skip
         super().__init__(latent_dim, **options)
         self.views = views
