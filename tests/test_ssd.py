@@ -44,9 +44,9 @@ def test_a_score_that_was_not_measured_asks_for_another_fit(images):
 
 def test_the_loss_falls(stripes):
     X, y = stripes
-    history = SSD(**{**TINY, "max_epochs": 15}).fit(X[y == 1]).history_
+    history = SSD(**{**TINY, "max_epochs": 40}).fit(X[y == 1]).history_
     losses = [record["encoder+head"] for record in history]
-    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 
 @pytest.mark.parametrize("views", [(), ("crop", "sparkle")])

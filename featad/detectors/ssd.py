@@ -53,8 +53,8 @@ class SSD(ContrastiveDetector):
     >>> from featad.detectors import SSD
     >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
     >>> detector = SSD(max_epochs=5, random_state=0).fit(X)
-    >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
-    array([ 1, -1])
+    >>> detector.score_samples([[0.5] * 6, [0, 1, 0, 1, 0, 1]]).argsort()
+    array([1, 0])
     """
 
     _entry = Entry(
@@ -62,7 +62,7 @@ class SSD(ContrastiveDetector):
         "described in unusual directions by a network that tells normal images apart",
         "Sehwag et al. 2021",
         grid={
-            "detector__min_crop": [0.2, 0.5],
+            "detector__views": [("crop", "flip", "jitter"), ("crop", "jitter")],
             "detector__score_by": ["mahalanobis", "neighbor"],
         },
         takes=("images",),

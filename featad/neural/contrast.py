@@ -73,9 +73,9 @@ def fit_directions(features: Tensor) -> dict[str, Any]:
 
 def squared_distances(found: dict[str, Any], features: Tensor) -> Tensor:
     """Return the squared Mahalanobis distances (n,) to the mean direction, float64."""
-    mean, scale, *parts = found.values()
-    X = (_directions(features) - mean) / scale
-    return torch.from_numpy(ShrunkCovariance(*parts).squared_lengths(X))
+    parts = dict(found)
+    X = (_directions(features) - parts.pop("mean")) / parts.pop("scale")
+    return torch.from_numpy(ShrunkCovariance(**parts).squared_lengths(X))
 
 
 def _directions(features):
@@ -106,8 +106,8 @@ class ContrastiveDetector(LatentDetector):
         ``"crop"``, ``"jitter"`` (contrast, brightness, colors), ``"gray"`` (without
         colors), ``"blur"`` and ``"noise"``. The network learns to ignore these
         differences, so leave out what tells normal from anomalous: ``"flip"`` for
-        letters, ``"jitter"`` and ``"gray"`` where the color counts, ``"blur"`` and
-        ``"noise"`` for scratches and stains of a few pixels.
+        letters and digits, ``"jitter"`` and ``"gray"`` where the color counts,
+        ``"blur"`` and ``"noise"`` for scratches and stains of a few pixels.
 
     min_crop : float in (0, 1], default=0.2
         Least share of an image's area that a crop shows. Defects that a crop may miss
