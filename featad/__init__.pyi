@@ -19,6 +19,7 @@ from featad.detectors import ASCNet as ASCNet
 from featad.detectors import AnoGAN as AnoGAN
 from featad.detectors import Autoencoder as Autoencoder
 from featad.detectors import BiGAN as BiGAN
+from featad.detectors import CSI as CSI
 from featad.detectors import CenteredAutoencoder as CenteredAutoencoder
 from featad.detectors import ContrastTranslation as ContrastTranslation
 from featad.detectors import DiscriminatorGAN as DiscriminatorGAN
@@ -40,6 +41,7 @@ from featad.detectors import PatchMemory as PatchMemory
 from featad.detectors import PerceptualAutoencoder as PerceptualAutoencoder
 from featad.detectors import ProgressiveGANSimilarity as ProgressiveGANSimilarity
 from featad.detectors import ReconstructionGAN as ReconstructionGAN
+from featad.detectors import SSD as SSD
 from featad.detectors import SymmetricGAN as SymmetricGAN
 from featad.detectors import TrimmedGAN as TrimmedGAN
 from featad.detectors import UNetAutoencoder as UNetAutoencoder
