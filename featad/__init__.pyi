@@ -42,6 +42,7 @@ from featad.detectors import TrimmedGAN as TrimmedGAN
 from featad.detectors import UNetAutoencoder as UNetAutoencoder
 from featad.detectors import VAE as VAE
 from featad.detectors import VAERestoration as VAERestoration
+from featad.ensemble import ScoreEnsemble as ScoreEnsemble
 from featad.features import BackboneFeatures as BackboneFeatures
 from featad.features import FilterBankFeatures as FilterBankFeatures
 from featad.features import VGGFeatures as VGGFeatures

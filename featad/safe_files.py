@@ -5,6 +5,7 @@ from typing import Any
 
 from featad.calibration import CalibratedDetector
 from featad.detectors import all_detectors
+from featad.ensemble import ScoreEnsemble
 from featad.errors import MissingExtraError
 from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
 from featad.images import ImageReader
@@ -72,6 +73,7 @@ def _known_types():
         FilterBankFeatures,
         ImageReader,
         CalibratedDetector,
+        ScoreEnsemble,
         ShrunkWhitening,
         TrimmedDetector,
         Pipeline,
