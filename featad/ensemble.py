@@ -197,7 +197,8 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
             "n_jobs": self.n_jobs,
             "owner": type(self).__name__,
         }
-        members, held_out = {}, {}
+        members: dict[str, Any] = {}
+        held_out: dict[str, np.ndarray] = {}
         for rest in after_shared_steps(systems, X, _fit_step):
             with within("system", len(members), len(systems)):
                 fitted, scores = fit_and_hold_out(

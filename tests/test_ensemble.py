@@ -76,11 +76,13 @@ def test_the_own_units_of_members_do_not_matter(units):
 
 
 def test_units_are_of_held_out_samples_not_of_those_that_were_fitted():
-    X = normals(300)
-    ensemble = pair(units="robust").fit(X)
-    near = ensemble.member_scores(normals(300, seed=1))[:, 0]
-    assert np.median(near) == pytest.approx(0, abs=0.2)  # in the fit all scores are 0
-    assert np.median(ensemble.member_scores(X)[:, 0]) > 1
+    X = normals(200)
+    every_sample_a_center = KMeansDistance(200, random_state=0)
+    ensemble = ScoreEnsemble(
+        [("a", every_sample_a_center)], units="robust", random_state=0
+    ).fit(X)
+    assert np.median(ensemble.score_samples(normals(300, seed=1))) > -0.3
+    assert np.median(ensemble.score_samples(X)) > 1
 
 
 def test_new_normal_samples_are_flagged_as_often_as_asked():
@@ -225,11 +227,9 @@ def test_an_ensemble_survives_joblib_and_featad_save(tmp_path):
     ensemble = pair().fit(X)
     joblib.dump(ensemble, tmp_path / "a.joblib")
     featad.save(ensemble, tmp_path / "b.joblib")
-    for found in (
-        joblib.load(tmp_path / "a.joblib"),
-        featad.load(tmp_path / "b.joblib"),
-    ):
-        np.testing.assert_array_equal(found.score_samples(X), ensemble.score_samples(X))
+    for load, name in ((joblib.load, "a.joblib"), (featad.load, "b.joblib")):
+        found = load(tmp_path / name).score_samples(X)
+        np.testing.assert_array_equal(found, ensemble.score_samples(X))
 
 
 def test_a_skops_file_holds_an_ensemble(tmp_path):
@@ -271,6 +271,6 @@ def test_weights_that_do_not_fit_the_members_are_refused(weights):
 
 def test_one_warning_tells_of_copies_not_one_a_member():
     X = np.concatenate([normals(30), normals(3)])
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="exact copies") as told:
         pair().fit(X)
-    assert sum("exact copies" in str(warning.message) for warning in told) == 1
+    assert len(told) == 1
