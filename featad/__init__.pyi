@@ -63,6 +63,7 @@ from featad.registry import build as build
 from featad.rescoring import rescore_file as rescore_file
 from featad.scoring import score_images as score_images
 from featad.scoring import score_to_file as score_to_file
+from featad.tiling import TiledDetector as TiledDetector
 from featad.trimming import TrimmedDetector as TrimmedDetector
 from featad.whitening import ShrunkWhitening as ShrunkWhitening
 from featad.whole_systems import anomaly_maps as anomaly_maps

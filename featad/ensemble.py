@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn import pipeline
 from sklearn.base import OutlierMixin, clone
 from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
@@ -22,8 +21,7 @@ from featad.base import (
 )
 from featad.conformal import HeldOutScores
 from featad.holding_out import fit_and_hold_out, rows
-from featad.pipeline import Pipeline
-from featad.shared_steps import NOTHING, Rest, after_shared_steps, check_all_rows
+from featad.shared_steps import after_shared_steps, check_all_rows, rejoin
 from featad.systems import seeded_copy, uses_labels
 from featad.units import UNITS, in_units
 
@@ -209,7 +207,7 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
                     tells_copies=not members,  # once is enough
                     **how,
                 )
-            members[rest.name] = _whole(systems[rest.name], rest, fitted)
+            members[rest.name] = rejoin(systems[rest.name], rest.steps, fitted)
             held_out[rest.name] = scores
             del rest  # before other features are made
         self.members_ = {name: members[name] for name in systems}
@@ -368,14 +366,3 @@ def _fit_step(step: Any, X: Any, name: str) -> Any:
 
 def _run_step(step: Any, X: Any, name: str) -> Any:
     return step.transform(X)
-
-
-def _whole(system: Any, rest: Rest, fitted: Any) -> Any:
-    """Return the system with the steps that ran first and what was fitted after."""
-    if not rest.steps:
-        return fitted
-    names = [name for name, step in system.steps if step not in NOTHING]
-    last = system.steps[-1][0]
-    is_pipeline = isinstance(fitted, pipeline.Pipeline)
-    tail = fitted.steps if is_pipeline else [(last, fitted)]
-    return Pipeline([*zip(names, rest.steps, strict=False), *tail])

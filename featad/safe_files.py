@@ -10,6 +10,7 @@ from featad.errors import MissingExtraError
 from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
 from featad.images import ImageReader
 from featad.pipeline import Pipeline
+from featad.tiling import TiledDetector
 from featad.trimming import TrimmedDetector
 from featad.whitening import ShrunkWhitening
 
@@ -75,6 +76,7 @@ def _known_types():
         CalibratedDetector,
         ScoreEnsemble,
         ShrunkWhitening,
+        TiledDetector,
         TrimmedDetector,
         Pipeline,
     ]

@@ -1,11 +1,13 @@
 """First steps that learn nothing run once for all systems that share them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pickle import PicklingError
 from typing import Any, NamedTuple
 
 import joblib
+from sklearn import pipeline
 
+from featad.pipeline import Pipeline
 from featad.systems import split_stateless
 
 NOTHING = (None, "passthrough")
@@ -89,6 +91,33 @@ def _after(systems, steps, X, run):
         made = run(step, X, next(iter(members)))
         yield from _after(members, (*steps, step), made, run)
         del made  # before the next group makes its own
+
+
+def rejoin(system: Any, steps: Sequence[Any], fitted: Any) -> Any:
+    """Return a whole system again.
+
+    Parameters
+    ----------
+    system : estimator
+        What was taken apart; it names the steps.
+
+    steps : sequence of transformers
+        The first steps, without those that do nothing.
+
+    fitted : estimator
+        What was fitted after them: a Pipeline, or a detector alone.
+
+    Returns
+    -------
+    whole : estimator
+        ``fitted`` itself if there are no steps before it.
+    """
+    if not steps:
+        return fitted
+    names = [name for name, step in system.steps if step not in NOTHING]
+    is_pipeline = isinstance(fitted, pipeline.Pipeline)
+    tail = fitted.steps if is_pipeline else [(system.steps[-1][0], fitted)]
+    return Pipeline([*zip(names, steps, strict=False), *tail])
 
 
 def check_all_rows(features: Any, X: Any) -> None:

@@ -271,9 +271,10 @@ def trains_networks(system: Any) -> bool:
     """
     detector = last_step(system)
     inner = getattr(detector, "estimator", None)
-    if inner is not None:
+    trains = getattr(detector, "_trains_networks", None)
+    if trains is None and inner is not None:
         return trains_networks(inner)
-    return getattr(detector, "_trains_networks", False)
+    return bool(trains)
 
 
 def is_frozen(system: Any) -> bool:
