@@ -1,7 +1,6 @@
 """Large images in tiles: a system that sees tiles decides on whole images."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,7 +10,6 @@ from sklearn.base import clone
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from featad._progress import tracked
 from featad.base import (
     COUNT,
     BaseMetaDetector,
@@ -21,10 +19,9 @@ from featad.base import (
     as_anomaly_score,
 )
 from featad.conformal import HeldOutScores
-from featad.errors import ImageReadError
 from featad.holding_out import fit_and_hold_out, fit_rows, rows
-from featad.images import Source, check_sources, map_images, read_image
-from featad.images.tiles import Stitcher, cut_tiles, tile_corners
+from featad.images import check_sources
+from featad.images.tiles import Stitcher, TileReader, cut_tiles, in_batches
 from featad.map_scores import REDUCTIONS, reduce_maps
 from featad.shared_steps import NOTHING, rejoin
 from featad.systems import (
@@ -304,10 +301,10 @@ class TiledDetector(BaseMetaDetector):
         parts = iter_parts(self.estimator_)
         has_maps = any(hasattr(part, "anomaly_map") for part in parts)
         maps = []
-        for _, image in self._images(sources):
-            corners = self._corners(image)
+        for _, image, corners in self._reader().read(sources):
             stitcher, places = Stitcher(image.shape[:2], self.tile_size), iter(corners)
-            for batch in self._batches(cut_tiles(image, corners, self.tile_size)):
+            tiles = cut_tiles(image, corners, self.tile_size)
+            for batch in in_batches(tiles, self.batch_size):
                 if has_maps:
                     values = anomaly_maps(self.estimator_, batch)
                 else:
@@ -331,17 +328,15 @@ class TiledDetector(BaseMetaDetector):
         rng = np.random.default_rng(seed)
         owners: list[int] = []
 
-        def drawn() -> Iterator[np.ndarray]:
-            for place, image in self._images([sources[number] for number in numbers]):
-                corners = self._corners(image)
-                chosen = rng.permutation(len(corners))[:share]
-                owners.extend([numbers[place]] * len(chosen))
-                yield from cut_tiles(
-                    image, [corners[i] for i in np.sort(chosen)], self.tile_size
-                )
+        def tiles() -> Iterator[np.ndarray]:
+            chosen = [sources[number] for number in numbers]
+            for place, image, corners in self._reader().read(chosen):
+                drawn = np.sort(rng.permutation(len(corners))[:share])
+                owners.extend([numbers[place]] * len(drawn))
+                yield from cut_tiles(image, [corners[i] for i in drawn], self.tile_size)
 
         transform = (lambda tiles: tiles) if head is None else head.fit_transform
-        made = [transform(batch) for batch in self._batches(drawn())]
+        made = [transform(batch) for batch in in_batches(tiles(), self.batch_size)]
         return np.concatenate(made or [np.empty(0)]), np.array(owners, dtype=int)
 
     def _image_scores(
@@ -349,37 +344,17 @@ class TiledDetector(BaseMetaDetector):
     ) -> np.ndarray:
         """Return the scores of images by a function that scores tiles."""
         found = np.empty(len(sources))
-        for place, image in self._images(sources):
-            tiles = cut_tiles(image, self._corners(image), self.tile_size)
-            strangeness = as_anomaly_score(
-                np.concatenate([score(batch) for batch in self._batches(tiles)])
-            )
+        for place, image, corners in self._reader().read(sources):
+            tiles = cut_tiles(image, corners, self.tile_size)
+            scores = [score(batch) for batch in in_batches(tiles, self.batch_size)]
+            strangeness = as_anomaly_score(np.concatenate(scores))
             found[place] = reduce_maps(strangeness[None], self.score_by)[0]
         return as_anomaly_score(found)
 
-    def _images(self, sources: Sequence) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield images one at a time: a large one is all that should be in memory."""
-
-        def read(source: Source) -> np.ndarray:
-            return read_image(
-                source,
-                max_value=self.max_value,
-                max_pixels=self.max_pixels,
-                truncated=self.truncated,
-            )
-
-        images = map_images(read, sources, n_jobs=1)
-        for place, image in tracked(images, "image", len(sources)):
-            if isinstance(image, ImageReadError):
-                raise image
-            yield place, image
-
-    def _corners(self, image: np.ndarray) -> list[tuple[int, int]]:
-        return tile_corners(image.shape[:2], self.tile_size, self.overlap)
-
-    def _batches(self, tiles: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        while batch := list(islice(tiles, self.batch_size)):
-            yield np.stack(batch)
+    def _reader(self) -> TileReader:
+        names = ("max_value", "max_pixels", "truncated")
+        reading = {name: getattr(self, name) for name in names}
+        return TileReader(self.tile_size, self.overlap, reading)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -1,10 +1,19 @@
 """Large images in overlapping tiles, and maps of tiles as one map again."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from featad._progress import tracked
+from featad.errors import ImageReadError
+from featad.images.mapping import map_images
+from featad.images.read import read_image
 
 Corner = tuple[int, int]
 """Row and column of a tile's first pixel."""
@@ -87,6 +96,58 @@ def cut_tiles(
         image = np.pad(image, [*missing, (0, 0)], mode="symmetric")
     for row, column in corners:
         yield image[row : row + tile, column : column + tile].copy()
+
+
+def in_batches(tiles: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Yield tiles together, at most ``size`` of them: (n, tile, tile, channels)."""
+    tiles = iter(tiles)
+    while batch := list(islice(tiles, size)):
+        yield np.stack(batch)
+
+
+@dataclass(frozen=True)
+class TileReader:
+    """Read large images one at a time, so that one is all that memory holds.
+
+    Attributes
+    ----------
+    tile, overlap
+        As for :func:`tile_corners`.
+
+    reading : mapping
+        Arguments of :func:`featad.images.read_image`.
+    """
+
+    tile: int
+    overlap: float
+    reading: Mapping[str, Any]
+
+    def read(self, sources: Sequence) -> Iterator[tuple[int, np.ndarray, list[Corner]]]:
+        """Yield images, and where their tiles begin.
+
+        Parameters
+        ----------
+        sources : sequence of sources
+
+        Yields
+        ------
+        place : int
+            In ``sources``.
+
+        image : ndarray of shape (height, width, 3), float32
+
+        corners : list of (row, column)
+
+        Raises
+        ------
+        ImageReadError
+            If an image cannot be read.
+        """
+        images = map_images(partial(read_image, **self.reading), sources, n_jobs=1)
+        for place, image in tracked(images, "image", len(sources)):
+            if isinstance(image, ImageReadError):
+                raise image
+            yield place, image, tile_corners(image.shape[:2], self.tile, self.overlap)
 
 
 class Stitcher:
