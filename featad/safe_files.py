@@ -7,7 +7,13 @@ from featad.calibration import CalibratedDetector
 from featad.detectors import all_detectors
 from featad.ensemble import ScoreEnsemble
 from featad.errors import MissingExtraError
-from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
+from featad.features import (
+    BackboneFeatures,
+    FilterBankFeatures,
+    PatchFeatures,
+    VGGFeatures,
+    VGGPatches,
+)
 from featad.images import ImageReader
 from featad.pipeline import Pipeline
 from featad.tiling import TiledDetector
@@ -71,6 +77,8 @@ def _known_types():
         *all_detectors().values(),
         BackboneFeatures,
         VGGFeatures,
+        PatchFeatures,
+        VGGPatches,
         FilterBankFeatures,
         ImageReader,
         CalibratedDetector,
