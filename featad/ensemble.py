@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import OutlierMixin, clone
 from sklearn.utils import Tags, check_random_state, get_tags, indexable
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from featad._progress import within
@@ -21,6 +22,7 @@ from featad.base import (
 )
 from featad.conformal import HeldOutScores
 from featad.holding_out import fit_and_hold_out, rows
+from featad.map_units import has_maps, map_unit, mean_maps
 from featad.shared_steps import after_shared_steps, check_all_rows, rejoin
 from featad.systems import seeded_copy, uses_labels
 from featad.units import UNITS, in_units
@@ -80,6 +82,10 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
 
     offset_ : float
         The threshold on the scale of ``score_samples``, from ``held_out_scores_``.
+
+    map_units_ : dict of str to (float, float)
+        Of each system that has maps: the median and the spread of the pixels of normal
+        maps, by a copy that has not seen the images.
 
     n_features_in_, feature_names_in_
         Those of the first system, if it knows them.
@@ -197,6 +203,7 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
         }
         members: dict[str, Any] = {}
         held_out: dict[str, np.ndarray] = {}
+        map_units: dict[str, tuple[float, float]] = {}
         for rest in after_shared_steps(systems, X, _fit_step):
             with within("system", len(members), len(systems)):
                 fitted, scores = fit_and_hold_out(
@@ -207,6 +214,11 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
                     tells_copies=not members,  # once is enough
                     **how,
                 )
+                if has_maps(fitted):
+                    normal = np.flatnonzero(~np.isnan(scores))
+                    map_units[rest.name] = map_unit(
+                        clone(rest.system), rest.X, groups, normal, seed
+                    )
             members[rest.name] = rejoin(systems[rest.name], rest.steps, fitted)
             held_out[rest.name] = scores
             del rest  # before other features are made
@@ -221,6 +233,7 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
             )
         found = HeldOutScores.of(self.held_out_scores_[known], rows(groups, known))
         self.offset_ = found.threshold(self.target_fpr)
+        self.map_units_ = map_units
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -265,15 +278,45 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
         check_is_fitted(self)
         return as_anomaly_score(self._in_units(self._scores(X)))
 
+    @available_if(lambda self: any(map(has_maps, self._kept().values())))
+    def anomaly_map(self, X: Any) -> np.ndarray | list[np.ndarray]:
+        """Return how strange every pixel is to the systems that have maps.
+
+        Parameters
+        ----------
+        X : array-like or sequence of length n_samples
+            Images, as the systems take them.
+
+        Returns
+        -------
+        maps : ndarray of shape (n_samples, height, width), or list of ndarray, float32
+            Weighted mean of the systems' maps, each in units of its normal maps: 0 for
+            a typical pixel, 1 for one spread above it. As large as the images; a list
+            if they have several sizes.
+
+        Raises
+        ------
+        NotFittedError
+            If ``fit`` was not called.
+        """
+        check_is_fitted(self)
+        weights = dict(zip(self.members_, self._weights(), strict=True))
+        systems = {name: self.members_[name] for name in self.map_units_}
+        return mean_maps(systems, X, self.map_units_, weights)
+
     @property
     def n_features_in_(self) -> int:
         """Number of features that the first system was fitted on, if it knows."""
-        return self._of_first("n_features_in_")
+        if "members_" not in vars(self):
+            raise AttributeError("There are no n_features_in_ before fit.")
+        return next(iter(self.members_.values())).n_features_in_
 
     @property
     def feature_names_in_(self) -> np.ndarray:
         """Column names that the first system was fitted on, if it saw a data frame."""
-        return self._of_first("feature_names_in_")
+        if "members_" not in vars(self):
+            raise AttributeError("There are no feature_names_in_ before fit.")
+        return next(iter(self.members_.values())).feature_names_in_
 
     @property
     def _uses_labels(self) -> bool:
@@ -341,13 +384,6 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
         if not weights[kept].any():
             raise ValueError(f"{type(self).__name__}: all weights are 0.")
         return weights[kept]
-
-    def _of_first(self, name: str) -> Any:
-        if "members_" not in vars(self):
-            raise AttributeError(
-                f"{type(self).__name__} has no attribute {name!r} before fit."
-            )
-        return getattr(next(iter(self.members_.values())), name)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -23,9 +23,9 @@ from featad.holding_out import fit_and_hold_out, fit_rows, rows
 from featad.images import check_sources
 from featad.images.tiles import Stitcher, TileReader, cut_tiles, in_batches
 from featad.map_scores import REDUCTIONS, reduce_maps
+from featad.map_units import has_maps
 from featad.shared_steps import NOTHING, rejoin
 from featad.systems import (
-    iter_parts,
     seeded_copy,
     set_everywhere,
     split_stateless,
@@ -298,14 +298,13 @@ class TiledDetector(BaseMetaDetector):
         """
         check_is_fitted(self)
         sources = check_sources(X, estimator_name=type(self).__name__)
-        parts = iter_parts(self.estimator_)
-        has_maps = any(hasattr(part, "anomaly_map") for part in parts)
+        maps_tiles = has_maps(self.estimator_)
         maps = []
         for _, image, corners in self._reader().read(sources):
             stitcher, places = Stitcher(image.shape[:2], self.tile_size), iter(corners)
             tiles = cut_tiles(image, corners, self.tile_size)
             for batch in in_batches(tiles, self.batch_size):
-                if has_maps:
+                if maps_tiles:
                     values = anomaly_maps(self.estimator_, batch)
                 else:
                     values = as_anomaly_score(self.estimator_.score_samples(batch))

@@ -43,8 +43,30 @@ def in_units(strangeness: np.ndarray, held_out: np.ndarray, units: str) -> np.nd
     strangeness = np.asarray(strangeness, dtype=np.float64)
     if units == "p-value":
         return _surprise(strangeness, np.sort(held_out))
-    low, middle, high = np.quantile(held_out, [0.25, 0.5, 0.75])
-    return (strangeness - middle) / _positive((high - low) / _SPREAD, held_out)
+    center, spread = center_and_spread(held_out)
+    return (strangeness - center) / spread
+
+
+def center_and_spread(values: np.ndarray) -> tuple[float, float]:
+    """Return the median, and the distance of the quartiles as a standard deviation.
+
+    Parameters
+    ----------
+    values : ndarray of any shape
+
+    Returns
+    -------
+    center, spread : float
+        The spread is never 0.
+
+    Examples
+    --------
+    >>> center, spread = center_and_spread(np.random.default_rng(0).normal(size=10**4))
+    >>> round(center, 1), round(spread, 1)
+    (-0.0, 1.0)
+    """
+    low, center, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return float(center), _positive((high - low) / _SPREAD, values)
 
 
 def _surprise(strangeness: np.ndarray, held_out: np.ndarray) -> np.ndarray:

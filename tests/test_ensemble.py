@@ -274,3 +274,54 @@ def test_one_warning_tells_of_copies_not_one_a_member():
     with pytest.warns(UserWarning, match="exact copies") as told:
         pair().fit(X)
     assert len(told) == 1
+
+
+class Brightness(featad.BaseDetector):
+    """An image's map is its own gray, in some unit."""
+
+    def __init__(self, unit=1.0, *, contamination=0.05):
+        self.unit = unit
+        self.contamination = contamination
+
+    def _fit(self, X):
+        self.fitted_ = True
+
+    def _strangeness(self, X):
+        return self.unit * X.max(axis=(1, 2))
+
+    def anomaly_map(self, X):
+        return np.float32(self.unit) * X.astype(np.float32)
+
+
+def grays(n, seed=0, size=(6, 8)):
+    return np.random.default_rng(seed).uniform(0.4, 0.6, (n, *size))
+
+
+def test_maps_of_members_are_added_up_in_units_of_their_normal_maps():
+    members = [("a", Brightness()), ("b", Brightness(1000.0)), ("c", Mahalanobis())]
+    ensemble = ScoreEnsemble(members, random_state=0).fit(grays(30))
+    assert list(ensemble.map_units_) == ["a", "b"]
+    found = ensemble.anomaly_map(grays(20, seed=1))
+    alone = ScoreEnsemble(members[:1], random_state=0).fit(grays(30))
+    np.testing.assert_allclose(
+        found, alone.anomaly_map(grays(20, seed=1)), rtol=0.01, atol=0.01
+    )
+    assert np.median(found) == pytest.approx(0, abs=0.1)
+    np.testing.assert_array_equal(
+        featad.anomaly_maps(ensemble, grays(20, seed=1)), found
+    )
+
+
+def test_an_ensemble_has_maps_only_where_a_member_has():
+    assert not hasattr(pair(), "anomaly_map")
+    assert hasattr(pair().set_params(near=Brightness()), "anomaly_map")
+
+
+def test_maps_are_as_large_as_the_images():
+    reader = featad.ImageReader(size=(6, 8), mode="L")
+    system = make_pipeline(reader, FunctionTransformer(lambda X: X[..., 0]))
+    ensemble = ScoreEnsemble(
+        [("a", make_pipeline(*system, Brightness()))], random_state=0
+    ).fit(list(grays(10)))
+    images = [grays(1, size=size)[0] for size in ((12, 16), (6, 9))]
+    assert [one.shape for one in ensemble.anomaly_map(images)] == [(12, 16), (6, 9)]

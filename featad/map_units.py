@@ -1,0 +1,92 @@
+"""Maps of several systems in common units, those of normal maps."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+
+from featad.holding_out import fit_rows, rows
+from featad.systems import iter_parts_and_templates
+from featad.units import center_and_spread
+from featad.whole_systems import anomaly_maps
+
+_LEARNED, _SEEN = 200, 32  # samples that fix a unit
+
+
+def has_maps(system: Any) -> bool:
+    """Return whether some part of a system says how strange every pixel is."""
+    parts = iter_parts_and_templates(system)
+    return any(hasattr(part, "anomaly_map") for part in parts)
+
+
+def map_unit(
+    system: Any, X: Any, groups: Any, normal: np.ndarray, seed: int
+) -> tuple[float, float]:
+    """Return median and spread of maps of normal samples that a system has not seen.
+
+    Parameters
+    ----------
+    system : estimator
+        Not fitted; it is fitted on 200 samples at most, which bounds what that takes.
+
+    X, groups : sequences of n_samples samples and groups
+        ``groups`` may be None.
+
+    normal : ndarray of int
+        The samples that may be used.
+
+    seed : int
+        Draws them.
+
+    Returns
+    -------
+    center, spread : float
+    """
+    kind = ShuffleSplit if groups is None else GroupShuffleSplit
+    splitter = kind(1, test_size=0.3, random_state=seed)
+    train, test = next(splitter.split(normal, groups=rows(groups, normal)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the fit on all has warned
+        fit_rows(system, X, None, groups, normal[train[:_LEARNED]])
+    maps = anomaly_maps(system, rows(X, normal[test[:_SEEN]]), resize=False)
+    return center_and_spread(np.stack(list(maps)))
+
+
+def mean_maps(
+    systems: Mapping[str, Any],
+    X: Any,
+    units: Mapping[str, tuple[float, float]],
+    weights: Mapping[str, float],
+) -> np.ndarray | list[np.ndarray]:
+    """Return the mean of the maps of systems, each in its own unit.
+
+    Parameters
+    ----------
+    systems : mapping of str to estimator
+        Fitted systems that have maps.
+
+    X : sequence of n_samples images
+
+    units : mapping of str to (float, float)
+        From `map_unit`.
+
+    weights : mapping of str to float
+        If all are 0, the systems count alike.
+
+    Returns
+    -------
+    maps : ndarray of shape (n_samples, height, width), or list of ndarray, float32
+        As large as the images; a list if they have several sizes.
+    """
+    total = sum(weights[name] for name in systems)
+    if total == 0:
+        weights, total = dict.fromkeys(systems, 1.0), len(systems)
+    found: list[np.ndarray] = []
+    for name, system in systems.items():
+        center, spread = units[name]
+        factor = np.float32(weights[name] / total / spread)
+        maps = [factor * (one - np.float32(center)) for one in anomaly_maps(system, X)]
+        found = [a + b for a, b in zip(found, maps, strict=True)] if found else maps
+    return np.stack(found) if len({one.shape for one in found}) == 1 else found
