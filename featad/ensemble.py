@@ -22,8 +22,8 @@ from featad.base import (
 )
 from featad.conformal import HeldOutScores
 from featad.holding_out import fit_and_hold_out, rows
-from featad.map_units import has_maps, map_unit, mean_maps
-from featad.shared_steps import after_shared_steps, check_all_rows, rejoin
+from featad.map_units import has_maps, is_table, map_unit, mean_maps
+from featad.shared_steps import after_shared_steps, fit_step, rejoin, transform_step
 from featad.systems import seeded_copy, uses_labels
 from featad.units import UNITS, in_units
 
@@ -204,7 +204,7 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
         members: dict[str, Any] = {}
         held_out: dict[str, np.ndarray] = {}
         map_units: dict[str, tuple[float, float]] = {}
-        for rest in after_shared_steps(systems, X, _fit_step):
+        for rest in after_shared_steps(systems, X, fit_step):
             with within("system", len(members), len(systems)):
                 fitted, scores = fit_and_hold_out(
                     partial(clone, rest.system),
@@ -214,7 +214,7 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
                     tells_copies=not members,  # once is enough
                     **how,
                 )
-                if has_maps(fitted):
+                if has_maps(fitted) and not is_table(rest.X):
                     normal = np.flatnonzero(~np.isnan(scores))
                     map_units[rest.name] = map_unit(
                         clone(rest.system), rest.X, groups, normal, seed
@@ -326,7 +326,7 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
         """Return the scores of all systems in their own units."""
         found = {
             rest.name: rest.system.score_samples(rest.X)
-            for rest in after_shared_steps(self.members_, X, _run_step)
+            for rest in after_shared_steps(self.members_, X, transform_step)
         }
         return np.column_stack([found[name] for name in self.members_])
 
@@ -392,13 +392,3 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
             tags.input_tags = inner[0].input_tags
         tags.non_deterministic = any(found.non_deterministic for found in inner)
         return tags
-
-
-def _fit_step(step: Any, X: Any, name: str) -> Any:
-    features = step.fit_transform(X)
-    check_all_rows(features, X)
-    return features
-
-
-def _run_step(step: Any, X: Any, name: str) -> Any:
-    return step.transform(X)

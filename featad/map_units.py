@@ -21,6 +21,11 @@ def has_maps(system: Any) -> bool:
     return any(hasattr(part, "anomaly_map") for part in parts)
 
 
+def is_table(X: Any) -> bool:
+    """Return whether samples are rows, which have no pixels."""
+    return np.ndim(rows(X, np.array([0]))) == 2
+
+
 def map_unit(
     system: Any, X: Any, groups: Any, normal: np.ndarray, seed: int
 ) -> tuple[float, float]:
@@ -79,7 +84,16 @@ def mean_maps(
     -------
     maps : ndarray of shape (n_samples, height, width), or list of ndarray, float32
         As large as the images; a list if they have several sizes.
+
+    Raises
+    ------
+    ValueError
+        If there are no systems.
     """
+    if not systems:
+        raise ValueError(
+            "anomaly_map needs images, but ScoreEnsemble was fitted on a table."
+        )
     total = sum(weights[name] for name in systems)
     if total == 0:
         weights, total = dict.fromkeys(systems, 1.0), len(systems)

@@ -93,6 +93,18 @@ def _after(systems, steps, X, run):
         del made  # before the next group makes its own
 
 
+def fit_step(step: Any, X: Any, name: str) -> Any:
+    """Fit a step that learns nothing, and return what it makes of all of ``X``."""
+    features = step.fit_transform(X)
+    check_all_rows(features, X)
+    return features
+
+
+def transform_step(step: Any, X: Any, name: str) -> Any:
+    """Return what a step makes of ``X``."""
+    return step.transform(X)
+
+
 def rejoin(system: Any, steps: Sequence[Any], fitted: Any) -> Any:
     """Return a whole system again.
 

@@ -325,3 +325,11 @@ def test_maps_are_as_large_as_the_images():
     ).fit(list(grays(10)))
     images = [grays(1, size=size)[0] for size in ((12, 16), (6, 9))]
     assert [one.shape for one in ensemble.anomaly_map(images)] == [(12, 16), (6, 9)]
+
+
+def test_a_table_has_no_maps_whoever_judges_it():
+    members = [("a", featad.PatchGaussian()), ("b", Mahalanobis())]
+    ensemble = ScoreEnsemble(members, random_state=0).fit(normals())
+    assert ensemble.map_units_ == {}
+    with pytest.raises(ValueError, match="needs images"):
+        ensemble.anomaly_map(normals())
