@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
+from featad import anomaly_maps
 from featad.holding_out import fit_rows, rows
 from featad.systems import iter_parts_and_templates
 from featad.units import center_and_spread
-from featad.whole_systems import anomaly_maps
 
 _LEARNED, _SEEN = 200, 32  # samples that fix a unit
 

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from featad import anomaly_maps
 from featad.base import (
     COUNT,
     BaseMetaDetector,
@@ -31,7 +32,6 @@ from featad.systems import (
     split_stateless,
     trains_networks,
 )
-from featad.whole_systems import anomaly_maps
 
 
 class TiledDetector(BaseMetaDetector):

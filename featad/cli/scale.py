@@ -10,7 +10,7 @@ _LOOKED_AT = 20  # images whose size is read
 _NOTABLE = 2  # a smaller ratio of pixels is not worth a line
 
 
-def scale_note(system: Any, images: Sequence) -> str:
+def scale_note(system: Any, images: Sequence, tile: int | None = None) -> str:
     """Say how large images are to a system, where it sees them much smaller.
 
     Parameters
@@ -21,6 +21,9 @@ def scale_note(system: Any, images: Sequence) -> str:
     images : sequence of paths
         Some of them are opened, none is decoded.
 
+    tile : int or None, default=None
+        Side of the tiles that the system is given, in pixels. None: whole images.
+
     Returns
     -------
     note : str
@@ -30,16 +33,21 @@ def scale_note(system: Any, images: Sequence) -> str:
     option = "image_size" if "image_size" in reader.get_params() else "size"
     seen = _size_seen(reader, option)
     sizes = [size for size in map(_size_of, _spread(images)) if size]
+    if tile is not None:
+        sizes = [(tile, tile)]
     if seen is None or not sizes:
         return ""
     height, width = (int(n) for n in np.median(sizes, axis=0))
     down, across = height / seen[0], width / seen[1]
     if max(down, across) < _NOTABLE:
         return ""
+    what = "Images" if tile is None else "Tiles"
+    tiles = f"--tile {seen[0]}, part by part" if tile is None else "a smaller --tile"
     return (
-        f"Images are {height} x {width} pixels, and the system sees {seen[0]} x "
+        f"{what} are {height} x {width} pixels, and the system sees {seen[0]} x "
         f"{seen[1]}: one of its pixels is {down:.1f} x {across:.1f} of yours, and a "
-        f"defect of that size may be lost. --set {name}__{option}=N shows it more."
+        f"defect of that size may be lost. --set {name}__{option}=N shows it more, and "
+        f"so does {tiles}."
     )
 
 
