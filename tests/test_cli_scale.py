@@ -32,6 +32,11 @@ def test_the_size_that_was_asked_for_is_told(photos):
     )
 
 
+def test_an_ensemble_tells_the_scale_of_its_members(photos):
+    note = scale_note(build("mini-ensemble"), photos)
+    assert note == scale_note(build("mini-stats-mahalanobis"), photos)
+
+
 def test_images_that_are_hardly_larger_need_no_word(photos):
     system = build("mini-stats-mahalanobis", features__image_size=448)
     assert scale_note(system, photos) == ""

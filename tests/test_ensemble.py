@@ -191,6 +191,15 @@ def test_calibration_hands_groups_on():
     assert calibrated[-1].n_calibration_ == 10
 
 
+def test_folds_of_a_calibration_hand_groups_on_through_a_pipeline():
+    X = np.repeat(normals(10), 4, axis=0) + 1e-3 * normals(40, seed=1)
+    system = featad.make_pipeline(StandardScaler(), pair(units="robust"))
+    calibrated = featad.calibrate(system, target_fpr=0.2, random_state=0)
+    calibrated.fit(X, detector__groups=PARTS)
+    ensemble = calibrated[-1].estimator_[-1]
+    assert np.median(-ensemble.member_scores(10 * normals(50))[:, 0]) < 100
+
+
 def test_groups_are_routed_through_searches_and_pipelines():
     X = normals(40)
     with config_context(enable_metadata_routing=True):

@@ -16,7 +16,7 @@ def scale_note(system: Any, images: Sequence, tile: int | None = None) -> str:
     Parameters
     ----------
     system : Pipeline
-        Its first step reads the images.
+        Its first step, or that of its members, reads the images.
 
     images : sequence of paths
         Some of them are opened, none is decoded.
@@ -29,7 +29,9 @@ def scale_note(system: Any, images: Sequence, tile: int | None = None) -> str:
     note : str
         Empty if there is nothing to say.
     """
-    name, reader = system.steps[0]
+    from featad.systems import iter_parts_and_templates
+
+    reader = next(part for part in iter_parts_and_templates(system) if _reads(part))
     option = "image_size" if "image_size" in reader.get_params() else "size"
     seen = _size_seen(reader, option)
     sizes = [size for size in map(_size_of, _spread(images)) if size]
@@ -46,9 +48,13 @@ def scale_note(system: Any, images: Sequence, tile: int | None = None) -> str:
     return (
         f"{what} are {height} x {width} pixels, and the system sees {seen[0]} x "
         f"{seen[1]}: one of its pixels is {down:.1f} x {across:.1f} of yours, and a "
-        f"defect of that size may be lost. --set {name}__{option}=N shows it more, and "
-        f"so does {tiles}."
+        f"defect of that size may be lost. --set features__{option}=N shows it more, "
+        f"and so does {tiles}."
     )
+
+
+def _reads(part: Any) -> bool:
+    return bool({"image_size", "size"} & part.get_params(deep=False).keys())
 
 
 def _spread(images: Sequence) -> list:
