@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from featad._device import autocast
-from featad.features.graph import cut, find_nodes, has_channels_last
+from featad.features.graph import cut, has_channels_last
+from featad.features.layers import find_nodes
 from featad.features.presets import preset_of_set
 from featad.features.weights import Weights, read_network
 
