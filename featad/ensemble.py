@@ -84,8 +84,8 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
         The threshold on the scale of ``score_samples``, from ``held_out_scores_``.
 
     map_units_ : dict of str to (float, float)
-        Of each system that has maps: the median and the spread of the pixels of normal
-        maps, by a copy that has not seen the images.
+        Of each system that has maps: the median and the spread of the pixels of
+        held-out normal maps.
 
     n_features_in_, feature_names_in_
         Those of the first system, if it knows them.
@@ -216,9 +216,8 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
                 )
                 if has_maps(fitted) and not is_table(rest.X):
                     normal = np.flatnonzero(~np.isnan(scores))
-                    map_units[rest.name] = map_unit(
-                        clone(rest.system), rest.X, groups, normal, seed
-                    )
+                    unit = map_unit(fitted, rest.X, groups, normal, seed)
+                    map_units[rest.name] = unit
             members[rest.name] = rejoin(systems[rest.name], rest.steps, fitted)
             held_out[rest.name] = scores
             del rest  # before other features are made

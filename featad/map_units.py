@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
 from featad import anomaly_maps
 from featad.holding_out import fit_rows, rows
-from featad.systems import iter_parts_and_templates
+from featad.systems import iter_parts_and_templates, trains_networks, uses_labels
 from featad.units import center_and_spread
 
 _LEARNED, _SEEN = 200, 32  # samples that fix a unit
@@ -29,21 +30,23 @@ def is_table(X: Any) -> bool:
 def map_unit(
     system: Any, X: Any, groups: Any, normal: np.ndarray, seed: int
 ) -> tuple[float, float]:
-    """Return median and spread of maps of normal samples that a system has not seen.
+    """Return median and spread of maps of normal samples that were held out.
 
     Parameters
     ----------
     system : estimator
-        Not fitted; it is fitted on 200 samples at most, which bounds what that takes.
+        Fitted. A copy of it is fitted on some of the samples, 200 at most, which bounds
+        what that takes. One that trains networks or learns from labels is not copied:
+        it makes the maps itself.
 
     X, groups : sequences of n_samples samples and groups
         ``groups`` may be None.
 
     normal : ndarray of int
-        The samples that may be used.
+        The normal samples that were held out to calibrate.
 
     seed : int
-        Draws them.
+        Draws the samples.
 
     Returns
     -------
@@ -52,9 +55,11 @@ def map_unit(
     kind = ShuffleSplit if groups is None else GroupShuffleSplit
     splitter = kind(1, test_size=0.3, random_state=seed)
     train, test = next(splitter.split(normal, groups=rows(groups, normal)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the fit on all has warned
-        fit_rows(system, X, None, groups, normal[train[:_LEARNED]])
+    if not trains_networks(system) and not uses_labels(system):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the fit on all has warned
+            learned = normal[train[:_LEARNED]]
+            system = fit_rows(clone(system), X, None, groups, learned)
     maps = anomaly_maps(system, rows(X, normal[test[:_SEEN]]), resize=False)
     return center_and_spread(np.stack(list(maps)))
 

@@ -342,3 +342,18 @@ def test_a_table_has_no_maps_whoever_judges_it():
     assert ensemble.map_units_ == {}
     with pytest.raises(ValueError, match="needs images"):
         ensemble.anomaly_map(normals())
+
+
+def test_a_system_that_trains_networks_is_not_trained_again_for_its_maps(monkeypatch):
+    trained = []
+    fit = featad.Autoencoder.fit
+    monkeypatch.setattr(
+        featad.Autoencoder,
+        "fit",
+        lambda self, X, y=None: fit(self, trained.append(len(X)) or X),
+    )
+    detector = featad.Autoencoder(2, width=4, max_epochs=1, device="cpu")
+    ensemble = ScoreEnsemble([("a", detector)], random_state=0)
+    ensemble.fit(grays(20, size=(8, 8)))
+    assert trained == [14]
+    assert list(ensemble.map_units_) == ["a"]

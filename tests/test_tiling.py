@@ -262,6 +262,15 @@ def test_the_same_seed_gives_the_same_scores_and_storage_keeps_them(tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
+def test_a_skops_file_holds_it(tmp_path):
+    pytest.importorskip("skops")
+    images = textures(4)
+    system = tiled(max_tiles=20).fit(images)
+    featad.save(system, tmp_path / "a.skops")
+    found = featad.load(tmp_path / "a.skops").score_samples(images)
+    np.testing.assert_array_equal(found, system.score_samples(images))
+
+
 def test_constraints_cover_the_parameters():
     system = tiled()
     assert system._parameter_constraints.keys() == system.get_params(deep=False).keys()
