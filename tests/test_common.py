@@ -12,7 +12,8 @@ import pytest
 
 import featad.detectors
 from featad.calibration import CalibratedDetector
-from featad.detectors import KMeansDistance, all_detectors
+from featad.detectors import KMeansDistance, Mahalanobis, all_detectors
+from featad.ensemble import ScoreEnsemble
 from featad.testing import detector_checks
 from featad.testing.checks import check_name
 from featad.trimming import TrimmedDetector
@@ -95,6 +96,7 @@ ESTIMATORS = [
     *map(_quick, TRAINED),
     CalibratedDetector(KMeansDistance()),
     TrimmedDetector(KMeansDistance()),
+    ScoreEnsemble([("near", KMeansDistance()), ("far", Mahalanobis())]),
 ]
 
 pytestmark = [
