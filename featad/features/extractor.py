@@ -221,24 +221,62 @@ class Extractor:
         """Whether the network runs on the CPU."""
         return self._device.type == "cpu"
 
+    def grids(self, size: tuple[int, int]) -> list[tuple[int, int]] | None:
+        """Return rows and columns of each layer's map; None if a layer has no grid.
+
+        Parameters
+        ----------
+        size : (height, width)
+            Of the images.
+        """
+        list(self._layers(size))  # measured
+        shapes = [self._shapes[size][node] for node in self.nodes.values()]
+        if any(len(shape) != 4 for shape in shapes):
+            return None
+        last = [node in self._channels_last for node in self.nodes.values()]
+        pairs = zip(shapes, last, strict=True)
+        return [tuple(s[1:3] if is_last else s[2:]) for s, is_last in pairs]
+
+    def maps(self, pixels: np.ndarray, precision: str) -> list[np.ndarray]:
+        """Return the output of each layer, not pooled.
+
+        Parameters
+        ----------
+        pixels, precision
+            As for `launch`.
+
+        Returns
+        -------
+        maps : list of float32 ndarray
+            (n, channels, height, width), (n, channels, tokens) or (n, features).
+        """
+        with torch.inference_mode():
+            outputs = self._outputs(torch.from_numpy(pixels), precision)
+            return [values.cpu().numpy() for values in outputs]
+
     def _describe(self, x, pooling, precision):
+        blocks = []
+        for values in self._outputs(x, precision):
+            if values.ndim == 2:
+                blocks.append(values)
+                continue
+            values = values.flatten(2)  # (n, channels, positions)
+            blocks += [POOLING[name](values) for name in pooling]
+        return torch.cat(blocks, dim=1)
+
+    def _outputs(self, x, precision):
+        """Yield each layer's output, with its channels second."""
         x = self._to_device(x).permute(0, 3, 1, 2)  # (n, 3, h, w), channels last
         x = (x - self._mean) / self._std
         if self.preset.channel_order == "bgr":
             x = x.flip(1)
         with autocast(self._device, precision):
             maps = self._cut(x)
-        blocks = []
         for node in self.nodes.values():
             values = maps[node].float()
-            if values.ndim == 2:
-                blocks.append(values)
-                continue
             if values.ndim == 3 or node in self._channels_last:
                 values = values.movedim(-1, 1)
-            values = values.flatten(2)  # (n, channels, positions)
-            blocks += [POOLING[name](values) for name in pooling]
-        return torch.cat(blocks, dim=1)
+            yield values
 
     def _to_device(self, x):
         if self._copies is None:
