@@ -233,9 +233,11 @@ class Extractor:
         shapes = [self._shapes[size][node] for node in self.nodes.values()]
         if any(len(shape) != 4 for shape in shapes):
             return None
-        last = [node in self._channels_last for node in self.nodes.values()]
-        pairs = zip(shapes, last, strict=True)
-        return [tuple(s[1:3] if is_last else s[2:]) for s, is_last in pairs]
+        first = [
+            1 if node in self._channels_last else 2 for node in self.nodes.values()
+        ]
+        pairs = zip(shapes, first, strict=True)
+        return [(shape[i], shape[i + 1]) for shape, i in pairs]
 
     def maps(self, pixels: np.ndarray, precision: str) -> list[np.ndarray]:
         """Return the output of each layer, not pooled.

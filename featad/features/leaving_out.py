@@ -107,7 +107,7 @@ def cells_of(features: Any) -> tuple[int, int] | None:
         are a single position.
     """
     if isinstance(features, FilterBankFeatures):
-        grids = [checked_size(features.size)]
+        grids: Any = [checked_size(features.size)]
     elif isinstance(features, BackboneFeatures):
         size = features._reading()["size"]
         grids = features._checked_extractor().grids(size)

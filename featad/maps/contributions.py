@@ -1,7 +1,7 @@
 """Where is it odd? Where a position of the network's maps adds to the score."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -45,16 +45,17 @@ def iter_contributions(
     cell. A system whitened by few samples takes every single image that lacks a cell
     for odd, and the difference says that, not where the image is odd.
     """
-    finest = cells_of(steps[0])
-    grid = min(_CELLS, finest[0]), min(_CELLS, finest[1])
+    rows, columns = cast(tuple[int, int], cells_of(steps[0]))
+    grid = min(_CELLS, rows), min(_CELLS, columns)
     tables = features_without_cells(steps[0], X, grid)
     for table in tracked(tables, "map", len(X)):
         whole, without = table[:1], table[1:]
-        rows: Any = np.vstack([whole, whole + _STEP * (without - whole)])
+        samples: Any = np.vstack([whole, whole + _STEP * (without - whole)])
         if output_container(steps[0]) == "pandas":
-            rows = pd.DataFrame(rows, columns=steps[0].get_feature_names_out())
+            names = steps[0].get_feature_names_out()
+            samples = pd.DataFrame(samples, columns=names)
         for step in steps[1:]:
-            rows = step.transform(rows)
-        scores = anomaly_scores(detector, rows)
+            samples = step.transform(samples)
+        scores = anomaly_scores(detector, samples)
         slopes = (scores[0] - scores[1:]) / _STEP * (len(scores) - 1)
         yield slopes.reshape(grid).astype(np.float32)

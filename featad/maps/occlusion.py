@@ -101,17 +101,30 @@ def _map_of(system, view, cover, n_cells, n_levels, refine, batch_size):
 
 def _covered(view: View, cover: np.ndarray, cells: Any, grid: Any) -> np.ndarray:
     """Return one copy of the image for each cell, which is covered."""
-    top, left, height, width = view.box
-    images = np.repeat(view.pixels[None], len(cells), axis=0)
+    pixels, (top, left, height, width) = view.pixels, view.box
+    down, across = _ramps(height, grid[0]), _ramps(width, grid[1])
+    part = slice(top, top + height), slice(left, left + width)
+    shown = pixels[part].astype(np.float32)
+    change = cover[part] - shown
+    images = np.repeat(pixels[None], len(cells), axis=0)
     for image, (row, column) in zip(images, cells, strict=True):
-        part = (
-            slice(top + row * height // grid[0], top + (row + 1) * height // grid[0]),
-            slice(
-                left + column * width // grid[1], left + (column + 1) * width // grid[1]
-            ),
+        mask = np.outer(down[row], across[column]).reshape(
+            height, width, *[1] * (pixels.ndim - 2)
         )
-        image[part] = cover[part]
+        image[part] = shown + mask * change
     return images
+
+
+def _ramps(length: int, n_cells: int) -> np.ndarray:
+    """Return how much each cell covers each pixel, (n_cells, length), from 0 to 1.
+
+    All of the cell is covered, and its neighbors less and less up to their middle: an
+    edge would be odd by itself.
+    """
+    cell = length / n_cells
+    centers = (np.arange(n_cells) + 0.5) * cell
+    apart = np.abs(np.arange(length) + 0.5 - centers[:, None]) / cell
+    return np.clip(2 - 2 * apart, 0, 1).astype(np.float32)
 
 
 def _cover(view: View, fill: str, n_cells: int) -> np.ndarray:

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +76,8 @@ class MapScale:
         ratios : float32 ndarray of the same shape
             0 = a typical pixel of normal images, 1 = the threshold.
         """
-        step = self.threshold - self.typical
-        step = max(step, np.finfo(np.float32).eps * abs(self.threshold), 1e-30)
+        rounding = float(np.finfo(np.float32).eps) * abs(self.threshold)
+        step = max(self.threshold - self.typical, rounding, 1e-30)
         return ((np.asarray(maps, np.float64) - self.typical) / step).astype(np.float32)
 
     def transform(self, maps: ArrayLike) -> np.ndarray:
@@ -221,7 +220,7 @@ def _held_out(system: Any, X: Any, cv: Any, random_state: Any) -> tuple:
             "maps of one scale. Pass normal images that the system was not fitted on, "
             "and cv=None."
         )
-    if not isinstance(cv, Real) or not 0 < cv < 1:
+    if not isinstance(cv, float) or not 0 < cv < 1:
         raise ValueError(f"cv should be None or a share in (0, 1), got {cv!r}.")
     labels = np.ones(num_samples(X), dtype=np.int64)
     [(train, test)] = calibration_splits(cv, X, None, labels, None, random_state)

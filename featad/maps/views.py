@@ -37,7 +37,7 @@ class View:
     size: tuple[int, int]
     read: tuple[int, int]
     box: tuple[int, int, int, int]
-    pixels: np.ndarray | None = None
+    pixels: Any = None
 
     def in_pixels(self, seen: np.ndarray) -> np.ndarray:
         """Bring a map of what the system sees to the size of the image.
