@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -107,15 +107,15 @@ def cells_of(features: Any) -> tuple[int, int] | None:
         are a single position.
     """
     if isinstance(features, FilterBankFeatures):
-        grids: Any = [checked_size(features.size)]
+        shapes: Any = [(1, *cast(tuple, checked_size(features.size)))]
     elif isinstance(features, BackboneFeatures):
         size = features._reading()["size"]
-        grids = features._checked_extractor().grids(size)
+        shapes = list(features._checked_extractor().shapes(size).values())
+        if any(len(shape) != 3 for shape in shapes):
+            return None
     else:
         return None
-    if grids is None:
-        return None
-    rows, columns = np.min(grids, axis=0).tolist()
+    rows, columns = np.min(shapes, axis=0)[1:].tolist()
     return (rows, columns) if rows * columns > 1 else None
 
 
@@ -162,7 +162,7 @@ def _maps_of_images(features: Any, X: Sequence) -> Iterator[list[np.ndarray]]:
     how = features._reading() | {"max_pixels": features.max_pixels}
     images = _read(partial(read_image, **how), X)
     while batch := [image for _, image in islice(images, 8)]:
-        layers = extractor.maps(np.stack(batch), features.precision)
+        layers = extractor.layers(np.stack(batch), features.precision)
         yield from (list(maps) for maps in zip(*layers, strict=True))
 
 
