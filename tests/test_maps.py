@@ -202,3 +202,13 @@ def test_a_method_that_a_system_lacks_is_named(plates):
         featad.anomaly_maps(system, plates[:1], method="gradient")
     with pytest.raises(ValueError, match="fill should be one of"):
         featad.occlusion_maps(system, plates[:1], fill="black")
+
+
+def test_patch_detectors_have_maps_of_their_own(plates, odd):
+    first = featad.PatchFeatures("vgg_mini", image_size=(96, 128), n_components=8)
+    system = featad.make_pipeline(first, featad.PatchGaussian()).fit(plates)
+    [found] = featad.anomaly_maps(system, odd[None])
+    assert _is_on_the_blob(found)
+    expected = system[-1].anomaly_map(first.transform(odd[None]))
+    seen = featad.anomaly_maps(system, odd[None], resize=False)
+    np.testing.assert_array_equal(seen, expected)

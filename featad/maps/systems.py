@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import IsolationForest
+from sklearn import ensemble
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from featad._progress import tracked
 from featad.base import BaseMetaDetector
+from featad.detectors import IsolationForest
 from featad.features.leaving_out import cells_of
 from featad.maps.contributions import iter_contributions
 from featad.maps.occlusion import iter_occlusions
@@ -258,7 +259,7 @@ def map_method(system: Any, method: str = "auto") -> str:
         return method
     if has_own:
         return "own"
-    smooth = not isinstance(detector, IsolationForest)
+    smooth = not isinstance(detector, IsolationForest | ensemble.IsolationForest)
     return "contribution" if has_cells and smooth else "occlusion"
 
 
