@@ -58,6 +58,11 @@ from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
 from featad.images import read_image as read_image
 from featad.images import read_mask as read_mask
+from featad.maps import MapScale as MapScale
+from featad.maps import anomaly_maps as anomaly_maps
+from featad.maps import fit_map_scale as fit_map_scale
+from featad.maps import occlusion_maps as occlusion_maps
+from featad.maps import segment as segment
 from featad.model_selection import OneClassKFold as OneClassKFold
 from featad.model_selection import anomaly_average_precision as anomaly_average_precision
 from featad.model_selection import anomaly_roc_auc as anomaly_roc_auc
@@ -73,7 +78,6 @@ from featad.scoring import score_to_file as score_to_file
 from featad.tiling import TiledDetector as TiledDetector
 from featad.trimming import TrimmedDetector as TrimmedDetector
 from featad.whitening import ShrunkWhitening as ShrunkWhitening
-from featad.whole_systems import anomaly_maps as anomaly_maps
 from featad.whole_systems import p_values as p_values
 
 __version__: str

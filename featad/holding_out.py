@@ -349,14 +349,47 @@ def _splitter(cv, n_units, groups, random_state):
     return kind(min(cv, n_units), shuffle=True, random_state=random_state)
 
 
-def _scores_of_split(fitted, estimator, X, y, groups, train, test):
+def fit_copy(
+    fitted: Any, estimator: Any, X: Any, y: Any, groups: Any, train: np.ndarray
+) -> tuple[Any, float]:
+    """Fit a copy of a system on some of its samples, without warnings.
+
+    Parameters
+    ----------
+    fitted : estimator
+        The system, fitted on all samples; its scale is that of the scores.
+
+    estimator : estimator
+        An unfitted copy.
+
+    X, y, groups : sequences of n_samples samples, labels and groups
+        All but ``X`` may be None.
+
+    train : ndarray of int
+        The samples to fit the copy on.
+
+    Returns
+    -------
+    copy : estimator
+        ``estimator``, fitted; it has no threshold.
+
+    factor : float
+        What its scores are multiplied by to be on the scale of ``fitted``.
+    """
     copy = without_threshold(_sized_like(fitted, estimator, len(train)))
     with warnings.catch_warnings():
         # the fit on all samples has warned already
         warnings.simplefilter("ignore", UserWarning)
         fit_rows(copy, X, y, groups, train)
+    return copy, _unit(fitted) / _unit(copy)
+
+
+def _scores_of_split(fitted, estimator, X, y, groups, train, test):
+    copy, factor = fit_copy(fitted, estimator, X, y, groups, train)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         scores = copy.score_samples(rows(X, test))
-    return np.asarray(scores, dtype=np.float64) * (_unit(fitted) / _unit(copy))
+    return np.asarray(scores, dtype=np.float64) * factor
 
 
 def _unit(system: Any) -> float:
