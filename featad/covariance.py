@@ -1,10 +1,12 @@
 """Ledoit and Wolf's shrunk covariance, without a matrix of features by features."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ellipj, ellipkm1
+
+from featad._blocks import row_blocks
 
 _EPS = np.finfo(np.float64).eps
 
@@ -55,25 +57,39 @@ class ShrunkCovariance:
     shrinkage: float
 
     def squared_lengths(self, X: np.ndarray) -> np.ndarray:
-        """Return the squared Mahalanobis distances (n_samples,) to the mean."""
-        X = X - self.location
-        along = (X @ self.components.T) ** 2
-        outside = np.einsum("ij,ij->i", X, X) - along.sum(axis=1)
-        outside = np.maximum(outside, 0)  # 0 where rounding leaves less
-        return along @ self._inverse(self.variances) + outside * self._outside
+        """Return the squared Mahalanobis distances (n_samples,), float64, to the mean.
+
+        ``X`` (n_samples, n_features) is float32 or float64, here and below.
+        """
+        squared = np.empty(len(X))
+        inverse = self._inverse(self.variances)
+        for rows, centered in _centered(X, self.location):
+            along = (centered @ self.components.T) ** 2
+            outside = np.einsum("ij,ij->i", centered, centered) - along.sum(axis=1)
+            outside = np.maximum(outside, 0)  # 0 where rounding leaves less
+            squared[rows] = along @ inverse + outside * self._outside
+        return squared
 
     def whiten(self, X: np.ndarray) -> np.ndarray:
-        """Return the samples times the symmetric inverse root, (n_samples, n_features).
+        """Return the samples times the symmetric inverse root, in the type of ``X``.
 
         Their squared lengths are ``squared_lengths(X)``.
         """
-        X = X - self.location
-        along = np.sqrt(self._inverse(self.variances))
+        whitened = np.empty_like(X)
         outside = np.sqrt(self._outside)
-        change = (X @ self.components.T) * (along - outside)
-        X *= outside
-        X += change @ self.components
-        return X
+        change = np.sqrt(self._inverse(self.variances)) - outside
+        for rows, centered in _centered(X, self.location):
+            along = (centered @ self.components.T) * change
+            whitened[rows] = centered * outside + along @ self.components
+        return whitened
+
+    @property
+    def mean_variance(self) -> float:
+        """The mean of the features' variances."""
+        n_features = self.location.size
+        n_outside = n_features - len(self.components)
+        total = self.variances.sum() + n_outside * self.residual_variance
+        return float(total) / n_features
 
     def leave_one_out(self, X: np.ndarray) -> np.ndarray | None:
         """Return the squared distance of each training sample to the others' mean.
@@ -83,7 +99,7 @@ class ShrunkCovariance:
 
         Parameters
         ----------
-        X : ndarray of shape (n_samples, n_features), float64
+        X : ndarray of shape (n_samples, n_features)
             The samples that the covariance was estimated from.
 
         Returns
@@ -101,12 +117,12 @@ class ShrunkCovariance:
 
         Parameters
         ----------
-        X : ndarray of shape (n_samples, n_features), float64
+        X : ndarray of shape (n_samples, n_features)
             The samples that the covariance was estimated from.
 
         Returns
         -------
-        Z : ndarray of shape (n_samples, n_features), float64, or None
+        Z : ndarray of the shape and type of ``X``, or None
             None where the others' covariance is not of full rank.
 
         Notes
@@ -128,8 +144,13 @@ class ShrunkCovariance:
         lowest = max(self.residual_variance, left.kept.min() * left.variances.min())
         squares, weights = _inverse_root_nodes(lowest, left.variances.max())
         inverses = 1 / (left.variances + squares[:, None])  # (n_nodes, n_components)
-        kept = 1 - left.share * (left.along**2 @ inverses.T)  # (n_samples, n_nodes)
-        return (left.along * ((weights / kept) @ inverses)) @ self.components
+        whitened = np.empty_like(X)
+        for rows in row_blocks(*X.shape):
+            along = left.along[rows].astype(np.float64)
+            kept = 1 - left.share * (along**2 @ inverses.T)  # (n_rows, n_nodes)
+            along *= (weights / kept) @ inverses
+            whitened[rows] = along @ self.components
+        return whitened
 
     def _left_out(self, X: np.ndarray) -> "_LeftOut | None":
         n = len(X)
@@ -139,9 +160,13 @@ class ShrunkCovariance:
         inverse = self._inverse(variances)
         if inverse.min(initial=np.inf) in (0, np.inf):
             return None
-        along = grown * ((X - self.location) @ self.components.T)
         share = (1 - self.shrinkage) / n
-        squared = along**2 @ inverse
+        squared = np.empty(n)
+        along = np.empty((n, len(variances)), X.dtype)
+        for rows, centered in _centered(X, self.location):
+            exact = grown * (centered @ self.components.T)
+            squared[rows] = exact**2 @ inverse
+            along[rows] = exact
         kept = 1 - share * squared  # 0: no other sample varies this way
         if kept.min() < np.sqrt(_EPS):
             return None
@@ -165,7 +190,7 @@ def shrunk_covariance(X: np.ndarray) -> ShrunkCovariance:
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features), float64
+    X : ndarray of shape (n_samples, n_features), float16, float32 or float64
         At least two samples.
 
     Returns
@@ -185,15 +210,22 @@ def shrunk_covariance(X: np.ndarray) -> ShrunkCovariance:
     * min(n_samples, n_features).
     """
     n_samples, n_features = X.shape
-    location = np.where((X[0] == X).all(axis=0), X[0], X.mean(axis=0))  # exact
-    X = X - location
+    mean = X.mean(axis=0, dtype=np.float64)
+    location = np.where((X[0] == X).all(axis=0), X[0], mean)  # exact
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
-        products = X @ X.T if n_samples < n_features else X.T @ X
-        norms = np.einsum("ij,ij->i", X, X)
+        if n_samples < n_features:
+            centered = X - location
+            products = centered @ centered.T
+            norms = np.einsum("ij,ij->i", centered, centered)
+        else:
+            products, norms = np.zeros((n_features, n_features)), np.empty(n_samples)
+            for rows, centered in _centered(X, location):
+                products += centered.T @ centered
+                norms[rows] = np.einsum("ij,ij->i", centered, centered)
     spectrum = _Spectrum(products, norms, n_features)
     components = spectrum.vectors.T
     if n_samples < n_features:
-        components = components @ X
+        components = components @ centered
         components /= np.sqrt(n_samples * spectrum.values)[:, None]
     return ShrunkCovariance(
         location,
@@ -211,7 +243,7 @@ def whiten_out_of_fold(
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features), float64
+    X : ndarray of shape (n_samples, n_features), float32 or float64
         The samples.
 
     folds : sequence of (train, test)
@@ -219,7 +251,7 @@ def whiten_out_of_fold(
 
     Returns
     -------
-    Z : ndarray of shape (n_samples, n_features), float64
+    Z : ndarray of the shape and type of ``X``
         Within rounding, ``shrunk_covariance(X[train]).whiten(X[test])`` in the rows
         of each ``test``.
 
@@ -236,14 +268,15 @@ def whiten_out_of_fold(
         for train, test in folds:
             Z[test] = shrunk_covariance(X[train]).whiten(X[test])
         return Z
-    X = X - np.median(X, axis=0)  # one far sample does not move it
+    dtype = X.dtype
+    X = X.astype(np.float64) - np.median(X, axis=0)  # one far sample does not move it
     products = X @ X.T
     combine = np.zeros_like(products)
     for train, test in folds:
         combine[test[:, None], train], combine[test, test] = _combination(
             products[np.ix_(train, train)], products[np.ix_(test, train)], n_features
         )
-    return combine @ X
+    return (combine @ X).astype(dtype, copy=False)
 
 
 def _combination(
@@ -286,6 +319,14 @@ def _combination(
     return weights - own / n_train, float(own)
 
 
+def _centered(
+    X: np.ndarray, location: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield rows and their difference from the mean, float64, block by block."""
+    for rows in row_blocks(*X.shape):
+        yield rows, X[rows] - location
+
+
 class _Spectrum:
     """Eigenvalues and shrinkage of a covariance.
 
@@ -299,6 +340,10 @@ class _Spectrum:
 
     n_features : int
         Number of features.
+
+    Notes
+    -----
+    ``products`` is overwritten.
     """
 
     def __init__(self, products: np.ndarray, norms: np.ndarray, n_features: int):
@@ -310,7 +355,8 @@ class _Spectrum:
                 "StandardScaler."
             )
         self.shrinkage = _shrinkage(squared, norms, n_features)
-        values, vectors = np.linalg.eigh(products / n_samples)
+        products /= n_samples
+        values, vectors = np.linalg.eigh(products)
         values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
         if size < n_features:  # what is 0 within rounding joins what lies outside
             kept = values > values[0] * size * _EPS

@@ -12,8 +12,8 @@ class Entry:
     ----------
     name : str or None
         What follows the features in the names of systems, as ``"kmeans"`` in
-        ``"vgg16-kmeans"``. Detectors that train networks take images and follow
-        ``images-``. None: a detector that needs labels, which has no named system.
+        ``"vgg16-kmeans"``. None: a detector that needs labels, which has no named
+        system.
 
     summary : str
         Completes "A sample is anomalous if it is ...".
@@ -32,6 +32,10 @@ class Entry:
         Whether features are whitened before the detector: those of networks by
         `featad.ShrunkWhitening`, pixels and filters by PCA to 97 % of their variance.
         Not where the detector whitens by itself, or looks at the variance.
+
+    takes : tuple of {"features", "patches", "images"} or None
+        What its named systems give it: a row of features per image, a map of features,
+        or the image itself. None: images where it trains networks, otherwise features.
     """
 
     name: str | None
@@ -40,3 +44,4 @@ class Entry:
     grid: dict[str, list] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     whiten: bool = False
+    takes: tuple[str, ...] | None = None

@@ -43,6 +43,7 @@ beat.
 """
 
 _STATS = "stats-"
+_PATCHES = "patches-"
 _IMAGES = "images"
 
 
@@ -68,33 +69,43 @@ _SCIKIT_LEARN = {
 
 
 @cache
-def _scorers() -> tuple[dict[str, Scorer], dict[str, Scorer]]:
-    """Return detectors of features, and of images, by their entries' names."""
+def _scorers() -> dict[str, dict[str, Scorer]]:
+    """Return the detectors by what they take, and by their entries' names."""
     from featad.neural.detector import TorchDetector  # importing torch takes seconds
 
-    features = dict(_SCIKIT_LEARN)
-    images: dict[str, Scorer] = {}
+    found: dict[str, dict[str, Scorer]] = {
+        "features": dict(_SCIKIT_LEARN),
+        "patches": {},
+        "images": {},
+    }
     for detector in all_detectors().values():
         entry = vars(detector).get("_entry")
-        if entry is not None and entry.name is not None:
-            kind = images if issubclass(detector, TorchDetector) else features
-            if entry.name in features or entry.name in images:
+        if entry is None or entry.name is None:
+            continue
+        usual = "images" if issubclass(detector, TorchDetector) else "features"
+        for kind in entry.takes or (usual,):
+            if entry.name in found[kind]:
                 raise ValueError(
-                    f"Two detectors are called {entry.name!r}: {detector.__name__} "
-                    "needs another name in its _entry."
+                    f"Two detectors of {kind} are called {entry.name!r}: "
+                    f"{detector.__name__} needs another name in its _entry."
                 )
-            kind[entry.name] = Scorer(partial(detector, **entry.options), entry)
-    return features, images
+            found[kind][entry.name] = Scorer(partial(detector, **entry.options), entry)
+    return found
 
 
 def scorers() -> dict[str, Scorer]:
     """Return the detectors that score features, by name, scikit-learn's included."""
-    return dict(_scorers()[0])
+    return dict(_scorers()["features"])
+
+
+def patch_scorers() -> dict[str, Scorer]:
+    """Return the detectors that score maps of features, by name."""
+    return dict(_scorers()["patches"])
 
 
 def learned() -> dict[str, Scorer]:
     """Return the detectors that train networks on the images themselves, by name."""
-    return dict(_scorers()[1])
+    return dict(_scorers()["images"])
 
 
 _NETWORKS = {"mini" if arch == "vgg_mini" else arch: arch for arch in BACKBONES}
@@ -128,11 +139,10 @@ def list_systems() -> list[SystemInfo]:
     """
     systems = []
     for features in [*_NETWORKS, *_PLAIN_FEATURES, _IMAGES]:
-        for prefix in ("", _STATS):
-            for kind, scorer in (scorers() | learned()).items():
-                if _is_system(features, prefix + kind):
-                    name, entry = f"{features}-{prefix}{kind}", scorer.entry
-                    systems.append(SystemInfo(name, entry.summary, entry.source))
+        for prefix in ("", _STATS, _PATCHES):
+            for kind, scorer in _scorers_of(features, prefix).items():
+                name, entry = f"{features}-{prefix}{kind}", scorer.entry
+                systems.append(SystemInfo(name, entry.summary, entry.source))
     return systems
 
 
@@ -188,10 +198,10 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     >>> system["features"].layer, system["detector"].nu
     ('fc7', 0.1)
     """
-    features, kind, scorer = _parse(name)
+    features, prefix, scorer = _parse(name)
     system = Pipeline(
         [
-            ("features", _features(features, stats=kind.startswith(_STATS))),
+            ("features", _features(features, stats=prefix == _STATS)),
             ("normalize", _normalizer(features)),
             ("reduce", _reducer(features) if scorer.entry.whiten else "passthrough"),
             ("detector", scorer.make()),
@@ -258,18 +268,22 @@ def _unknown_parameter(name, system, key):
     )
 
 
-def _is_system(features, kind):
+def _scorers_of(features, prefix):
+    """Return the detectors that follow features, and a prefix, in a system's name."""
     if features == _IMAGES:
-        return kind in learned()
-    if kind.startswith(_STATS):
-        return features in _NETWORKS and kind.removeprefix(_STATS) in scorers()
-    return (features in _NETWORKS or features in _PLAIN_FEATURES) and kind in scorers()
+        return learned() if not prefix else {}
+    if features not in _NETWORKS and (prefix or features not in _PLAIN_FEATURES):
+        return {}
+    return patch_scorers() if prefix == _PATCHES else scorers()
 
 
 def _parse(name):
+    """Return features, prefix and scorer of a system."""
     features, _, kind = name.removeprefix("vgg_").partition("-")  # vgg_mini: mini
-    if _is_system(features, kind):
-        return features, kind, (scorers() | learned())[kind.removeprefix(_STATS)]
+    prefix = next((p for p in (_STATS, _PATCHES) if kind.startswith(p)), "")
+    found = _scorers_of(features, prefix).get(kind.removeprefix(prefix))
+    if found is not None:
+        return features, prefix, found
     near = get_close_matches(name, [system.name for system in list_systems()], n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "see `featad list`."
     raise ValueError(f"There is no system {name!r}: {hint}")

@@ -71,10 +71,10 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     -----
     With the mean mu, the covariance C of [1]_ and its symmetric root, ``transform``
     returns C^(-1/2) (x - mu). float32 samples come back as float32; all is computed in
-    float64. Where there are fewer samples than features, no matrix of features by
-    features is made: the covariance, and that of every fold, comes from the products of
-    the samples. Directions without variance, such as all directions where all samples
-    are equal, become 0, as by a pseudo-inverse.
+    float64, a block of samples at a time. Where there are fewer samples than features,
+    no matrix of features by features is made: the covariance, and that of every fold,
+    comes from the products of the samples. Directions without variance, such as all
+    directions where all samples are equal, become 0, as by a pseudo-inverse.
 
     "leave-one-out" keeps the multiple of the identity, and its weight, of all samples;
     folds estimate their own. With fewer samples than features it is also closer to what
@@ -158,8 +158,7 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         dtypes = [np.float64, np.float32]
         samples: np.ndarray = validate_data(self, X, dtype=dtypes, reset=False)
-        whitened = self._covariance().whiten(samples.astype(np.float64, copy=False))
-        return whitened.astype(samples.dtype, copy=False)
+        return self._covariance().whiten(samples)
 
     def fit_transform(self, X: ArrayLike, y: Any = None) -> np.ndarray:
         """Fit, and whiten each training sample out of fold.
@@ -187,14 +186,11 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             samples; if ``cv`` does not hold out each sample exactly once.
         """
         X = self._fit(X)
-        wide = X.astype(np.float64, copy=False)
         if self.cv is None:
-            whitened = self._covariance().whiten(wide)
-        elif isinstance(self.cv, str):
-            whitened = self._leave_one_out(wide)
-        else:
-            whitened = whiten_out_of_fold(wide, self._folds(X, y))
-        return whitened.astype(X.dtype, copy=False)
+            return self._covariance().whiten(X)
+        if isinstance(self.cv, str):
+            return self._leave_one_out(X)
+        return whiten_out_of_fold(X, self._folds(X, y))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -207,7 +203,7 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         samples: np.ndarray = validate_data(
             self, X, dtype=[np.float64, np.float32], ensure_min_samples=2
         )
-        covariance = shrunk_covariance(samples.astype(np.float64, copy=False))
+        covariance = shrunk_covariance(samples)
         self.location_, self.components_ = covariance.location, covariance.components
         self.shrinkage_ = covariance.shrinkage
         self.variances_ = covariance.variances

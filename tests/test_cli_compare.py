@@ -195,3 +195,15 @@ def test_the_table_is_as_wide_as_its_systems_need(monkeypatch):
     lines = format_table(table).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[0].split()[-2:] == ["s", "images/s"]
+
+
+def test_test_images_that_are_training_images_are_told_of_once(
+    part_folder, tmp_path, capsys
+):
+    shutil.copytree(part_folder, tmp_path, dirs_exist_ok=True)
+    original = next((tmp_path / "train" / "good").iterdir())
+    shutil.copyfile(original, tmp_path / "test" / "good" / "copy.png")
+    assert main(["compare", "--data", str(tmp_path), *QUICK]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(told) == 1
+    assert "Test images that are also training images: 1" in told[0]

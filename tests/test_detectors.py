@@ -122,7 +122,7 @@ def test_neighbors_are_the_same_in_small_batches(monkeypatch):
     X, new = samples((50, 6))
     detector = NearestNeighbors(3).fit(X)
     whole = detector.score_samples(new)
-    monkeypatch.setattr("featad.detectors.nearest_neighbors._BATCH_VALUES", 18)
+    monkeypatch.setattr("featad._blocks._VALUES", 18)
     np.testing.assert_array_equal(detector.score_samples(new), whole)
 
 

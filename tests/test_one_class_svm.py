@@ -14,7 +14,6 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.pipeline import make_pipeline
 
 from featad import OneClassSVM, ShrunkWhitening
-from featad.detectors import one_class_svm
 
 SETTINGS = {
     "default": {},
@@ -237,7 +236,7 @@ def test_scores_are_the_same_in_small_batches(monkeypatch):
     X, new = samples()
     detector = OneClassSVM().fit(X)
     whole = detector.score_samples(new)
-    monkeypatch.setattr(one_class_svm, "BATCH_VALUES", 100)
+    monkeypatch.setattr("featad._blocks._VALUES", 100)
     np.testing.assert_allclose(detector.score_samples(new), whole, rtol=1e-12)
 
 

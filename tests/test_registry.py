@@ -15,6 +15,7 @@ from featad.registry import (
     describe_features,
     learned,
     list_systems,
+    patch_scorers,
     scorers,
 )
 
@@ -67,7 +68,8 @@ def test_a_grid_is_a_copy():
 
 
 def test_detectors_that_need_labels_have_no_system():
-    named = {type(scorer.make()) for scorer in (scorers() | learned()).values()}
+    kinds = scorers(), patch_scorers(), learned()
+    named = {type(scorer.make()) for kind in kinds for scorer in kind.values()}
     for detector in all_detectors().values():
         needs_labels = getattr(detector, "_needs_anomalies", False)
         assert (detector in named) != needs_labels

@@ -1,5 +1,6 @@
 """``featad compare``: systems side by side on one data set."""
 
+import warnings
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,9 @@ def _compare(dataset, args):
         announced = costs.announcement(name, system, n_train, n_folds)
         if announced:
             options.log(announced)
-    with progress.shown("comparing"):
+    with progress.shown("comparing"), warnings.catch_warnings():
+        if isinstance(cv, list):  # loading has told of copies across this split
+            warnings.filterwarnings("ignore", ".* exact copies of them are trained on")
         return compare(
             systems,
             dataset.images,

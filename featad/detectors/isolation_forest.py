@@ -6,6 +6,7 @@ import numpy as np
 from sklearn import ensemble
 from sklearn.utils import check_random_state
 
+from featad._blocks import row_blocks
 from featad.base import COUNT, BaseDetector, Interval, RealNotInt, StrOptions
 from featad.entry import Entry
 
@@ -134,5 +135,10 @@ class IsolationForest(BaseDetector):
         return -self.forest_.score_samples(self._project(X))
 
     def _project(self, X: np.ndarray) -> np.ndarray:
-        X = X.reshape(len(X), -1).astype(np.float64, copy=False)
-        return X if self.directions_ is None else X @ self.directions_
+        X = X.reshape(len(X), -1)
+        if self.directions_ is None:
+            return X.astype(np.float64, copy=False)
+        projected = np.empty((len(X), self.directions_.shape[1]))
+        for rows in row_blocks(*X.shape):
+            projected[rows] = X[rows].astype(np.float64) @ self.directions_
+        return projected

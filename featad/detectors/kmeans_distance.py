@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+from featad._blocks import row_blocks
 from featad.base import COUNT, BaseDetector, StrOptions
 from featad.entry import Entry
 
@@ -99,9 +100,8 @@ class KMeansDistance(BaseDetector):
                 "KMeansDistance(threshold='held-out') needs at least 2 samples, got 1 "
                 "sample."
             )
-        X = X.reshape(len(X), -1).astype(np.float64)
-        centers = self.kmeans_.cluster_centers_
-        distances = np.stack([np.linalg.norm(X - c, axis=1) for c in centers])
+        X = X.reshape(len(X), -1)
+        distances = np.stack([_lengths(X, c) for c in self.kmeans_.cluster_centers_])
         cluster, sample = self.kmeans_.labels_, np.arange(len(X))
         size = np.bincount(cluster)[cluster].astype(np.float64)
         distances[cluster, sample] *= size / np.maximum(size - 1, 1)
@@ -111,5 +111,15 @@ class KMeansDistance(BaseDetector):
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
         X = X.reshape(len(X), -1)
         centers = self.kmeans_.cluster_centers_
-        nearest = centers[self.kmeans_.predict(X.astype(centers.dtype, copy=False))]
-        return np.linalg.norm(X.astype(np.float64) - nearest, axis=1)
+        nearest = self.kmeans_.predict(X.astype(centers.dtype, copy=False))
+        return _lengths(X, centers, nearest)
+
+
+def _lengths(X, centers, nearest=None):
+    """Return each sample's distance to the one center, or to its own of several."""
+    lengths = np.empty(len(X))
+    for rows in row_blocks(*X.shape):
+        center = centers if nearest is None else centers[nearest[rows]]
+        difference = X[rows].astype(np.float64) - center
+        lengths[rows] = np.linalg.norm(difference, axis=1)
+    return lengths

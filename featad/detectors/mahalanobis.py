@@ -99,7 +99,7 @@ class Mahalanobis(BaseDetector):
                 "Mahalanobis needs at least 2 samples to estimate a covariance, got "
                 "1 sample."
             )
-        X = X.reshape(n_samples, -1).astype(np.float64)
+        X = X.reshape(n_samples, -1)
         covariance = shrunk_covariance(X)
         self.location_, self.components_ = covariance.location, covariance.components
         self.shrinkage_ = covariance.shrinkage
@@ -120,7 +120,7 @@ class Mahalanobis(BaseDetector):
         return self.held_out_scores_
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
-        X = X.reshape(len(X), -1).astype(np.float64, copy=False)
+        X = X.reshape(len(X), -1)
         return ShrunkCovariance(
             self.location_,
             self.components_,

@@ -2,13 +2,12 @@
 
 import numpy as np
 from sklearn import neighbors
-from sklearn.utils import gen_batches
 
+from featad._blocks import row_blocks
 from featad.base import COUNT, BaseDetector, StrOptions
 from featad.entry import Entry
 
 _SAME = 1e-3  # of the usual distance to the nearest neighbor
-_BATCH_VALUES = 2**22  # floats held at a time while distances are measured
 
 
 class NearestNeighbors(BaseDetector):
@@ -110,7 +109,7 @@ class NearestNeighbors(BaseDetector):
         search = neighbors.NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute")
         search.fit(samples)
         distances = np.empty((len(X), n_neighbors))
-        for rows in gen_batches(len(X), max(1, _BATCH_VALUES // X.shape[1])):
+        for rows in row_blocks(*X.shape):
             batch = X[rows].astype(np.float64)
             nearest = search.kneighbors(
                 X[rows].astype(samples.dtype, copy=False), return_distance=False

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn import svm
-from sklearn.utils import Tags, gen_batches
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from featad._blocks import row_blocks
 from featad._validation import check_samples
 from featad.base import StrOptions, _Threshold
 from featad.entry import Entry
@@ -17,9 +18,6 @@ from featad.kernels import kernel_values, median_width, spread
 
 BLIND_SPREAD = 1e-4
 """Scores from 0 to 1 of which nine in ten lie as close together coincide."""
-
-BATCH_VALUES = 2**22
-"""Kernel values computed together where samples are scored: 32 MiB."""
 
 
 class OneClassSVM(_Threshold, svm.OneClassSVM):
@@ -313,12 +311,12 @@ default="rbf"
 
     def _weighted(self, X: np.ndarray) -> np.ndarray:
         """Return the sums of kernel values, weighted by ``dual_coef_``."""
-        size = max(1, BATCH_VALUES // max(1, len(self.support_)))
+        n_supports = len(self.support_)
         return np.concatenate(
             [
                 self._kernel(X[rows], self.support_vectors_, self._gamma)
                 @ self.dual_coef_[0]
-                for rows in gen_batches(len(X), size)
+                for rows in row_blocks(len(X), n_supports)
             ]
         )
 

@@ -5,6 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.decomposition import PCA
 
+from featad._blocks import row_blocks
 from featad.base import COUNT, BaseDetector, Interval, RealNotInt, StrOptions
 from featad.entry import Entry
 
@@ -76,7 +77,7 @@ class PCAReconstruction(BaseDetector):
         self.threshold = threshold
 
     def _fit(self, X: np.ndarray) -> None:
-        X = X.reshape(len(X), -1).astype(np.float64)
+        X = X.reshape(len(X), -1)
         self.mean_, self.components_ = _principal_axes(X, self.n_components)
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
@@ -90,7 +91,7 @@ class PCAReconstruction(BaseDetector):
                 "PCAReconstruction(threshold='held-out') needs at least 2 samples, got "
                 "1 sample."
             )
-        X = X.reshape(len(X), -1).astype(np.float64)
+        X = X.reshape(len(X), -1)
         scores = np.empty(len(X))
         for fold in range(min(_FOLDS, len(X))):
             held_out = np.arange(len(X)) % _FOLDS == fold
@@ -103,6 +104,7 @@ def _principal_axes(
     X: np.ndarray, n_components: int | float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean of the samples and their main directions."""
+    X = X.astype(np.float64, copy=False)
     solver = "covariance_eigh" if X.shape[0] > X.shape[1] else "full"
     if isinstance(n_components, Integral):
         n_components = min(n_components, *X.shape)
@@ -115,7 +117,10 @@ def _principal_axes(
 
 def _residuals(X: np.ndarray, mean: np.ndarray, components: np.ndarray) -> np.ndarray:
     """Return the squared distance of each sample from the plane of the components."""
-    X = X - mean
-    kept = X @ components.T
-    residual = np.einsum("ij,ij->i", X, X) - np.einsum("ij,ij->i", kept, kept)
+    residual = np.empty(len(X))
+    for rows in row_blocks(*X.shape):
+        centered = X[rows] - mean
+        kept = centered @ components.T
+        residual[rows] = np.einsum("ij,ij->i", centered, centered)
+        residual[rows] -= np.einsum("ij,ij->i", kept, kept)
     return np.maximum(residual, 0)  # 0 where rounding leaves less
