@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from featad.features.graph import cut, find_nodes
+from featad.features.graph import cut
+from featad.features.layers import find_nodes
 from featad.features.receptive import receptive_fields
 from featad.features.weight_files import build, build_on_paper
 

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 from torch import fx, nn
 from torch.nn import functional
 
-from featad.features.graph import cut, find_nodes
+from featad.features.graph import cut
+from featad.features.layers import find_nodes
 from featad.features.weight_files import build_on_paper
 
 _SPREAD = ("shifted_window_attention", "scaled_dot_product_attention", "einsum")
