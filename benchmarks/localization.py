@@ -53,7 +53,8 @@ NETWORKS = {
     "squeezenet1_1": ("squeezenet1_1", SQUEEZENET),
     "vgg16": ("vgg16", VGG16),
 }
-STATISTICS = ("mahalanobis", "ocsvm", "knn", "kmeans", "iforest", "pca")
+PATCHES = tuple(f"patches-{name}" for name in patch_scorers())
+STATISTICS = tuple(f"stats-{name}" for name in ("mahalanobis", "ocsvm", "knn", "pca"))
 PEERS = {"patchcore": "anomalib PatchCore", "padim": "anomalib PaDiM"}
 MASK_SIZE = 224
 KEY = ["set", "network", "system"]
@@ -138,9 +139,9 @@ def _measured(part, network, peers):
     options = {"weights": str(weights)}
     if weights != "default":
         options["preprocessing"] = "imagenet"  # said, so nothing is assumed of the file
-    rows, patches = [], [f"{network}-patches-{name}" for name in patch_scorers()]
-    statistics = [f"{network}-stats-{name}" for name in STATISTICS]
-    for systems in (patches, statistics):
+    rows = []
+    for names in (PATCHES, STATISTICS):
+        systems = [f"{network}-{name}" for name in names]
         rows += _of_one_extraction(part, systems, options)
     if peers and part.masks is not None:
         rows += _of_peers(part, network, peers)
