@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from featad._sklearn import num_samples
-from featad.holding_out import calibration_splits, fit_copy, rows
+from featad.holding_out import calibration_splits
 from featad.maps.systems import flattened, iter_maps, map_method
 from featad.pipeline import make_pipeline
+from featad.refits import fit_copy, rows
 from featad.systems import trains_networks
 
 _VALUES = 10_000  # of each map, at most, that tell what is typical
