@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from featad.cli import maps, models, options, progress, values
+from featad.cli import maps, models, options, progress, reports, values
 from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
@@ -69,6 +69,11 @@ def add_parser(commands: Any) -> None:
     )
     options.add_groups(parser)
     maps.add_maps(parser)
+    reports.add_report(
+        parser,
+        what="what was flagged, the scores beside those of the calibration, and "
+        "whether images still look as they did; needs --output",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -81,6 +86,9 @@ def run(args: Namespace) -> int:
         return 2
     if args.retry and args.groups:
         options.log("featad score: error: --groups: not allowed with --retry")
+        return 2
+    if args.report and not args.output:
+        options.log("featad score: error: --report needs --output FILE")
         return 2
     if wrong := maps.check(args):
         options.log(f"featad score: error: {wrong}")
@@ -107,8 +115,8 @@ def run(args: Namespace) -> int:
     if args.groups is not None:
         models.check_grouped(system, args.model)
         groups = find_groups(paths, args.groups)
-    if args.output:
-        options.check_writable(args.output)
+    for file in filter(None, (args.output, args.report)):
+        options.check_writable(file)
     start = time.perf_counter()
     with progress.shown("scoring", len(paths)) as bar:
         summary = score_to_file(
@@ -134,6 +142,8 @@ def run(args: Namespace) -> int:
     if args.maps and summary.scored:
         seconds = (time.perf_counter() - start) / summary.scored
         maps.write_maps(system, paths, args, seconds)
+    if args.report:
+        reports.write_batch(args, system, paths)
     options.check_failed(
         summary.failed, summary.failed + summary.scored, args.max_failed
     )
