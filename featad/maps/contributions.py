@@ -10,9 +10,11 @@ from featad._progress import tracked
 from featad._sklearn import output_container
 from featad.base import anomaly_scores
 from featad.features.leaving_out import cells_of, features_without_cells
+from featad.map_scores import smooth_maps
 
 _CELLS = 14  # at most, down and across
 _STEP = 0.02  # of the way to the features without a cell
+_SMOOTHING = 1.0  # cells: the maximum of a map depends on single positions
 
 
 def iter_contributions(
@@ -37,7 +39,7 @@ def iter_contributions(
     Yields
     ------
     map : float32 ndarray of shape (rows, columns)
-        Change of the anomaly score for each share of the image's positions.
+        Fall of the anomaly score, high = anomalous.
 
     Notes
     -----
@@ -58,4 +60,5 @@ def iter_contributions(
             samples = step.transform(samples)
         scores = anomaly_scores(detector, samples)
         slopes = (scores[0] - scores[1:]) / _STEP * (len(scores) - 1)
-        yield slopes.reshape(grid).astype(np.float32)
+        [smooth] = smooth_maps(slopes.reshape(1, *grid), _SMOOTHING)
+        yield smooth.astype(np.float32)
