@@ -18,8 +18,11 @@ from featad.features import (
     BACKBONES,
     BackboneFeatures,
     FilterBankFeatures,
+    PatchFeatures,
     VGGFeatures,
+    VGGPatches,
     default_layers,
+    patch_layers,
 )
 from featad.images import ImageReader
 from featad.pipeline import Pipeline
@@ -162,7 +165,8 @@ def list_systems() -> list[SystemInfo]:
 def describe_features() -> dict[str, str]:
     """Return what each name before the first hyphen stands for."""
     networks = {
-        name: f"frozen {arch}; stats-: {', '.join(default_layers(arch)[1])}"
+        name: f"frozen {arch}; stats-: {', '.join(default_layers(arch)[1])}; "
+        f"patches-: {', '.join(patch_layers(arch))}"
         for name, arch in _NETWORKS.items()
     }
     networks["mini"] += "; its weights ship with featad"
@@ -175,16 +179,18 @@ def describe_features() -> dict[str, str]:
 def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipeline:
     """Return the named system as an unfitted Pipeline.
 
-    Its steps are ``features`` (sources to a table), ``normalize``, ``reduce`` and
-    ``detector``; each may be replaced or set to ``"passthrough"`` by a grid. An
-    ensemble has the step ``detector`` alone, whose members are such systems.
+    Its steps are ``features`` (sources to a table, to maps or to pixels),
+    ``normalize``, ``reduce`` and ``detector``; each may be replaced or set to
+    ``"passthrough"`` by a grid. An ensemble has the step ``detector`` alone, whose
+    members are such systems.
 
     Parameters
     ----------
     name : str
         ``<features>-<scorer>``, as ``featad list`` prints them: ``"vgg16-ocsvm"`` takes
         the last fully connected layer, ``"vgg16-stats-mahalanobis"`` the mean, standard
-        deviation and maximum of three layers, ``"images-vae"`` the images.
+        deviation and maximum of three layers, ``"vgg16-patches-gaussian"`` the maps of
+        two layers at 28 x 28 positions, ``"images-vae"`` the images.
 
     random_state : int or None, default=0
         Seeds every step that is random.
@@ -215,11 +221,12 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     features, prefix, scorer = _parse(name)
     if scorer is _ENSEMBLE:
         return _build_ensemble(name, features, random_state, overrides)
+    whiten = scorer.entry.whiten and prefix != _PATCHES
     system = Pipeline(
         [
-            ("features", _features(features, stats=prefix == _STATS)),
+            ("features", _features(features, prefix)),
             ("normalize", _normalizer(features)),
-            ("reduce", _reducer(features) if scorer.entry.whiten else "passthrough"),
+            ("reduce", _reducer(features) if whiten else "passthrough"),
             ("detector", scorer.make()),
         ]
     )
@@ -325,7 +332,7 @@ def _parse(name):
     raise ValueError(f"There is no system {name!r}: {hint}")
 
 
-def _features(features, *, stats):
+def _features(features, prefix):
     if features == "pixels":
         return ImageReader(size=32, mode="L", flatten=True)
     if features == "filters":
@@ -333,9 +340,13 @@ def _features(features, *, stats):
     if features == _IMAGES:
         return ImageReader(size=64)
     arch = _NETWORKS[features]
+    is_vgg = arch.startswith("vgg")
+    if prefix == _PATCHES:
+        patches: Any = VGGPatches if is_vgg else PatchFeatures
+        return patches(arch, grid=28, n_components=128, dtype="float16")
     last, three = default_layers(arch)
-    network: Any = VGGFeatures if arch.startswith("vgg") else BackboneFeatures
-    if stats:
+    network: Any = VGGFeatures if is_vgg else BackboneFeatures
+    if prefix == _STATS:
         pooling = ("mean", "std", "max")
         return network(arch, layer=three, pooling=pooling, normalize=True)
     return network(arch, layer=last, normalize=True)

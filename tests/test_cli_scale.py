@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from featad import build, load
+from featad import KMeansDistance, VGGPatches, build, load, make_pipeline
 from featad.cli import main
 from featad.cli.scale import scale_note
 
@@ -42,6 +42,26 @@ def test_images_that_are_hardly_larger_need_no_word(photos):
     assert scale_note(system, photos) == ""
 
 
+def test_what_a_position_of_the_layers_sees_is_told_with_it(photos):
+    note = scale_note(build("mini-stats-mahalanobis"), photos)
+    assert "One position of its layers sees 45 x 45 to 101 x 101 of its pixels" in note
+    assert "which are 90 x 135 to 202 x 303 of yours" in note
+
+
+def test_a_layer_without_positions_needs_no_word_of_them(photos):
+    assert "position" not in scale_note(build("mini-mahalanobis"), photos)
+
+
+@pytest.mark.parametrize("size", [224, 448])
+def test_what_a_position_of_maps_sees_is_always_told(photos, size):
+    features = VGGPatches("vgg_mini", layer="conv3_1", grid=28, image_size=size)
+    note = scale_note(make_pipeline(features, KMeansDistance()), photos)
+    stride = size // 28
+    seen = 45 + 2 * 8 + stride  # its own, its neighbors', and what the grid spans
+    assert f"sees {seen} x {seen} of its pixels" in note
+    assert f"the next position is {stride} x {stride} further, 16 x 24 of yours" in note
+
+
 def test_images_that_cannot_be_opened_need_no_word(tmp_path):
     (tmp_path / "a.png").write_bytes(b"text")
     assert scale_note(build("pixels-pca"), [tmp_path / "a.png"]) == ""
@@ -60,7 +80,7 @@ def test_the_note_names_tiles_and_tells_the_scale_of_large_ones(photos):
     assert scale_note(system, photos, tile=224) == ""
     note = scale_note(system, photos, tile=448)
     assert note.startswith("Tiles are 448 x 448 pixels, and the system sees 224 x 224")
-    assert note.endswith("and so does a smaller --tile.")
+    assert "and so does a smaller --tile." in note
 
 
 def test_fit_on_tiles_writes_a_model_that_scores_whole_images(photos, tmp_path):
