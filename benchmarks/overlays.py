@@ -18,7 +18,7 @@ import featad
 from benchmarks.localization import NETWORKS, SETS, load_part
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 COLUMNS = 6
 SIZE = 224

@@ -15,7 +15,7 @@ from PIL import Image
 import featad
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 PATH = Path(__file__).with_name("where.png")
 SYSTEM = "mini-patches-memory"
