@@ -12,6 +12,7 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
 
 from featad.detectors import all_detectors
+from featad.ensemble import ScoreEnsemble
 from featad.entry import Entry
 from featad.features import (
     BACKBONES,
@@ -111,6 +112,18 @@ def learned() -> dict[str, Scorer]:
     return dict(_scorers()["images"])
 
 
+_ENSEMBLE = Scorer(
+    lambda: ScoreEnsemble([]),
+    Entry(
+        "ensemble",
+        "unusual as a whole, to stats-mahalanobis, or at a place, to patches-gaussian",
+        "Fisher 1932",
+        grid={"detector__combine": ["mean", "max"]},
+    ),
+)
+"""Both systems of a network, in units of held-out normal scores."""
+
+
 _NETWORKS = {"mini" if arch == "vgg_mini" else arch: arch for arch in BACKBONES}
 _PLAIN_FEATURES = {
     "pixels": "gray pixels at 32 x 32: the trivial baseline",
@@ -168,7 +181,8 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
 
     Its steps are ``features`` (sources to a table, to maps or to pixels),
     ``normalize``, ``reduce`` and ``detector``; each may be replaced or set to
-    ``"passthrough"`` by a grid.
+    ``"passthrough"`` by a grid. An ensemble has the step ``detector`` alone, whose
+    members are such systems.
 
     Parameters
     ----------
@@ -184,7 +198,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     **overrides : dict
         ``step__parameter=value`` sets a parameter of a step; ``parameter=value``
         (``weights=FILE``, ``cache=DIR``, ``device="cpu"``) goes to the ``features``
-        step.
+        step. Of an ensemble, what is not for the step ``detector`` goes to all members.
 
     Returns
     -------
@@ -205,6 +219,8 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     ('fc7', 0.1)
     """
     features, prefix, scorer = _parse(name)
+    if scorer is _ENSEMBLE:
+        return _build_ensemble(name, features, random_state, overrides)
     whiten = scorer.entry.whiten and prefix != _PATCHES
     system = Pipeline(
         [
@@ -225,6 +241,23 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
         raise ValueError(_unknown_parameter(name, system, unknown[0]))
     seeds = {key: random_state for key in known if key.endswith("__random_state")}
     return system.set_params(**(seeds | overrides))
+
+
+def _build_ensemble(name, features, random_state, overrides):
+    """Return the ensemble of a network; what is not for its detector is for members."""
+    own = {key: overrides[key] for key in overrides if key.startswith("detector__")}
+    for_members = {key: overrides[key] for key in overrides if key not in own}
+    members = {"stats": "stats-mahalanobis", "patches": "patches-gaussian"}
+    estimators = [
+        (label, build(f"{features}-{kind}", random_state=random_state, **for_members))
+        for label, kind in members.items()
+    ]
+    ensemble = ScoreEnsemble(estimators, random_state=random_state)
+    system = Pipeline([("detector", ensemble)])
+    unknown = sorted(own.keys() - system.get_params().keys())
+    if unknown:
+        raise ValueError(_unknown_parameter(name, system, unknown[0]))
+    return system.set_params(**own)
 
 
 def default_grid(name: str) -> dict[str, list]:
@@ -281,7 +314,10 @@ def _scorers_of(features, prefix):
         return learned() if not prefix else {}
     if features not in _NETWORKS and (prefix or features not in _PLAIN_FEATURES):
         return {}
-    return patch_scorers() if prefix == _PATCHES else scorers()
+    if prefix == _PATCHES:
+        return patch_scorers()
+    has_patches = features in _NETWORKS and not prefix
+    return scorers() | ({_ENSEMBLE.entry.name: _ENSEMBLE} if has_patches else {})
 
 
 def _parse(name):

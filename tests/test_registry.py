@@ -42,7 +42,8 @@ SCORED = [n for n in NAMES if n.split("-")[0] in ("pixels", *SMALL)]
 @pytest.mark.parametrize("name", NAMES)
 def test_every_named_system_builds_and_clones(name):
     system = build(name)
-    assert list(system.named_steps) == ["features", "normalize", "reduce", "detector"]
+    steps = ["features", "normalize", "reduce", "detector"]
+    assert list(system.named_steps) == steps[3 * name.endswith("-ensemble") :]
     clone(system)
 
 
@@ -102,6 +103,22 @@ def test_plain_overrides_go_to_the_features():
 
 def test_overrides_with_a_step_go_to_the_step():
     assert build("pixels-knn", detector__n_neighbors=3)["detector"].n_neighbors == 3
+
+
+def test_an_ensemble_has_statistics_and_patches_of_one_network():
+    ensemble = build("mini-ensemble", image_size=64, detector__combine="max")
+    detector = ensemble["detector"]
+    assert detector.combine == "max"
+    for name, system in detector.estimators:
+        kind = {"stats": "stats-mahalanobis", "patches": "patches-gaussian"}[name]
+        expected = build(f"mini-{kind}", image_size=64)
+        assert str(system.get_params()) == str(expected.get_params())
+
+
+@pytest.mark.parametrize("wrong", ["detector__combin", "detector__stats__nothing"])
+def test_an_unknown_parameter_of_an_ensemble_is_refused(wrong):
+    with pytest.raises(ValueError, match=f"mini-ensemble has no parameter '{wrong}'"):
+        build("mini-ensemble", **{wrong: 1})
 
 
 def test_the_seed_reaches_every_random_step():

@@ -15,7 +15,7 @@ _LOOKED_AT = 20  # images whose size is read
 _NOTABLE = 2  # a smaller ratio of pixels is not worth a line
 
 
-def scale_note(system: Any, images: Sequence) -> str:
+def scale_note(system: Any, images: Sequence, tile: int | None = None) -> str:
     """Say how large images are to a system, and what one position of its maps sees.
 
     The size is told where the system sees images much smaller. What a position of the
@@ -24,31 +24,42 @@ def scale_note(system: Any, images: Sequence) -> str:
     Parameters
     ----------
     system : Pipeline
-        Its first step reads the images.
+        Its first step, or that of its members, reads the images.
 
     images : sequence of paths
         Some of them are opened, none is decoded.
+
+    tile : int or None, default=None
+        Side of the tiles that the system is given, in pixels. None: whole images.
 
     Returns
     -------
     note : str
         Empty if there is nothing to say.
     """
-    name, reader = system.steps[0]
+    from featad.systems import iter_parts_and_templates
+
+    reader = next(part for part in iter_parts_and_templates(system) if _reads(part))
     option = "image_size" if "image_size" in reader.get_params() else "size"
     seen = _size_seen(reader, option)
     sizes = [size for size in map(_size_of, _spread(images)) if size]
+    if tile is not None:
+        sizes = [(tile, tile)]
     if seen is None or not sizes:
         return ""
     height, width = (int(n) for n in np.median(sizes, axis=0))
     ratios = height / seen[0], width / seen[1]
     notes = []
     if max(ratios) >= _NOTABLE:
+        what = "Images" if tile is None else "Tiles"
+        tiles = (
+            f"--tile {seen[0]}, part by part" if tile is None else "a smaller --tile"
+        )
         notes.append(
-            f"Images are {height} x {width} pixels, and the system sees {seen[0]} x "
+            f"{what} are {height} x {width} pixels, and the system sees {seen[0]} x "
             f"{seen[1]}: one of its pixels is {ratios[0]:.1f} x {ratios[1]:.1f} of "
             "yours, and a defect of that size may be lost. "
-            f"--set {name}__{option}=N shows it more."
+            f"--set features__{option}=N shows it more, and so does {tiles}."
         )
     if isinstance(reader, PatchFeatures):
         notes.append(_note_on_maps(reader, ratios))
@@ -86,6 +97,10 @@ def _notes_on_layers(
 
 def _pixels(size: _Pair, ratios: _Pair = _ONE) -> str:
     return f"{size[0] * ratios[0]:.0f} x {size[1] * ratios[1]:.0f}"
+
+
+def _reads(part: Any) -> bool:
+    return bool({"image_size", "size"} & part.get_params(deep=False).keys())
 
 
 def _spread(images: Sequence) -> list:
