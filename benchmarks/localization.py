@@ -46,7 +46,7 @@ SETS = {
     "elpv": "elpv",
     "brain_mri": "brain_mri",
 }
-"""The folder of each set; the masks of ``deep_pcb`` are boxes, the last three have none."""
+"""The folder of each set. Masks of ``deep_pcb`` are boxes; the last three have none."""
 
 NETWORKS = {
     "mini": ("vgg_mini", "default"),
