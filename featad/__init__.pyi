@@ -24,6 +24,7 @@ from featad.detectors import ContrastTranslation as ContrastTranslation
 from featad.detectors import DiscriminatorGAN as DiscriminatorGAN
 from featad.detectors import DualDiscriminatorGAN as DualDiscriminatorGAN
 from featad.detectors import FAnoGAN as FAnoGAN
+from featad.detectors import FeatureFlow as FeatureFlow
 from featad.detectors import FenceGAN as FenceGAN
 from featad.detectors import GANomaly as GANomaly
 from featad.detectors import Inpainting as Inpainting

@@ -9,6 +9,7 @@ from featad.detectors.contrast_translation import ContrastTranslation as Contras
 from featad.detectors.discriminator_gan import DiscriminatorGAN as DiscriminatorGAN
 from featad.detectors.dual_discriminator_gan import DualDiscriminatorGAN as DualDiscriminatorGAN
 from featad.detectors.fanogan import FAnoGAN as FAnoGAN
+from featad.detectors.feature_flow import FeatureFlow as FeatureFlow
 from featad.detectors.fence_gan import FenceGAN as FenceGAN
 from featad.detectors.ganomaly import GANomaly as GANomaly
 from featad.detectors.inpainting import Inpainting as Inpainting
