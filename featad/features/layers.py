@@ -80,6 +80,33 @@ def default_layers(arch: str) -> tuple[str | None, tuple[str, str, str]]:
     return ("fc7" if arch in VGG_ARCHS else None), BACKBONES[arch]
 
 
+def patch_layers(arch: str) -> tuple[str, ...]:
+    """Return the two middle layers of a network whose maps `PatchFeatures` takes.
+
+    Parameters
+    ----------
+    arch : str
+        A key of `BACKBONES`.
+
+    Returns
+    -------
+    layers : tuple of str
+        The first two of the three: the last one responds to whole objects.
+
+    Raises
+    ------
+    ValueError
+        If named systems do not use the network.
+
+    Examples
+    --------
+    >>> from featad.features import patch_layers
+    >>> patch_layers("vgg16")
+    ('conv3_3', 'conv4_3')
+    """
+    return default_layers(arch)[1][:2]
+
+
 def layer_names(arch: str) -> tuple[str, ...]:
     """Return the names that `BackboneFeatures` takes as ``layer``.
 
