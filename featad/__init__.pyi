@@ -35,6 +35,7 @@ from featad.detectors import Mahalanobis as Mahalanobis
 from featad.detectors import NearestNeighbors as NearestNeighbors
 from featad.detectors import OneClassSVM as OneClassSVM
 from featad.detectors import PCAReconstruction as PCAReconstruction
+from featad.detectors import PatchFlow as PatchFlow
 from featad.detectors import PatchGaussian as PatchGaussian
 from featad.detectors import PatchKMeans as PatchKMeans
 from featad.detectors import PatchMemory as PatchMemory

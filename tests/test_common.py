@@ -36,6 +36,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     },
     "GANomaly": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},
     "CenteredAutoencoder": {**_TINY_NETWORK, "latent_dim": 2, "warmup_epochs": 1},
+    "PatchFlow": {**_TINY_NETWORK, "max_epochs": 10},
     "PerceptualAutoencoder": {
         **_TINY_NETWORK,
         "max_epochs": 30,

@@ -67,7 +67,9 @@ def test_the_standard_normal_nll_is_that_of_torch():
     v = vectors(5, 3)
     expected = -torch.distributions.Normal(0.0, 1.0).log_prob(v).sum(dim=1)
     torch.testing.assert_close(standard_nll(v), expected)
-    assert standard_nll(torch.zeros(1, 2)).item() == pytest.approx(math.log(2 * math.pi))
+    assert standard_nll(torch.zeros(1, 2)).item() == pytest.approx(
+        math.log(2 * math.pi)
+    )
 
 
 def test_scales_are_bounded():

@@ -19,6 +19,7 @@ from featad.detectors.madgan import MADGAN as MADGAN
 from featad.detectors.mahalanobis import Mahalanobis as Mahalanobis
 from featad.detectors.nearest_neighbors import NearestNeighbors as NearestNeighbors
 from featad.detectors.one_class_svm import OneClassSVM as OneClassSVM
+from featad.detectors.patch_flow import PatchFlow as PatchFlow
 from featad.detectors.patch_gaussian import PatchGaussian as PatchGaussian
 from featad.detectors.patch_kmeans import PatchKMeans as PatchKMeans
 from featad.detectors.patch_memory import PatchMemory as PatchMemory

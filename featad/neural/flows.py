@@ -1,4 +1,4 @@
-"""Normalizing flows: invertible networks that know the density of what they are given."""
+"""Normalizing flows: invertible networks that know how they change a density."""
 
 import math
 
@@ -95,8 +95,8 @@ class Flow(nn.Module):
     def inverse(self, v: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the vectors (n, n_features) that ``forward`` turns into ``v``."""
         u = (v - self.shift) / self.log_scale.exp()
-        for block in reversed(self.blocks):
-            u = block.inverse(u, condition)
+        for block in list(self.blocks)[::-1]:
+            u = block.inverse(u, condition)  # type: ignore[operator]
         return u
 
     def nll(self, u: Tensor, condition: Tensor | None = None) -> Tensor:
