@@ -19,6 +19,7 @@ from featad.detectors import ASCNet as ASCNet
 from featad.detectors import AnoGAN as AnoGAN
 from featad.detectors import Autoencoder as Autoencoder
 from featad.detectors import BiGAN as BiGAN
+from featad.detectors import CSI as CSI
 from featad.detectors import CenteredAutoencoder as CenteredAutoencoder
 from featad.detectors import ContrastTranslation as ContrastTranslation
 from featad.detectors import DiscriminatorGAN as DiscriminatorGAN
@@ -42,11 +43,13 @@ from featad.detectors import PatchMemory as PatchMemory
 from featad.detectors import PerceptualAutoencoder as PerceptualAutoencoder
 from featad.detectors import ProgressiveGANSimilarity as ProgressiveGANSimilarity
 from featad.detectors import ReconstructionGAN as ReconstructionGAN
+from featad.detectors import SSD as SSD
 from featad.detectors import SymmetricGAN as SymmetricGAN
 from featad.detectors import TrimmedGAN as TrimmedGAN
 from featad.detectors import UNetAutoencoder as UNetAutoencoder
 from featad.detectors import VAE as VAE
 from featad.detectors import VAERestoration as VAERestoration
+from featad.ensemble import ScoreEnsemble as ScoreEnsemble
 from featad.features import BackboneFeatures as BackboneFeatures
 from featad.features import FilterBankFeatures as FilterBankFeatures
 from featad.features import PatchFeatures as PatchFeatures
@@ -69,6 +72,7 @@ from featad.registry import build as build
 from featad.rescoring import rescore_file as rescore_file
 from featad.scoring import score_images as score_images
 from featad.scoring import score_to_file as score_to_file
+from featad.tiling import TiledDetector as TiledDetector
 from featad.trimming import TrimmedDetector as TrimmedDetector
 from featad.whitening import ShrunkWhitening as ShrunkWhitening
 from featad.whole_systems import anomaly_maps as anomaly_maps

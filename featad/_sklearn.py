@@ -4,6 +4,7 @@ scikit-learn may move or change them in any release. Then this is the file to me
 """
 
 from sklearn.base import BaseEstimator
+from sklearn.ensemble._base import _BaseHeterogeneousEnsemble as NamedEstimators
 from sklearn.pipeline import _final_estimator_has as final_estimator_has
 from sklearn.pipeline import _name_estimators as name_estimators
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -20,6 +21,7 @@ from sklearn.utils.validation import _num_samples as num_samples
 __all__ = [
     "HasMethods",
     "Interval",
+    "NamedEstimators",
     "Options",
     "RealNotInt",
     "StrOptions",

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
-from sklearn.utils import Tags, check_random_state, get_tags
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,7 +15,7 @@ from featad._options import inherit_options
 from featad._sklearn import HasMethods, Interval, RealNotInt, StrOptions
 from featad._validation import check_samples, warn_of_anomalies
 from featad.machine import without_paths
-from featad.systems import last_step
+from featad.systems import last_step, seeded_copy
 
 __all__ = [  # the constraints are here for detectors to import from one place
     "COUNT",
@@ -361,16 +361,7 @@ class BaseMetaDetector(_Threshold, MetaEstimatorMixin, OutlierMixin, BaseEstimat
 
     def _new_estimator(self) -> Any:
         """Return an unfitted copy of ``estimator`` whose unset seeds are filled in."""
-        estimator = clone(self.estimator)
-        if self.random_state is None:
-            return estimator
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        unset = [
-            name
-            for name, value in estimator.get_params().items()
-            if name.split("__")[-1] == "random_state" and value is None
-        ]
-        return estimator.set_params(**dict.fromkeys(unset, seed))
+        return seeded_copy(self.estimator, self.random_state)
 
     def _fitted_attribute(self, name: str) -> Any:
         if "estimator_" not in vars(self):

@@ -1,13 +1,14 @@
 """A few samples that lie close to all others: greedy k-center selection."""
 
 import numpy as np
+from sklearn.utils import gen_batches
 
-from featad._blocks import BLOCK_VALUES, row_blocks
 from featad._progress import within
 
 N_CANDIDATES = 4096
 """Samples among which the next ones are chosen without a look at all others."""
 
+_BATCH_VALUES = 2**20  # products held at a time
 _SAME = 1e-6  # of the mean squared length of the samples: closer ones are copies
 
 
@@ -81,7 +82,7 @@ def coreset_bytes(X: np.ndarray, n_selected: int, n_projections: int | None) -> 
     n_samples, n_features = X.shape
     n_directions = min(n_features, n_projections or n_features)
     values = n_samples * (n_directions + 6)
-    values += (N_CANDIDATES + n_selected) * n_directions * 3 + 4 * BLOCK_VALUES
+    values += (N_CANDIDATES + n_selected) * n_directions * 3 + 4 * _BATCH_VALUES
     return values * np.result_type(X, np.float32).itemsize
 
 
@@ -105,7 +106,7 @@ def _next(distances, X, n_wanted, copies):
 def _update(distances, X, squares, chosen):
     """Let the distances take account of the chosen samples."""
     points, half = X[chosen].T, squares[chosen] / 2
-    for rows in row_blocks(len(X), len(chosen)):
+    for rows in gen_batches(len(X), max(1, _BATCH_VALUES // len(chosen))):
         products = X[rows] @ points
         products -= half
         found = squares[rows] - 2 * products.max(axis=1)
@@ -125,7 +126,7 @@ def _projected(X, n_projections, random_state):
         directions = random_state.normal(size=(n_features, n_projections))
         directions = (directions / np.sqrt(n_projections)).astype(dtype)
         out = np.empty((n_samples, n_projections), dtype=dtype)
-    for rows in row_blocks(n_samples, n_features):
+    for rows in gen_batches(n_samples, max(1, _BATCH_VALUES // n_features)):
         centered = X[rows] - mean
         out[rows] = centered if directions is None else centered @ directions
     return out

@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
-from pickle import PicklingError
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-import joblib
 import numpy as np
 from sklearn.base import clone
 
@@ -17,7 +15,8 @@ from featad.base import anomaly_scores
 from featad.errors import FeatadError
 from featad.metrics import check_scores
 from featad.model_selection import OneClassKFold, split_samples
-from featad.systems import split_stateless, uses_labels
+from featad.shared_steps import after_shared_steps, check_all_rows
+from featad.systems import uses_labels
 
 Fold: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Indices of the training and of the test samples."""
@@ -156,45 +155,31 @@ def run_folds(
                 on_progress(before + number, total, name)
 
     copies = {name: clone(system) for name, system in systems.items()}
-    for name, system, features, seconds in _after_shared_steps(copies, X, 0.0):
-        found[name] = _run_one(name, system, features, y, folds, seconds, rounds(name))
+    for name, _, rest, features in after_shared_steps(
+        copies, _Features(X, 0.0), _run_step
+    ):
+        found[name] = _run_one(name, rest, features, y, folds, rounds(name))
         del features  # before the next group makes its own
     return found
 
 
-def _after_shared_steps(
-    systems: dict[str, Any], X: Any, seconds: float
-) -> Iterator[tuple[str, Any, Any, float]]:
-    """Run equal first steps that learn nothing once for all systems.
+class _Features(NamedTuple):
+    """What shared steps made, and the seconds an image that they took."""
 
-    Yields each system's name, what remains of it, what that takes, and the seconds an
-    image that were spent on the steps before.
-    """
-    groups: dict[Any, tuple[Any, dict[str, Any]]] = {}
-    for name, system in systems.items():
-        step, rest = _split_first(system)
-        groups.setdefault(_key(step), (step, {}))[1][name] = rest
-    for step, members in groups.values():
-        if step is None:
-            for name, system in members.items():
-                yield name, system, X, seconds
-            continue
-        with _naming(next(iter(members)), type(step).__name__):
-            features, more = _transform(step, X)
-        yield from _after_shared_steps(members, features, seconds + more)
-        del features  # before the next group makes its own
+    X: Any
+    seconds: float
 
 
 def _run_one(
     name: str,
     system: Any,
-    X: Any,
+    features: _Features,
     y: np.ndarray,
     folds: list[Fold],
-    seconds: float,
     rounds: Iterator[tuple[int, Fold]],
 ) -> FoldScores:
-    """Fit and test one system on each fold; ``seconds`` an image went before."""
+    """Fit and test one system, after its shared steps, on each fold."""
+    X, seconds = features
     scores, times = [], []
     for number, (train, test) in rounds:
         with _naming(name, f"fold {number} of {len(folds)}"):
@@ -213,36 +198,15 @@ def _run_one(
     )
 
 
-def _split_first(system: Any) -> tuple[Any, Any]:
-    """Split off the first step if it learns nothing; (None, system) if it does."""
-    head, _ = split_stateless(system)
-    if head is None:
-        return None, system
-    step, rest = system.steps[0][1], system[1:]
-    rest = rest.steps[0][1] if len(rest.steps) == 1 else rest
-    return _split_first(rest) if step in (None, "passthrough") else (step, rest)
-
-
-def _key(step: Any) -> str | int | None:
-    """Return what is equal for equal steps."""
-    try:
-        return None if step is None else joblib.hash(step)
-    except (PicklingError, AttributeError, TypeError):
-        return id(step)  # it holds a lambda, say: never equal to another
-
-
-def _transform(step: Any, X: Any) -> tuple[Any, float]:
-    """Return the step's features and the seconds they took an image."""
-    step.fit_transform(_take(X, [0]))  # loads the network outside the clock
-    start = perf_counter()
-    features = step.fit_transform(X)
-    seconds = perf_counter() - start
-    if len(features) != len(X):
-        raise ValueError(
-            f"{len(X)} samples became {len(features)} rows. Leave unreadable images "
-            'out of X, or learn their names with on_error="raise"'
-        )
-    return features, seconds / len(X)
+def _run_step(step: Any, before: "_Features", name: str) -> "_Features":
+    """Return the step's features, and the seconds that all steps took an image."""
+    with _naming(name, type(step).__name__):
+        step.fit_transform(_take(before.X, [0]))  # loads the network outside the clock
+        start = perf_counter()
+        features = step.fit_transform(before.X)
+        seconds = perf_counter() - start
+        check_all_rows(features, before.X)
+    return _Features(features, before.seconds + seconds / len(before.X))
 
 
 def _unfitted(system: Any) -> Any:

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn import pipeline
+from sklearn import get_config, pipeline
 from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
@@ -15,6 +15,7 @@ from sklearn.model_selection import (
 )
 from sklearn.svm import OneClassSVM
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import has_fit_parameter
 
 from featad._progress import tracked, within
 from featad._sklearn import num_samples, safe_indexing
@@ -44,6 +45,8 @@ def fit_and_hold_out(
     cv: Any,
     random_state: int | np.random.RandomState | None = None,
     n_jobs: int | None = None,
+    owner: str = "CalibratedDetector",
+    tells_copies: bool = True,
 ) -> tuple[Any, np.ndarray]:
     """Fit a system, and score normal samples that it, or copies of it, have not seen.
 
@@ -57,6 +60,12 @@ def fit_and_hold_out(
 
     cv, random_state, n_jobs
         As for `featad.CalibratedDetector`.
+
+    owner : str, default="CalibratedDetector"
+        Who asks, for messages.
+
+    tells_copies : bool, default=True
+        Whether samples are looked through for copies. False: they have been already.
 
     Returns
     -------
@@ -77,28 +86,29 @@ def fit_and_hold_out(
         cv = None
     elif cv is None:
         cv = SHARE if trains_networks(fitted) else FOLDS
-    splits = calibration_splits(cv, X, y, labels, groups, random_state)
+    splits = calibration_splits(cv, X, y, labels, groups, random_state, owner)
     if not learns:
         splits = [(train[labels[train] != -1], test) for train, test in splits]
     held_out = np.full(len(labels), np.nan)
     scores = None
     if cv is None or isinstance(cv, RealNotInt):
         [(train, test)] = splits
-        fitted.fit(rows(X, train), rows(y, train))
-        differ = warn_of_copies(fitted, X, splits, groups)
+        fit_rows(fitted, X, y, groups, train)
+        differ = not tells_copies or warn_of_copies(fitted, X, splits, groups)
         scores = [fitted.score_samples(rows(X, test))]
     else:
         seen = np.flatnonzero(learns | (labels != -1))
         with within("fit", 0, len(splits) + 1):
-            fitted.fit(rows(X, seen), rows(y, seen))
+            fit_rows(fitted, X, y, groups, seen)
         known = getattr(only_learner(fitted), "held_out_scores_", None)
-        if known is not None and isinstance(cv, Integral) and groups is None:
-            splits = [(seen, seen[labels[seen] == 1])]
-            scores = [known[labels[seen] == 1]]
-        differ = warn_of_copies(fitted, X, splits, groups)
+        keeps_groups = groups is None or takes_groups(fitted)
+        if known is not None and isinstance(cv, Integral) and keeps_groups:
+            held = (labels[seen] == 1) & ~np.isnan(known)
+            splits, scores = [(seen, seen[held])], [known[held]]
+        differ = not tells_copies or warn_of_copies(fitted, X, splits, groups)
         if scores is None:
             copies = [new_estimator() for _ in splits]
-            scores = out_of_fold_scores(fitted, copies, X, y, splits, n_jobs)
+            scores = out_of_fold_scores(fitted, copies, X, y, groups, splits, n_jobs)
     for (_, test), found in zip(splits, scores, strict=True):
         held_out[test] = found
     tested = np.concatenate([test for _, test in splits])
@@ -153,6 +163,7 @@ def calibration_splits(
     labels: np.ndarray,
     groups: Any = None,
     random_state: int | np.random.RandomState | None = None,
+    owner: str = "CalibratedDetector",
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return training indices and those of held-out normal samples.
 
@@ -174,6 +185,9 @@ def calibration_splits(
     random_state : int, RandomState instance or None, default=None
         Shuffles samples, or groups.
 
+    owner : str, default="CalibratedDetector"
+        Who asks, for messages.
+
     Returns
     -------
     splits : list of (train, test)
@@ -187,12 +201,12 @@ def calibration_splits(
     normal = np.flatnonzero(labels == 1)
     names = np.arange(len(labels))
     if groups is not None:
-        names = group_numbers(groups, len(labels), "CalibratedDetector")
+        names = group_numbers(groups, len(labels), owner)
     n_units = len(np.unique(names[normal]))
     if n_units < 2:
         kind = "sample" if groups is None else "group"
         raise ValueError(
-            f"CalibratedDetector needs at least 2 normal {kind}s (label 1), got "
+            f"{owner} needs at least 2 normal {kind}s (label 1), got "
             f"{n_units} {kind}{'s' * (n_units != 1)}."
         )
     if cv is None:
@@ -227,6 +241,7 @@ def out_of_fold_scores(
     estimators: list,
     X: Any,
     y: Any,
+    groups: Any,
     splits: list[tuple[np.ndarray, np.ndarray]],
     n_jobs: int | None = None,
 ) -> list[np.ndarray]:
@@ -240,8 +255,8 @@ def out_of_fold_scores(
     estimators : list of estimator
         An unfitted copy for each split.
 
-    X, y : sequences of n_samples samples and labels
-        ``y`` may be None.
+    X, y, groups : sequences of n_samples samples, labels and groups
+        All but ``X`` may be None.
 
     splits : list of (train, test)
         From `calibration_splits`.
@@ -256,7 +271,7 @@ def out_of_fold_scores(
     """
     pairs = zip(estimators, splits, strict=True)
     return Parallel(n_jobs=n_jobs)(
-        delayed(_scores_of_split)(fitted, estimator, X, y, train, test)
+        delayed(_scores_of_split)(fitted, estimator, X, y, groups, train, test)
         for estimator, (train, test) in tracked(pairs, "fit", len(splits) + 1, first=1)
     )
 
@@ -279,6 +294,41 @@ def rows(values: Any, indices: np.ndarray) -> Any:
     return safe_indexing(values, indices)
 
 
+def takes_groups(system: Any) -> bool:
+    """Return whether ``fit`` of the detector in which a system ends takes groups."""
+    return has_fit_parameter(last_step(system), "groups")
+
+
+def fit_rows(system: Any, X: Any, y: Any, groups: Any, indices: np.ndarray) -> Any:
+    """Fit a system on some of the samples, and on their groups if it takes them.
+
+    Parameters
+    ----------
+    system : estimator
+        A detector or a pipeline that ends in one.
+
+    X, y, groups : sequences of n_samples samples, labels and groups
+        All but ``X`` may be None.
+
+    indices : ndarray of int
+        The samples to fit on.
+
+    Returns
+    -------
+    system : estimator
+        The same object.
+    """
+    params = {}
+    if groups is not None and takes_groups(system):
+        name, part = "groups", system
+        if not get_config()["enable_metadata_routing"]:
+            while isinstance(part, pipeline.Pipeline):
+                step, part = part.steps[-1]
+                name = name.removesuffix("groups") + f"{step}__groups"
+        params[name] = rows(groups, indices)
+    return system.fit(rows(X, indices), rows(y, indices), **params)
+
+
 def _warn_if_blind(system: Any, scores: np.ndarray) -> None:
     low, high = np.quantile(scores, [0.05, 0.95])
     if len(scores) >= 10 and high - low <= 1e-9 * np.abs(scores).max():
@@ -299,12 +349,12 @@ def _splitter(cv, n_units, groups, random_state):
     return kind(min(cv, n_units), shuffle=True, random_state=random_state)
 
 
-def _scores_of_split(fitted, estimator, X, y, train, test):
+def _scores_of_split(fitted, estimator, X, y, groups, train, test):
     copy = without_threshold(_sized_like(fitted, estimator, len(train)))
     with warnings.catch_warnings():
         # the fit on all samples has warned already
         warnings.simplefilter("ignore", UserWarning)
-        copy.fit(rows(X, train), rows(y, train))
+        fit_rows(copy, X, y, groups, train)
         scores = copy.score_samples(rows(X, test))
     return np.asarray(scores, dtype=np.float64) * (_unit(fitted) / _unit(copy))
 

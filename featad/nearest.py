@@ -1,4 +1,4 @@
-"""Which of many points is the nearest: exact, by products of matrices."""
+"""Which of many points is the nearest, by products of matrices."""
 
 import numpy as np
 from sklearn.utils import gen_batches
@@ -13,21 +13,27 @@ class NearestPoint:
     ----------
     points : ndarray of shape (n_points, n_features), float32 or float64
 
+    variance : float in (0, 1] or None, default=None
+        The nearest point is looked for along as many principal axes of the points as
+        have this share of their variance, which takes less time; what lies outside them
+        counts as one more axis. None: along all, which finds the nearest point exactly.
+
     Notes
     -----
     The nearest point has the largest product with a row, less half its own squared
-    length. A further column makes that one product of matrices, which is all the time
-    it takes. The distance is then computed again from differences, because the products
-    lose small distances. Points whose distances differ by less than the rounding of the
-    products may be taken for one another.
+    length. A further column makes that one product of matrices, which is most of the
+    time. The distance is then computed again from differences in all features, because
+    the products lose small distances. Points whose distances differ by less than the
+    rounding of the products may be taken for one another.
     """
 
-    def __init__(self, points: np.ndarray):
-        self.points = points
+    def __init__(self, points: np.ndarray, variance: float | None = None):
         self._center = points.mean(axis=0)  # short vectors, little rounding
-        centered = points - self._center
-        half = np.einsum("ij,ij->i", centered, centered) / 2
-        self._columns = np.vstack([centered.T, -half])  # (n_features + 1, n_points)
+        self._points = points - self._center
+        self._axes = None if variance is None else _axes(self._points, variance)
+        columns = self._keys(self._points).T
+        columns[-1] = np.einsum("ij,ij->j", columns[:-1], columns[:-1]) / -2
+        self._columns = np.ascontiguousarray(columns)
 
     def query(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the distance to the nearest point of each row, and its index.
@@ -42,18 +48,33 @@ class NearestPoint:
 
         indices : ndarray of shape (n,), int64
         """
-        n_features, n_points = self._columns.shape[0] - 1, self._columns.shape[1]
-        size = max(1, _BATCH_VALUES // max(n_points, n_features))
-        dtype = np.result_type(X, self._columns)
-        rows_and_1 = np.ones((min(size, len(X)), n_features + 1), dtype=dtype)
+        size = max(1, _BATCH_VALUES // max(self._columns.shape[1], X.shape[1]))
+        dtype = np.result_type(X, self._points)
         indices = np.empty(len(X), dtype=np.int64)
         distances = np.empty(len(X), dtype=dtype)
         for rows in gen_batches(len(X), size):
-            batch = X[rows]
-            n = len(batch)
-            np.subtract(batch, self._center, out=rows_and_1[:n, :-1])
-            nearest = (rows_and_1[:n] @ self._columns).argmax(axis=1)
+            batch = X[rows] - self._center
+            nearest = (self._keys(batch) @ self._columns).argmax(axis=1)
             indices[rows] = nearest
-            difference = batch - self.points[nearest]
-            distances[rows] = np.einsum("ij,ij->i", difference, difference)
+            batch -= self._points[nearest]
+            distances[rows] = np.einsum("ij,ij->i", batch, batch)
         return np.sqrt(distances), indices
+
+    def _keys(self, centered: np.ndarray) -> np.ndarray:
+        """Return what is multiplied: rows, or their axes and the rest, and ones."""
+        ones = np.ones((len(centered), 1), dtype=centered.dtype)
+        if self._axes is None:
+            return np.hstack([centered, ones])
+        along = centered @ self._axes
+        squares = np.einsum("ij,ij->i", centered, centered)
+        outside = squares - np.einsum("ij,ij->i", along, along)
+        outside = np.sqrt(np.maximum(outside, 0))
+        return np.hstack([along, outside[:, None], ones])
+
+
+def _axes(centered: np.ndarray, variance: float) -> np.ndarray | None:
+    """Return principal axes as columns; None where most of them are needed."""
+    values, vectors = np.linalg.eigh(centered.T @ centered)
+    shares = np.cumsum(values[::-1]) / max(values.sum(), np.finfo(values.dtype).tiny)
+    n_axes = int(np.searchsorted(shares, variance)) + 1
+    return vectors[:, ::-1][:, :n_axes] if n_axes < len(values) / 2 else None

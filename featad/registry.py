@@ -12,13 +12,17 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
 
 from featad.detectors import all_detectors
+from featad.ensemble import ScoreEnsemble
 from featad.entry import Entry
 from featad.features import (
     BACKBONES,
     BackboneFeatures,
     FilterBankFeatures,
+    PatchFeatures,
     VGGFeatures,
+    VGGPatches,
     default_layers,
+    patch_layers,
 )
 from featad.images import ImageReader
 from featad.pipeline import Pipeline
@@ -108,6 +112,18 @@ def learned() -> dict[str, Scorer]:
     return dict(_scorers()["images"])
 
 
+_ENSEMBLE = Scorer(
+    lambda: ScoreEnsemble([]),
+    Entry(
+        "ensemble",
+        "unusual as a whole, to stats-mahalanobis, or at a place, to patches-gaussian",
+        "Fisher 1932",
+        grid={"detector__combine": ["mean", "max"]},
+    ),
+)
+"""Both systems of a network, in units of held-out normal scores."""
+
+
 _NETWORKS = {"mini" if arch == "vgg_mini" else arch: arch for arch in BACKBONES}
 _PLAIN_FEATURES = {
     "pixels": "gray pixels at 32 x 32: the trivial baseline",
@@ -149,7 +165,8 @@ def list_systems() -> list[SystemInfo]:
 def describe_features() -> dict[str, str]:
     """Return what each name before the first hyphen stands for."""
     networks = {
-        name: f"frozen {arch}; stats-: {', '.join(default_layers(arch)[1])}"
+        name: f"frozen {arch}; stats-: {', '.join(default_layers(arch)[1])}; "
+        f"patches-: {', '.join(patch_layers(arch))}"
         for name, arch in _NETWORKS.items()
     }
     networks["mini"] += "; its weights ship with featad"
@@ -162,15 +179,18 @@ def describe_features() -> dict[str, str]:
 def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipeline:
     """Return the named system as an unfitted Pipeline.
 
-    Its steps are ``features`` (sources to a table), ``normalize``, ``reduce`` and
-    ``detector``; each may be replaced or set to ``"passthrough"`` by a grid.
+    Its steps are ``features`` (sources to a table, to maps or to pixels),
+    ``normalize``, ``reduce`` and ``detector``; each may be replaced or set to
+    ``"passthrough"`` by a grid. An ensemble has the step ``detector`` alone, whose
+    members are such systems.
 
     Parameters
     ----------
     name : str
         ``<features>-<scorer>``, as ``featad list`` prints them: ``"vgg16-ocsvm"`` takes
         the last fully connected layer, ``"vgg16-stats-mahalanobis"`` the mean, standard
-        deviation and maximum of three layers, ``"images-vae"`` the images.
+        deviation and maximum of three layers, ``"vgg16-patches-gaussian"`` the maps of
+        two layers at 28 x 28 positions, ``"images-vae"`` the images.
 
     random_state : int or None, default=0
         Seeds every step that is random.
@@ -178,7 +198,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     **overrides : dict
         ``step__parameter=value`` sets a parameter of a step; ``parameter=value``
         (``weights=FILE``, ``cache=DIR``, ``device="cpu"``) goes to the ``features``
-        step.
+        step. Of an ensemble, what is not for the step ``detector`` goes to all members.
 
     Returns
     -------
@@ -199,11 +219,14 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     ('fc7', 0.1)
     """
     features, prefix, scorer = _parse(name)
+    if scorer is _ENSEMBLE:
+        return _build_ensemble(name, features, random_state, overrides)
+    whiten = scorer.entry.whiten and prefix != _PATCHES
     system = Pipeline(
         [
-            ("features", _features(features, stats=prefix == _STATS)),
+            ("features", _features(features, prefix)),
             ("normalize", _normalizer(features)),
-            ("reduce", _reducer(features) if scorer.entry.whiten else "passthrough"),
+            ("reduce", _reducer(features) if whiten else "passthrough"),
             ("detector", scorer.make()),
         ]
     )
@@ -218,6 +241,23 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
         raise ValueError(_unknown_parameter(name, system, unknown[0]))
     seeds = {key: random_state for key in known if key.endswith("__random_state")}
     return system.set_params(**(seeds | overrides))
+
+
+def _build_ensemble(name, features, random_state, overrides):
+    """Return the ensemble of a network; what is not for its detector is for members."""
+    own = {key: overrides[key] for key in overrides if key.startswith("detector__")}
+    for_members = {key: overrides[key] for key in overrides if key not in own}
+    members = {"stats": "stats-mahalanobis", "patches": "patches-gaussian"}
+    estimators = [
+        (label, build(f"{features}-{kind}", random_state=random_state, **for_members))
+        for label, kind in members.items()
+    ]
+    ensemble = ScoreEnsemble(estimators, random_state=random_state)
+    system = Pipeline([("detector", ensemble)])
+    unknown = sorted(own.keys() - system.get_params().keys())
+    if unknown:
+        raise ValueError(_unknown_parameter(name, system, unknown[0]))
+    return system.set_params(**own)
 
 
 def default_grid(name: str) -> dict[str, list]:
@@ -274,7 +314,10 @@ def _scorers_of(features, prefix):
         return learned() if not prefix else {}
     if features not in _NETWORKS and (prefix or features not in _PLAIN_FEATURES):
         return {}
-    return patch_scorers() if prefix == _PATCHES else scorers()
+    if prefix == _PATCHES:
+        return patch_scorers()
+    has_patches = features in _NETWORKS and not prefix
+    return scorers() | ({_ENSEMBLE.entry.name: _ENSEMBLE} if has_patches else {})
 
 
 def _parse(name):
@@ -289,7 +332,7 @@ def _parse(name):
     raise ValueError(f"There is no system {name!r}: {hint}")
 
 
-def _features(features, *, stats):
+def _features(features, prefix):
     if features == "pixels":
         return ImageReader(size=32, mode="L", flatten=True)
     if features == "filters":
@@ -297,9 +340,13 @@ def _features(features, *, stats):
     if features == _IMAGES:
         return ImageReader(size=64)
     arch = _NETWORKS[features]
+    is_vgg = arch.startswith("vgg")
+    if prefix == _PATCHES:
+        patches: Any = VGGPatches if is_vgg else PatchFeatures
+        return patches(arch, grid=28, n_components=128, dtype="float16")
     last, three = default_layers(arch)
-    network: Any = VGGFeatures if arch.startswith("vgg") else BackboneFeatures
-    if stats:
+    network: Any = VGGFeatures if is_vgg else BackboneFeatures
+    if prefix == _STATS:
         pooling = ("mean", "std", "max")
         return network(arch, layer=three, pooling=pooling, normalize=True)
     return network(arch, layer=last, normalize=True)

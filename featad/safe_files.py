@@ -5,6 +5,7 @@ from typing import Any
 
 from featad.calibration import CalibratedDetector
 from featad.detectors import all_detectors
+from featad.ensemble import ScoreEnsemble
 from featad.errors import MissingExtraError
 from featad.features import (
     BackboneFeatures,
@@ -15,6 +16,7 @@ from featad.features import (
 )
 from featad.images import ImageReader
 from featad.pipeline import Pipeline
+from featad.tiling import TiledDetector
 from featad.trimming import TrimmedDetector
 from featad.whitening import ShrunkWhitening
 
@@ -80,7 +82,9 @@ def _known_types():
         FilterBankFeatures,
         ImageReader,
         CalibratedDetector,
+        ScoreEnsemble,
         ShrunkWhitening,
+        TiledDetector,
         TrimmedDetector,
         Pipeline,
     ]

@@ -6,10 +6,10 @@ from contextvars import ContextVar
 from os import PathLike
 from typing import Any
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
+from sklearn.utils import check_random_state, get_tags
 
 
 def iter_parts(system: Any) -> Iterator[Any]:
@@ -27,7 +27,8 @@ def iter_parts(system: Any) -> Iterator[Any]:
     ------
     part : estimator
         ``system``, then the steps of pipelines, the ``estimator_`` of meta-estimators,
-        the ``best_estimator_`` of searches and what a `FrozenEstimator` holds.
+        the ``members_`` of ensembles, the ``best_estimator_`` of searches and what a
+        `FrozenEstimator` holds.
 
     Examples
     --------
@@ -48,6 +49,7 @@ def iter_parts(system: Any) -> Iterator[Any]:
             for name in ("estimator_", "best_estimator_")
             if hasattr(system, name)
         ]
+        inner += getattr(system, "members_", {}).values()
     for part in inner:
         if isinstance(part, BaseEstimator):
             yield from iter_parts(part)
@@ -74,6 +76,39 @@ def iter_parts_and_templates(system: Any) -> Iterator[Any]:
             if isinstance(found, BaseEstimator) and id(found) not in seen:
                 seen.add(id(found))
                 yield found
+
+
+def seeded_copy(system: Any, random_state: Any) -> Any:
+    """Return an unfitted copy of a system whose unset seeds are filled in.
+
+    Parameters
+    ----------
+    system : estimator
+
+    random_state : int, RandomState instance or None
+        Seeds every ``random_state`` inside that is None, all of them alike. None
+        leaves them.
+
+    Returns
+    -------
+    copy : estimator
+
+    Examples
+    --------
+    >>> from featad.detectors import KMeansDistance
+    >>> seeded_copy(KMeansDistance(random_state=7), 0).random_state
+    7
+    """
+    copy = clone(system)
+    if random_state is None:
+        return copy
+    seed = int(check_random_state(random_state).randint(2**31 - 1))
+    unset = [
+        name
+        for name, value in copy.get_params().items()
+        if name.split("__")[-1] == "random_state" and value is None
+    ]
+    return copy.set_params(**dict.fromkeys(unset, seed))
 
 
 _NAMES: ContextVar[Any] = ContextVar("_NAMES", default=())
@@ -236,9 +271,10 @@ def trains_networks(system: Any) -> bool:
     """
     detector = last_step(system)
     inner = getattr(detector, "estimator", None)
-    if inner is not None:
+    trains = getattr(detector, "_trains_networks", None)
+    if trains is None and inner is not None:
         return trains_networks(inner)
-    return getattr(detector, "_trains_networks", False)
+    return bool(trains)
 
 
 def is_frozen(system: Any) -> bool:

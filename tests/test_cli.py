@@ -110,6 +110,9 @@ def test_demo_does_the_whole_job(tmp_path, capsys):
     assert len(pd.read_csv(output / "scores.csv")) == 60
     assert (output / "model.joblib.json").exists()
     assert (output / ".featad-demo").exists()
+    assert "Where should the threshold lie?" in (output / "report.html").read_text(
+        "utf-8"
+    )
     for picture in ("scores.png", "roc.png", "strangest.png"):
         assert np.ptp(np.asarray(Image.open(output / picture).convert("L"))) > 100
 

@@ -280,3 +280,14 @@ def test_copies_of_an_image_are_left_out_and_told(plates, tmp_path, capsys):
     assert "left out 3 images that are copies of others" in captured.err
     assert captured.err.count("z0.png") >= 1
     assert "set by 60 held-out images" in captured.out
+
+
+def test_an_ensemble_is_fitted_on_its_members_options_and_scores(parts, tmp_path):
+    model, scores = str(tmp_path / "m.joblib"), str(tmp_path / "s.csv")
+    how = ["--system", "mini-ensemble", "--target-fpr", "0.1", "-o", model]
+    small = ["--set", "features__image_size=32", "--weights", "random"]
+    assert main(["fit", str(parts), *how, *small]) == 0
+    ensemble = load(model)[-1].estimator_[-1]
+    for member in ensemble.members_.values():
+        assert (member["features"].image_size, member["features"].weights) == (32, None)
+    assert main(["score", model, str(parts / "test"), "-o", scores]) == 0

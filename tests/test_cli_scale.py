@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from featad import build
+from featad import KMeansDistance, VGGPatches, build, load, make_pipeline
 from featad.cli import main
 from featad.cli.scale import scale_note
 
@@ -32,9 +32,34 @@ def test_the_size_that_was_asked_for_is_told(photos):
     )
 
 
+def test_an_ensemble_tells_the_scale_of_its_members(photos):
+    note = scale_note(build("mini-ensemble"), photos)
+    assert note == scale_note(build("mini-stats-mahalanobis"), photos)
+
+
 def test_images_that_are_hardly_larger_need_no_word(photos):
     system = build("mini-stats-mahalanobis", features__image_size=448)
     assert scale_note(system, photos) == ""
+
+
+def test_what_a_position_of_the_layers_sees_is_told_with_it(photos):
+    note = scale_note(build("mini-stats-mahalanobis"), photos)
+    assert "One position of its layers sees 45 x 45 to 101 x 101 of its pixels" in note
+    assert "which are 90 x 135 to 202 x 303 of yours" in note
+
+
+def test_a_layer_without_positions_needs_no_word_of_them(photos):
+    assert "position" not in scale_note(build("mini-mahalanobis"), photos)
+
+
+@pytest.mark.parametrize("size", [224, 448])
+def test_what_a_position_of_maps_sees_is_always_told(photos, size):
+    features = VGGPatches("vgg_mini", layer="conv3_1", grid=28, image_size=size)
+    note = scale_note(make_pipeline(features, KMeansDistance()), photos)
+    stride = size // 28
+    seen = 45 + 2 * 8 + stride  # its own, its neighbors', and what the grid spans
+    assert f"sees {seen} x {seen} of its pixels" in note
+    assert f"the next position is {stride} x {stride} further, 16 x 24 of yours" in note
 
 
 def test_images_that_cannot_be_opened_need_no_word(tmp_path):
@@ -47,3 +72,27 @@ def test_fit_tells_it(photos, tmp_path, capsys):
     fit = ["fit", "--system", "pixels-kmeans", "--set", "detector__n_clusters=2"]
     assert main([*fit, *arguments, "--cv", "2", "--target-fpr", "0.3"]) == 0
     assert "the system sees 32 x 32" in capsys.readouterr().err
+
+
+def test_the_note_names_tiles_and_tells_the_scale_of_large_ones(photos):
+    system = build("mini-stats-mahalanobis")
+    assert "and so does --tile 224, part by part." in scale_note(system, photos)
+    assert scale_note(system, photos, tile=224) == ""
+    note = scale_note(system, photos, tile=448)
+    assert note.startswith("Tiles are 448 x 448 pixels, and the system sees 224 x 224")
+    assert "and so does a smaller --tile." in note
+
+
+def test_fit_on_tiles_writes_a_model_that_scores_whole_images(photos, tmp_path):
+    model, scores = str(tmp_path / "m.joblib"), tmp_path / "scores.csv"
+    fit = ["fit", "--system", "pixels-kmeans", "--set", "detector__n_clusters=2"]
+    how = ["--tile", "224", "--cv", "2", "--target-fpr", "0.3", "-o", model]
+    assert main([*fit, *how, "--data", str(photos[0].parent)]) == 0
+    tiled = load(model)[-1].estimator_
+    assert (type(tiled).__name__, tiled.tile_size, tiled.n_tiles_) == (
+        "TiledDetector",
+        224,
+        4 * 3 * 4,
+    )
+    assert main(["score", model, *map(str, photos), "-o", str(scores)]) == 0
+    assert len(scores.read_text().splitlines()) == 1 + 4

@@ -137,3 +137,17 @@ def test_a_closed_pipe_ends_quietly(model, parts):
     scoring.stdout.close()
     assert scoring.wait(timeout=60) == 0
     assert b"roken pipe" not in scoring.stderr.read()
+
+
+def test_score_writes_a_report(model, parts, tmp_path, capsys):
+    output, page = tmp_path / "scores.csv", tmp_path / "report.html"
+    arguments = ["score", str(model), str(parts / "test"), "-o", str(output)]
+    assert main([*arguments, "--report", str(page)]) == 0
+    assert f"wrote {page}" in capsys.readouterr().err
+    assert "The batch" in page.read_text("utf-8")
+
+
+def test_a_report_needs_an_output_file(model, parts, tmp_path, capsys):
+    arguments = ["score", str(model), str(parts), "--report", str(tmp_path / "r.html")]
+    assert main(arguments) == 2
+    assert "--report needs --output FILE" in _error(capsys)

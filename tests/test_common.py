@@ -12,7 +12,8 @@ import pytest
 
 import featad.detectors
 from featad.calibration import CalibratedDetector
-from featad.detectors import KMeansDistance, all_detectors
+from featad.detectors import KMeansDistance, Mahalanobis, all_detectors
+from featad.ensemble import ScoreEnsemble
 from featad.testing import detector_checks
 from featad.testing.checks import check_name
 from featad.trimming import TrimmedDetector
@@ -76,6 +77,8 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "ALAD": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},
     "DualDiscriminatorGAN": {**_TINY_NETWORK, "max_epochs": 20, "latent_dim": 2},
     "ReconstructionGAN": {**_TINY_NETWORK, "max_epochs": 20, "latent_dim": 2},
+    "SSD": {**_TINY_NETWORK, "latent_dim": 8},
+    "CSI": {**_TINY_NETWORK, "latent_dim": 8},
 }
 
 
@@ -95,6 +98,7 @@ ESTIMATORS = [
     *map(_quick, TRAINED),
     CalibratedDetector(KMeansDistance()),
     TrimmedDetector(KMeansDistance()),
+    ScoreEnsemble([("near", KMeansDistance()), ("far", Mahalanobis())]),
 ]
 
 pytestmark = [

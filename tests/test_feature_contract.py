@@ -7,7 +7,12 @@ from inspect import getdoc, signature
 
 import pytest
 
-from featad.features import BackboneFeatures, VGGFeatures
+from featad.features import (
+    BackboneFeatures,
+    PatchFeatures,
+    VGGFeatures,
+    VGGPatches,
+)
 
 
 def small(**parameters):
@@ -21,7 +26,9 @@ def small(**parameters):
     return BackboneFeatures(**(defaults | parameters))
 
 
-@pytest.mark.parametrize("cls", [BackboneFeatures, VGGFeatures])
+@pytest.mark.parametrize(
+    "cls", [BackboneFeatures, VGGFeatures, PatchFeatures, VGGPatches]
+)
 def test_every_parameter_has_a_constraint_and_a_documented_default(cls):
     defaults = {n: p.default for n, p in signature(cls).parameters.items()}
     documented = re.findall(r"^(\w+) : .*default=(.+)$", getdoc(cls), re.M)

@@ -4,7 +4,13 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils import estimator_checks
 
-from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
+from featad.features import (
+    BackboneFeatures,
+    FilterBankFeatures,
+    PatchFeatures,
+    VGGFeatures,
+    VGGPatches,
+)
 from featad.images import ImageReader
 
 TRANSFORMERS = [
@@ -12,6 +18,8 @@ TRANSFORMERS = [
     FilterBankFeatures(size=16),
     BackboneFeatures("squeezenet1_1", weights=None, image_size=20),
     VGGFeatures("vgg11", layer="conv4_2", weights=None, image_size=20),
+    PatchFeatures("squeezenet1_1", weights=None, image_size=40),
+    VGGPatches("vgg_mini", image_size=20),
 ]
 CHECKS = [  # the others need tables; check_estimators_unfitted: these are stateless
     "check_estimator_cloneable",

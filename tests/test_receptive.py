@@ -7,24 +7,29 @@ import pytest
 import torch
 from torch import nn
 
-from featad.features.graph import cut, find_nodes
+from featad.features.graph import cut
+from featad.features.layers import find_nodes
 from featad.features.receptive import receptive_fields
 from featad.features.weight_files import build, build_on_paper
 
 
-def all_positive(network):
-    """Make every weight positive, so that no response cancels another."""
-    for module in network.modules():
+def open_to_all(network):
+    """Let every pixel through: positive weights, and means in place of maxima."""
+    for name, module in list(network.named_modules()):
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+        if isinstance(module, nn.MaxPool2d):
+            sizes = module.kernel_size, module.stride, module.padding
+            parent, _, own = name.rpartition(".")
+            setattr(network.get_submodule(parent), own, nn.AvgPool2d(*sizes))
     return network.double().eval()
 
 
 def measured(arch, layer, size):
     """Return extent of the pixels a middle position depends on, and its stride."""
-    network = all_positive(build(arch))
+    network = open_to_all(build(arch))
     node = find_nodes(network, arch, (layer,))[layer]
     part = cut(network, [node])
     x = torch.rand(1, 3, size, size, dtype=torch.double).requires_grad_()
@@ -44,19 +49,16 @@ def measured(arch, layer, size):
 @pytest.mark.parametrize(
     ("arch", "layer", "size"),
     [
-        ("vgg11", "conv3_2", 80),
+        ("squeezenet1_1", "features.4", 96),
         ("vgg_mini", "conv3_1", 128),
-        ("alexnet", "features.3", 160),
+        ("resnet18", "layer2.0", 192),
         ("shufflenet_v2_x0_5", "stage2.1", 160),
     ],
 )
 def test_size_and_stride_are_those_that_gradients_show(arch, layer, size):
     field = receptive_fields(arch, (layer,))[layer]
     seen, stride = measured(arch, layer, size)
-    assert stride == field.stride
-    # a maximum passes the gradient of one pixel only: it may show less, never more
-    assert all(s <= f for s, f in zip(seen, field.size, strict=True))
-    assert all(s > 0.5 * f for s, f in zip(seen, field.size, strict=True))
+    assert (seen, stride) == (field.size, field.stride)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,7 @@ def test_size_and_stride_are_those_that_gradients_show(arch, layer, size):
         ("resnet50", "layer4", 32, 427),
         ("resnet18", "layer2", 8, 99),
         ("squeezenet1_1", "features.7", 8, 63),
+        ("efficientnet_b0", "features.3", 8, 67),  # its gates not counted
         ("vit_b_16", "encoder.layers.encoder_layer_0", 16, math.inf),
         ("swin_t", "features.3", 8, math.inf),
     ],
@@ -75,12 +78,6 @@ def test_sizes_and_strides_of_known_networks(arch, layer, stride, size):
     field = receptive_fields(arch, (layer,))[layer]
     assert field.stride == (stride, stride)
     assert field.size == (size, size)
-
-
-def test_a_gate_is_not_counted():
-    field = receptive_fields("efficientnet_b0", ("features.3",))["features.3"]
-    assert field.stride == (8, 8)
-    assert field.size[0] < 100
 
 
 @pytest.mark.slow

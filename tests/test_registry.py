@@ -7,6 +7,7 @@ from sklearn.model_selection import ParameterGrid
 
 from featad import ShrunkWhitening
 from featad.detectors import all_detectors
+from featad.features import PatchFeatures, VGGPatches
 from featad.features.weights import weights_status
 from featad.registry import (
     RECOMMENDED,
@@ -25,6 +26,15 @@ SMALL = {
     "squeezenet1_1": {"weights": None, "image_size": 32},
     "filters": {"size": 32},
 }
+PATCHES = {"grid": 4, "n_components": 8}
+
+
+def small(name):
+    """Return parameters with which a named system is quick."""
+    features, _, scorer = name.partition("-")
+    return SMALL.get(features, {}) | (PATCHES if scorer.startswith("patches-") else {})
+
+
 # one system of each kind of features, scored for real; the rest are only built
 SCORED = [n for n in NAMES if n.split("-")[0] in ("pixels", *SMALL)]
 
@@ -32,21 +42,21 @@ SCORED = [n for n in NAMES if n.split("-")[0] in ("pixels", *SMALL)]
 @pytest.mark.parametrize("name", NAMES)
 def test_every_named_system_builds_and_clones(name):
     system = build(name)
-    assert list(system.named_steps) == ["features", "normalize", "reduce", "detector"]
+    steps = ["features", "normalize", "reduce", "detector"]
+    assert list(system.named_steps) == steps[3 * name.endswith("-ensemble") :]
     clone(system)
 
 
 @pytest.mark.parametrize("name", SCORED)
 def test_named_systems_fit_score_and_predict(name, images):
-    system = build(name, **SMALL.get(name.split("-")[0], {})).fit(images)
+    system = build(name, **small(name)).fit(images)
     assert system.score_samples(images).shape == (24,)
     assert set(system.predict(images)) <= {1, -1}
 
 
 @pytest.mark.parametrize("name", SCORED)
 def test_the_same_seed_gives_the_same_scores(name, images):
-    options = SMALL.get(name.split("-")[0], {})
-    first, second = (build(name, **options).fit(images) for _ in range(2))
+    first, second = (build(name, **small(name)).fit(images) for _ in range(2))
     np.testing.assert_array_equal(
         first.score_samples(images), second.score_samples(images)
     )
@@ -95,6 +105,22 @@ def test_overrides_with_a_step_go_to_the_step():
     assert build("pixels-knn", detector__n_neighbors=3)["detector"].n_neighbors == 3
 
 
+def test_an_ensemble_has_statistics_and_patches_of_one_network():
+    ensemble = build("mini-ensemble", image_size=64, detector__combine="max")
+    detector = ensemble["detector"]
+    assert detector.combine == "max"
+    for name, system in detector.estimators:
+        kind = {"stats": "stats-mahalanobis", "patches": "patches-gaussian"}[name]
+        expected = build(f"mini-{kind}", image_size=64)
+        assert str(system.get_params()) == str(expected.get_params())
+
+
+@pytest.mark.parametrize("wrong", ["detector__combin", "detector__stats__nothing"])
+def test_an_unknown_parameter_of_an_ensemble_is_refused(wrong):
+    with pytest.raises(ValueError, match=f"mini-ensemble has no parameter '{wrong}'"):
+        build("mini-ensemble", **{wrong: 1})
+
+
 def test_the_seed_reaches_every_random_step():
     system = build("pixels-iforest", random_state=7)
     assert system["detector"].random_state == system["reduce"].random_state == 7
@@ -139,6 +165,17 @@ def test_stats_systems_take_three_statistics_of_three_layers(kind):
     assert features.layer == ("conv3_3", "conv4_3", "conv5_3")
     assert features.pooling == ("mean", "std", "max")
     assert features.normalize
+
+
+@pytest.mark.parametrize("kind", patch_scorers())
+def test_patches_systems_take_two_layers_at_28_x_28_positions(kind):
+    system = build(f"vgg16-patches-{kind}")
+    features = system["features"]
+    assert isinstance(features, VGGPatches)
+    assert (features.layer, features.grid) == (None, 28)
+    assert (features.n_components, features.dtype) == (128, "float16")
+    assert system["reduce"] == "passthrough"
+    assert type(build(f"resnet18-patches-{kind}")["features"]) is PatchFeatures
 
 
 @pytest.mark.parametrize("kind", ["ocsvm", "kmeans", "iforest", "lof", "knn"])

@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     try:
         args = _parsed(parser, argv)
+        args.argv = [*(sys.argv[1:] if argv is None else argv)]
     except SystemExit as stop:  # argparse has said what is wrong, or printed help
         return stop.code if isinstance(stop.code, int) else 2
     with warnings.catch_warnings(), _ending_in_order():

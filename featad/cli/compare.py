@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from featad.cli import costs, options, progress, values
+from featad.cli import costs, options, progress, reports, values
 from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
@@ -68,6 +68,10 @@ def add_parser(commands: Any) -> None:
         help="also draw the ROC curves, means over folds, to this .pdf, .png or .svg "
         "file",
     )
+    reports.add_report(
+        parser,
+        what="figures, curves, a threshold to move, and the images with their scores",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -88,7 +92,7 @@ def run(args: Namespace) -> int:
             raise ValueError(f"{option} takes a .csv file, but is {path!r}.")
     if args.figure:
         check_picture(args.figure)
-    for path in filter(None, (args.output, args.scores, args.figure)):
+    for path in filter(None, (args.output, args.scores, args.figure, args.report)):
         options.check_writable(path)
     dataset = options.grouped(options.load_data(args), args.groups)
     (table, scores), dataset = options.without_unreadable(
@@ -104,6 +108,8 @@ def run(args: Namespace) -> int:
         options.log(f"wrote {args.scores}")
     if args.figure:
         options.log(f"wrote {plot_roc(scores, args.figure)}")
+    if args.report:
+        reports.write_comparison(args, table, scores, dataset)
     return 0
 
 

@@ -84,7 +84,8 @@ def announcement(
     from featad.detectors import Mahalanobis
     from featad.systems import iter_parts, only_learner, split_stateless
 
-    features, tail = system["features"], split_stateless(system)[1]
+    features = system.named_steps.get("features")  # an ensemble has none of its own
+    tail = split_stateless(system)[1]
     if n_samples < _FEW or not hasattr(features, "get_feature_names_out"):
         return None
     n_features = len(features.get_feature_names_out())

@@ -1,5 +1,6 @@
 """``featad demo``: the whole job on generated parts, up to scored images."""
 
+import shlex
 import shutil
 from argparse import Namespace
 from pathlib import Path
@@ -59,6 +60,8 @@ def run(args: Namespace) -> int:
     from featad.datasets import load_folder, make_spots_and_lines, save_split
     from featad.persistence import load, save
     from featad.registry import build
+    from featad.report import summarize, write_report
+    from featad.whole_systems import p_values
 
     folder = Path(args.output)
     options.check_writable(folder / "model.joblib")
@@ -76,11 +79,12 @@ def run(args: Namespace) -> int:
     train = np.flatnonzero(parts.parts == "train")
     test = np.flatnonzero(parts.parts == "test")
     with progress.shown("comparing"):
-        table = compare(
+        table, scores = compare(
             {name: build(name) for name in names},
             parts.images,
             parts.labels,
             cv=[(train, test)],
+            return_scores=True,
         )
     print(f"\n{format_table(table)}\n")
     table.to_csv(folder / "comparison.csv")
@@ -94,6 +98,16 @@ def run(args: Namespace) -> int:
     print(
         f"Fitted the best of them, {best}, with a target of 5 % false alarms: {model}"
     )
+    tested = [parts.images[i] for i in test]
+    summary = summarize(
+        scores,
+        parts,
+        table=table,
+        system=system,
+        p_values=dict(zip(test, p_values(system, tested), strict=True)),
+        command=shlex.join(["featad", *args.argv]),
+    )
+    print(f"Open this page: {write_report(summary, folder / 'report.html')}")
 
     _write_parts(make_spots_and_lines(0, 60, random_state=1), folder / "incoming")
     _score_incoming(load(model), best, folder)

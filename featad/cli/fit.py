@@ -57,6 +57,13 @@ def add_parser(commands: Any) -> None:
         "that train networks)",
     )
     parser.add_argument(
+        "--tile",
+        type=values.positive_int,
+        metavar="SIZE",
+        help="look at large images in overlapping tiles of SIZE x SIZE pixels, each "
+        "seen as a whole image would be, so that small defects are not lost",
+    )
+    parser.add_argument(
         "--jobs",
         type=values.positive_int,
         metavar="N",
@@ -79,20 +86,21 @@ def run(args: Namespace) -> int:
     dataset = options.grouped(_training_images(options.load_data(args)), args.groups)
     system = options.build_system(name, args)
     set_machine_options([system], device=args.device, cache=args.cache)
-    announced = costs.announcement(name, system, len(dataset), _n_fits(args, dataset))
-    if announced:
-        options.log(announced)
+    if note := scale_note(system, dataset.images, args.tile):
+        options.log(note)
+    if args.tile:
+        system = _tiled(system, args)
+    elif text := costs.announcement(name, system, len(dataset), _n_fits(args, dataset)):
+        options.log(text)
     system = calibrate(
         system,
         target_fpr=args.target_fpr,
-        cv=args.cv,
+        cv=None if args.tile else args.cv,
         random_state=args.seed,
         n_jobs=args.jobs,
     )
     options.check_writable(args.output)
     check_format(args.output)
-    if note := scale_note(system, dataset.images):
-        options.log(note)
     start = time.perf_counter()
     (system, dataset), _ = options.without_unreadable(
         dataset, args, lambda readable: fit_calibrated(system, readable)
@@ -107,6 +115,21 @@ def run(args: Namespace) -> int:
     print(*say_threshold(detector), name_nearest(detector, dataset), sep="\n")
     print(f"Wrote {args.output}, {manifest_path(args.output)} and {split}.")
     return 0
+
+
+def _tiled(system, args):
+    """Return a detector that gives the system tiles, and holds images out itself."""
+    from featad.tiling import TiledDetector
+
+    tiled = TiledDetector(
+        system,
+        tile_size=args.tile,
+        cv=args.cv,
+        n_jobs=args.jobs,
+        random_state=args.seed,
+    )
+    options.set_reading(tiled, args)
+    return tiled
 
 
 def _n_fits(args, dataset):

@@ -211,6 +211,10 @@ def system_name(text: str) -> str:
     return text
 
 
+_OF_NETWORKS = ("features", "detector")
+"""Steps of named systems that may have pretrained weights."""
+
+
 def build_system(name: str, args: argparse.Namespace) -> Pipeline:
     """Return the named system with its weights, parameters and seed.
 
@@ -220,11 +224,11 @@ def build_system(name: str, args: argparse.Namespace) -> Pipeline:
     from featad.registry import build
 
     takes = build(name).get_params()
-    weights = {  # not every step has them: pixels need none
-        f"{step}__weights": _weights_of(takes.get(f"{step}__arch"), args.weights)
-        for step in ("features", "detector")
-        if f"{step}__weights" in takes
-    }
+    weights = {}  # not every step has them: pixels need none
+    for key, arch in takes.items():  # the steps of members are called alike
+        step = next((s for s in _OF_NETWORKS if key.endswith(f"{s}__arch")), None)
+        if step is not None:
+            weights[f"{step}__weights"] = _weights_of(arch, args.weights)
     system = build(name, random_state=args.seed, **(weights | dict(args.set)))
     set_reading(system, args)
     return system

@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from featad.cli import models, options, progress, values
+from featad.cli import models, options, progress, reports, values
 from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
@@ -67,6 +67,11 @@ def add_parser(commands: Any) -> None:
         "anomalous: those with p_value <= SHARE (default: that of the model)",
     )
     options.add_groups(parser)
+    reports.add_report(
+        parser,
+        what="what was flagged, the scores beside those of the calibration, and "
+        "whether images still look as they did; needs --output",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -79,6 +84,9 @@ def run(args: Namespace) -> int:
         return 2
     if args.retry and args.groups:
         options.log("featad score: error: --groups: not allowed with --retry")
+        return 2
+    if args.report and not args.output:
+        options.log("featad score: error: --report needs --output FILE")
         return 2
     from featad.datasets import find_groups
     from featad.images import list_images
@@ -102,8 +110,8 @@ def run(args: Namespace) -> int:
     if args.groups is not None:
         models.check_grouped(system, args.model)
         groups = find_groups(paths, args.groups)
-    if args.output:
-        options.check_writable(args.output)
+    for file in filter(None, (args.output, args.report)):
+        options.check_writable(file)
     with progress.shown("scoring", len(paths)) as bar:
         summary = score_to_file(
             system,
@@ -125,6 +133,8 @@ def run(args: Namespace) -> int:
             f"could not score {summary.failed} {units}; first: {summary.first_error}"
         )
     _say_drift(system, summary, units, args.model)
+    if args.report:
+        reports.write_batch(args, system, paths)
     options.check_failed(
         summary.failed, summary.failed + summary.scored, args.max_failed
     )

@@ -1,16 +1,20 @@
 """Anomalous samples have features that are unusual at their position of the map."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 from typing_extensions import Unpack
 
+from featad._blocks import row_blocks
 from featad._progress import tracked
 from featad.base import NON_NEGATIVE, StrOptions
 from featad.covariance import ShrunkCovariance, shrunk_covariance
 from featad.entry import Entry
 from featad.patch_detector import PatchDetector, PatchOptions
+
+_log = logging.getLogger("featad")
 
 
 class PatchGaussian(PatchDetector):
@@ -48,9 +52,10 @@ class PatchGaussian(PatchDetector):
     samples than features. ``held_out_scores_`` have a closed form, that of
     `Mahalanobis`, for positions of their own.
 
-    Memory is height * width * n_features * n_features floats for full covariances of
-    their own: 51 MB for 28 x 28 positions of 128 features in float32. Fitting takes one
-    eigendecomposition for each position.
+    Full covariances of their own take height * width * n_features * n_features floats,
+    51 MB for 28 x 28 positions of 128 features in float32. The number is logged (logger
+    ``featad``, level INFO) before they are learned. Fitting takes one decomposition
+    into eigenvectors for each position.
 
     Differs from the paper: the covariance is shrunk by Ledoit and Wolf's estimate of
     the right amount, on top of ``floor``, where the paper adds 0.01 to the diagonal
@@ -106,68 +111,62 @@ class PatchGaussian(PatchDetector):
         self.floor = floor
 
     def _fit_maps(self, X: np.ndarray) -> Iterable[np.ndarray] | None:
-        n_samples, height, width, n_features = X.shape
-        if self.positions == "own":
-            patches = X.reshape(n_samples, -1, n_features).swapaxes(0, 1)
-            shape: tuple[int, ...] = (height, width)
-        else:
-            patches, shape = X.reshape(1, -1, n_features), ()
-        if patches.shape[1] < 2:
-            raise ValueError(
-                f"PatchGaussian needs at least 2 patches for each covariance, got "
-                f"{patches.shape[1]} from {n_samples} sample."
-            )
-        fit = self._fit_full if self.covariance == "full" else self._fit_diagonal
-        held_out = fit(patches, shape)
-        if held_out is None or self.positions == "shared":
-            return None
-        return [self._score_of_map(held_out.reshape(n_samples, height, width))]
-
-    def _fit_full(self, patches, shape):
-        """Return the held-out distances (n_samples, n_groups) of groups of patches."""
-        n_groups, _, n_features = patches.shape
-        found = [
-            shrunk_covariance(group) for group in tracked(patches, "position", n_groups)
-        ]
-        floor = self.floor * np.mean([one.mean_variance for one in found])
-        found = [_with_floor(one, floor) for one in found]
-        dtype = np.result_type(patches, np.float32)
-        locations = np.stack([one.location for one in found])
-        unit = np.eye(n_features)
-        roots = np.stack(
-            [one.whiten(unit + one.location) for one in found], dtype=dtype
-        )
-        self.location_ = locations.astype(dtype).reshape(*shape, n_features)
-        roots = roots.astype(dtype)
-        self.precision_root_ = roots.reshape(*shape, n_features, n_features)
-        if not shape or not self._has_threshold:
-            return None
-        distances = np.empty(patches.shape[:2])
-        for i, (one, group) in enumerate(zip(found, patches, strict=True)):
-            squares = one.leave_one_out(group)
-            if squares is None:
-                return None
-            distances[i] = np.sqrt(squares)
-        return distances.T
-
-    def _fit_diagonal(self, patches, shape):
-        """Return the held-out distances (n_samples, n_groups) of groups of patches."""
-        n_groups, n, n_features = patches.shape
-        location = np.stack([group.mean(axis=0, dtype=np.float64) for group in patches])
-        variance = np.stack([group.var(axis=0, dtype=np.float64) for group in patches])
+        own = self.positions == "own"
+        self._check_samples(X)
+        location, variance = _moments(X, axis=0 if own else (0, 1, 2))
         floor = self.floor * variance.mean()
-        dtype = np.result_type(patches, np.float32)
-        root = np.sqrt(_inverse(variance + floor)).astype(dtype)
-        self.location_ = location.astype(dtype).reshape(*shape, n_features)
-        self.precision_root_ = root.reshape(*shape, n_features)
-        if not shape or not self._has_threshold:
+        dtype = np.result_type(X, np.float32)
+        self.location_ = location.astype(dtype)
+        if self.covariance == "diagonal":
+            self.precision_root_ = np.sqrt(_inverse(variance + floor)).astype(dtype)
+            return self._held_out(X, location, variance, floor) if own else None
+        n_samples, height, width, n_features = X.shape
+        groups = X.reshape(n_samples, -1, n_features).swapaxes(0, 1)
+        if not own:
+            groups = X.reshape(1, -1, n_features)
+        n_groups = len(groups)
+        roots = np.empty((n_groups, n_features, n_features), dtype=dtype)
+        _log.info(
+            "PatchGaussian learns %d covariances of %d features, which take %.0f MB.",
+            n_groups,
+            n_features,
+            roots.nbytes / 1e6,
+        )
+        distances = np.full((n_samples, n_groups), np.nan)
+        for i, patches in enumerate(tracked(groups, "position", n_groups)):
+            covariance = _with_floor(shrunk_covariance(patches), floor)
+            roots[i] = covariance.whiten(np.eye(n_features) + covariance.location)
+            if own and self._has_threshold:
+                squares = covariance.leave_one_out(patches)
+                distances[:, i] = np.nan if squares is None else np.sqrt(squares)
+        self.precision_root_ = roots.reshape(*location.shape, n_features)
+        if np.isnan(distances).any():
             return None
-        distances = np.empty((n, n_groups))
-        for i, group in enumerate(patches):
-            away = n / (n - 1) * (group - location[i])  # from the mean of the others
-            others = n / (n - 1) * variance[i] - away**2 / n + floor
-            distances[:, i] = np.sqrt((away**2 * _inverse(others)).sum(axis=1))
-        return distances
+        return [self._score_of_map(distances.reshape(n_samples, height, width))]
+
+    def _check_samples(self, X: np.ndarray) -> None:
+        own = self.positions == "own"
+        if len(X) == 1 and (own or X[0].size == X.shape[-1]):
+            what = "samples for positions='own'" if own else "patches"
+            raise ValueError(
+                f"PatchGaussian needs at least 2 {what} to estimate a covariance, got "
+                "1 sample."
+            )
+        if not own and self.threshold == "held-out":
+            raise ValueError(
+                "PatchGaussian(positions='shared') does not know how a training sample "
+                "scores under a fit on the others. Take threshold='training', or "
+                "featad.calibrate, which fits on the others."
+            )
+
+    def _held_out(self, X, location, variance, floor) -> Iterator[np.ndarray]:
+        """Yield the strangeness under diagonal covariances of the other samples."""
+        n = len(X)
+        for rows in row_blocks(n, X[0].size):
+            away = n / (n - 1) * (X[rows] - location)  # from the mean of the others
+            others = n / (n - 1) * variance - away**2 / n + floor
+            squares = (away**2 * _inverse(others)).sum(axis=-1)
+            yield self._score_of_map(np.sqrt(squares))
 
     def _map(self, X: np.ndarray) -> np.ndarray:
         n_samples, height, width, n_features = X.shape
@@ -182,6 +181,16 @@ class PatchGaussian(PatchDetector):
             away = (away @ roots).swapaxes(0, 1)
         squares = np.einsum("...j,...j->...", away, away)
         return np.sqrt(squares).reshape(n_samples, height, width)
+
+
+def _moments(X: np.ndarray, axis) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance along axes of maps, exact where nothing varies."""
+    low, high = X.min(axis=axis), X.max(axis=axis)
+    location = np.where(low == high, low, X.mean(axis=axis, dtype=np.float64))
+    total = np.zeros(location.shape)
+    for rows in row_blocks(len(X), X[0].size):
+        total += ((X[rows] - location) ** 2).sum(axis=axis)
+    return location, total * (location.size / X.size)
 
 
 def _with_floor(covariance: ShrunkCovariance, floor: float) -> ShrunkCovariance:

@@ -7,18 +7,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from featad._device import autocast
-from featad.features.graph import cut, find_nodes, has_channels_last
+from featad.features.graph import cut, has_channels_last
+from featad.features.layers import find_nodes
 from featad.features.presets import preset_of_set
 from featad.features.weights import Weights, read_network
-
-if TYPE_CHECKING:
-    from featad.features.network import Summary
 
 _FORMAT = 2  # raised when the same parameters come to give other features
 _CACHE_SIZE = 4
@@ -60,6 +58,28 @@ def load_extractor(
         while len(_cache) > _CACHE_SIZE:
             _cache.popitem(last=False)
         return _cache[key]
+
+
+class Summary(Protocol):
+    """What becomes of the layers of a batch of images: their features.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the features of one image.
+
+    dtype : numpy.dtype
+
+    identity : dict
+        What decides the features, as JSON can hold it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    identity: dict[str, Any]
+
+    def __call__(self, layers: Sequence[Any]) -> Any:
+        """Return the features (n, *shape) of tensors (n, channels[, ...])."""
 
 
 class Extractor:
@@ -144,7 +164,7 @@ class Extractor:
         return shapes
 
     def identify(
-        self, reading: Mapping[str, Any], summary: "Summary", precision: str
+        self, reading: Mapping[str, Any], summary: Summary, precision: str
     ) -> str:
         """Return a digest of everything that decides the features of an image.
 
@@ -172,7 +192,7 @@ class Extractor:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def launch(
-        self, pixels: np.ndarray, summary: "Summary", precision: str
+        self, pixels: np.ndarray, summary: Summary, precision: str
     ) -> Callable[[], np.ndarray]:
         """Start a batch; return a function that waits for its features.
 

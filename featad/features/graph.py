@@ -12,9 +12,6 @@ from torchvision.models.feature_extraction import (
 )
 from torchvision.ops import Permute
 
-from featad.features.layers import check_layer
-from featad.features.vgg_layers import vgg_nodes
-
 _FRESH = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)  # their outputs are new memory
 _OUT_OF_PLACE: dict[Any, Callable] = {
     operator.iadd: operator.add,
@@ -42,36 +39,6 @@ def last_layer(network: nn.Module, nodes: Sequence[str]) -> str:
     while issubclass(kinds[index], _DropoutNd) or "dropout" in nodes[index]:
         index -= 1
     return nodes[index]
-
-
-def find_nodes(
-    network: nn.Module, arch: str, layers: Sequence[str | None]
-) -> dict[str, str]:
-    """Return the names of layers, and of the graph nodes of a network that give them.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-    arch : str
-    layers : sequence of str or None
-        None for what enters the classifying layer.
-
-    Raises
-    ------
-    ValueError
-        If the network has no such layer.
-
-    WeightsNotFoundError
-        If only the weights of convolutions are there, and it is not one of them.
-    """
-    names, paper = node_names(network), vgg_nodes(arch)
-    nodes = {}
-    for layer in layers:
-        if layer is None:
-            layer = "fc7" if paper else last_layer(network, names)
-        check_layer(arch, layer, names)
-        nodes[layer] = paper.get(layer, layer)
-    return nodes
 
 
 def cut(network: nn.Module, nodes: Sequence[str]) -> fx.GraphModule:

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from featad.errors import WeightsNotFoundError
 from featad.features.vgg_layers import VGG_ARCHS, vgg_nodes
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BACKBONES: dict[str, tuple[str, str, str]] = {
     "vgg_mini": ("conv3_1", "conv3_2", "conv4_1"),
@@ -144,6 +148,38 @@ def with_blocks(nodes: Sequence[str]) -> tuple[str, ...]:
         for end in range(1, len(parts) + 1):
             names[".".join(parts[:end])] = None
     return tuple(names)
+
+
+def find_nodes(
+    network: "nn.Module", arch: str, layers: Sequence[str | None]
+) -> dict[str, str]:
+    """Return the names of layers, and of the graph nodes of a network that give them.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    arch : str
+    layers : sequence of str or None
+        None for what enters the classifying layer.
+
+    Raises
+    ------
+    ValueError
+        If the network has no such layer.
+
+    WeightsNotFoundError
+        If only the weights of convolutions are there, and it is not one of them.
+    """
+    from featad.features.graph import last_layer, node_names  # torch: slow to import
+
+    names, paper = node_names(network), vgg_nodes(arch)
+    nodes = {}
+    for layer in layers:
+        if layer is None:
+            layer = "fc7" if paper else last_layer(network, names)
+        check_layer(arch, layer, names)
+        nodes[layer] = paper.get(layer, layer)
+    return nodes
 
 
 def check_layer(arch: str, layer: str, nodes: Sequence[str]) -> None:

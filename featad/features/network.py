@@ -1,10 +1,10 @@
 """What all transformers that run a frozen network have in common."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,29 +19,7 @@ from featad.features.streaming import gather, stream_features
 from featad.images import check_sources
 
 if TYPE_CHECKING:
-    from featad.features.extractor import Extractor
-
-
-class Summary(Protocol):
-    """What becomes of the layers of a batch of images: their features.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Of the features of one image.
-
-    dtype : numpy.dtype
-
-    identity : dict
-        What decides the features, as JSON can hold it.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    identity: dict[str, Any]
-
-    def __call__(self, layers: Sequence[Any]) -> Any:
-        """Return the features (n, *shape) of tensors (n, channels[, ...])."""
+    from featad.features.extractor import Extractor, Summary
 
 
 class NetworkFeatures(ImageFeatures):
@@ -246,7 +224,7 @@ class NetworkFeatures(ImageFeatures):
         extractor = self._checked_extractor()
         return self._fingerprint(extractor, self._summary(extractor))
 
-    def _summary(self, extractor: "Extractor") -> Summary:
+    def _summary(self, extractor: "Extractor") -> "Summary":
         """Return what turns the network's layers into features."""
         raise NotImplementedError
 
@@ -328,7 +306,7 @@ class NetworkFeatures(ImageFeatures):
             )
         return extractor
 
-    def _fingerprint(self, extractor: "Extractor", summary: Summary) -> str:
+    def _fingerprint(self, extractor: "Extractor", summary: "Summary") -> str:
         return extractor.identify(self._reading(), summary, self.precision)
 
     def _check_parameters(self) -> None:

@@ -182,7 +182,7 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
     def stride(self) -> tuple[float, float]:
         """Pixels of the prepared image from one position to the next, down and across.
 
-        It is known before ``fit``: no network runs, and no weights are needed.
+        It is known before ``fit``, and no network runs.
         """
         grid = self._wanted_grid()
         if grid is None:
@@ -196,8 +196,8 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
         """Height and width, in pixels of the prepared image, that a position sees.
 
         It is the most that any layer sees, with its neighborhood and its interpolation,
-        and at most the image. It is known before ``fit``: no network runs, and no
-        weights are needed. Gates (squeeze and excitation) are not counted.
+        and at most the image. Gates (squeeze and excitation) are not counted. It is
+        known before ``fit``, and no network runs.
         """
         size, stride, fields = self._reading()["size"], self.stride, self._fields()
         seen = []

@@ -9,10 +9,12 @@ from typing import Any, TypeAlias
 from torch import fx, nn
 from torch.nn import functional
 
-from featad.features.graph import cut, find_nodes
+from featad.features.graph import cut
+from featad.features.layers import find_nodes
 from featad.features.weight_files import build_on_paper
 
 _SPREAD = ("shifted_window_attention", "scaled_dot_product_attention", "einsum")
+_OVER_ALL = ("adaptive_avg_pool2d", "mean", "amax")
 _POOLS = (functional.avg_pool2d, functional.max_pool2d)
 _GLOBAL_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
@@ -127,7 +129,7 @@ def _after(does: Any, node: fx.Node, before: tuple[_Span, _Span]) -> _Spans:
             before = _after(module, node, before) or before
         return before
     name = getattr(does, "__name__", does)
-    if isinstance(does, _GLOBAL_POOLS) or name in ("adaptive_avg_pool2d", "mean"):
+    if isinstance(does, _GLOBAL_POOLS) or name in _OVER_ALL:
         return None
     if isinstance(does, nn.MultiheadAttention) or name in _SPREAD:
         return before[0].spread(), before[1].spread()

@@ -1,0 +1,198 @@
+"""What a report says of scored images without labels: what was flagged, and drift."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from featad.base import as_anomaly_score
+from featad.calibration import CalibratedDetector
+from featad.drift import LEVELS, hidden_drift
+from featad.report.pictures import Overlays, pictures_of
+from featad.report.summary import SCHEMA, now, plain, reproducibility
+from featad.systems import last_step
+
+_ERRORS = 50  # that are listed
+
+
+def summarize_batch(
+    rows: pd.DataFrame,
+    sources: Sequence[Any] | None = None,
+    *,
+    system: Any = None,
+    overlays: Overlays | None = None,
+    title: str = "Scores",
+    max_images: int = 500,
+    command: str = "",
+) -> dict[str, Any]:
+    """Gather what a report of scored images says, as JSON can hold it.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As `featad.score_images` yields them, together, or from a file of
+        ``featad score``.
+
+    sources : sequence of sources or None, default=None
+        The image of each row. None: the paths in the rows.
+
+    system : estimator or None, default=None
+        The fitted system that scored them. Where it is calibrated, the report tells
+        the accepted rate, and whether the images look like those that calibrated it.
+
+    overlays : callable or None, default=None
+        As for :func:`featad.report.summarize`.
+
+    title : str, default="Scores"
+        Title of the page.
+
+    max_images : int, default=500
+        Number of images with pictures, the most anomalous ones.
+
+    command : str, default=""
+        The command that repeats the scoring.
+
+    Returns
+    -------
+    summary : dict
+        The keys are those of a comparison, ``kind`` is "batch", and ``batch`` has what
+        was flagged and what is said of it. See ``docs/report.md``.
+
+    Raises
+    ------
+    ValueError
+        If no image was scored.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import featad
+    >>> images = np.random.default_rng(0).random((20, 8, 8, 3))
+    >>> reader = featad.ImageReader(size=8, flatten=True)
+    >>> system = featad.make_pipeline(reader, featad.Mahalanobis()).fit(images)
+    >>> rows = pd.concat(featad.score_images(system, images))
+    >>> summarize_batch(rows, images, system=system)["batch"]["n_failed"]
+    0
+    """
+    sources = list(rows["path"]) if sources is None else sources
+    failed = rows["error"].notna().to_numpy()
+    scored = np.flatnonzero(~failed)
+    if len(scored) == 0:
+        raise ValueError(
+            f"None of the {len(rows)} images was scored, so there is nothing to report."
+        )
+    score = rows["anomaly_score"].to_numpy(dtype=float)
+    p_value = rows["p_value"].to_numpy(dtype=float)
+    images: list[dict[str, Any]] = [
+        {
+            "name": str(rows["path"].iloc[i]),
+            "label": 0,
+            "kind": "",
+            "group": str(rows["group"].iloc[i]) if "group" in rows else "",
+            "p_value": plain(p_value[i]),
+        }
+        for i in scored
+    ]
+    worst = np.argsort(-score[scored], kind="stable")[:max_images]
+    for place in worst:
+        images[place].update(pictures_of(sources[scored[place]], None, overlays))
+    detector = None if system is None else last_step(system)
+    name = "system" if detector is None else type(detector).__name__
+    threshold = plain(rows["threshold"].iloc[scored[0]])
+    return {
+        "schema": SCHEMA,
+        "kind": "batch",
+        "title": title,
+        "created": now(),
+        "data": {
+            "n_images": len(rows),
+            "kinds": [],
+            "sizes": sorted({i["size"] for i in images if i.get("size")})[:8],
+            "left_out": {},
+            "digest": "",
+        },
+        "batch": _batch(rows, scored, detector),
+        "systems": [
+            {
+                "name": name,
+                "n_folds": 1,
+                "scale": "anomaly score",
+                "threshold": threshold,
+                "curves": {},
+                "scores": {
+                    "image": list(range(len(scored))),
+                    "label": [0] * len(scored),
+                    "value": [float(one) for one in score[scored]],
+                    "fold": ["1"] * len(scored),
+                },
+                "calibration": _calibration(detector),
+            }
+        ],
+        "shown": name,
+        "images": images,
+        "reproduce": reproducibility(command, {} if system is None else {name: system}),
+    }
+
+
+def _batch(rows: pd.DataFrame, scored: np.ndarray, detector: Any) -> dict[str, Any]:
+    flagged = rows["is_anomaly"].iloc[scored].to_numpy(dtype=bool)
+    errors = rows[rows["error"].notna()]
+    calibrated = isinstance(detector, CalibratedDetector)
+    return {
+        "n_anomalous": int(flagged.sum()),
+        "share_anomalous": float(flagged.mean()),
+        "n_failed": len(errors),
+        "target_fpr": float(detector.target_fpr) if calibrated else None,
+        "errors": [
+            {"name": str(row.path), "reason": str(row.error)}
+            for row in errors.head(_ERRORS).itertuples()
+        ],
+        "says": _sentences(rows.iloc[scored], flagged, detector),
+    }
+
+
+def _sentences(
+    rows: pd.DataFrame, flagged: np.ndarray, detector: Any
+) -> list[dict[str, Any]]:
+    """Return what is said of the batch, and which of it is a warning."""
+    if not isinstance(detector, CalibratedDetector):
+        text = (
+            "The system is not calibrated: its threshold has no known false alarm "
+            "rate, and there are no p-values."
+        )
+        return [{"text": text, "warns": False}]
+    p = rows["p_value"].to_numpy(dtype=float)
+    target, n = float(detector.target_fpr), int(detector.n_calibration_)
+    says = [
+        {
+            "text": f"Of good parts, {_percent(target)} are expected to be called "
+            f"anomalous; of this batch, {_percent(flagged.mean())} are.",
+            "warns": False,
+        }
+    ]
+    at_most = {level: int((p <= level).sum()) for level in LEVELS}
+    level = hidden_drift(len(p), int(flagged.sum()), at_most, n, target)
+    if level is not None:
+        says.append(
+            {
+                "text": f"{_percent(at_most[level] / len(p))} of the images have a "
+                f"p-value of at most {level:g}, but {_percent(level)} of good ones are "
+                "expected to. Have light, focus, camera or product changed since the "
+                "fit? `featad check` tests it on images known to be good.",
+                "warns": True,
+            }
+        )
+    return says
+
+
+def _calibration(detector: Any) -> list[float] | None:
+    """Return the anomaly scores of the held-out normal samples, if there are any."""
+    if not isinstance(detector, CalibratedDetector):
+        return None
+    return sorted(float(s) for s in as_anomaly_score(detector.calibration_scores_))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

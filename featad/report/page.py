@@ -1,0 +1,164 @@
+"""From a summary to one HTML page: it knows nothing of the data behind it."""
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from featad.report import charts
+from featad.report.charts import Axis, Line
+
+_SHARES = [0, 0.2, 0.4, 0.6, 0.8, 1]
+_ERRORS = [0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8]
+_DRAWN = 8  # systems; more curves cannot be told apart
+
+
+def write_report(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
+    """Write a summary as one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    summary : dict
+        From :func:`featad.report.summarize` or :func:`featad.report.summarize_batch`.
+
+    path : path-like
+        The file to write.
+
+    Returns
+    -------
+    path : Path
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(to_html(summary), encoding="utf-8", newline="\n")
+    return path
+
+
+def to_html(summary: Mapping[str, Any]) -> str:
+    """Return a summary as an HTML page.
+
+    Parameters
+    ----------
+    summary : dict
+        From :func:`featad.report.summarize` or :func:`featad.report.summarize_batch`.
+
+    Returns
+    -------
+    html : str
+        One page with its pictures, styles and script. It asks no host for anything.
+    """
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"figure": _figure, "percent": _percent, "thousands": _many}
+    template = environment.from_string(_asset("page.html"))
+    return template.render(
+        summary=summary,
+        charts=_charts(summary),
+        data=_as_script(_for_the_page(summary)),
+        style=Markup(_asset("page.css")),
+        script=Markup(_asset("page.js")),
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("featad.report") / name).read_text(encoding="utf-8")
+
+
+def _as_script(data: Any) -> Markup:
+    """Return JSON that can stand in a script element, whatever its strings hold."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def _for_the_page(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the script of the page needs."""
+    return {
+        "kind": summary["kind"],
+        "shown": summary["shown"],
+        "images": summary["images"],
+        "systems": {
+            one["name"]: {
+                "scores": one["scores"],
+                "scale": one["scale"],
+                "threshold": one["threshold"],
+            }
+            for one in summary["systems"]
+        },
+    }
+
+
+def _charts(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the drawn charts, and one histogram for each system."""
+    drawn = [one for one in summary["systems"] if one["curves"]][:_DRAWN]
+    found: dict[str, Any] = {"histograms": [], "legend": [one["name"] for one in drawn]}
+    for one in summary["systems"][:_DRAWN]:
+        found["histograms"].append((one["name"], _histogram(one)))
+    if drawn:
+        found["roc"] = charts.lines(
+            "ROC curves: anomalous images found against normal images called anomalous",
+            Axis("normal images called anomalous", 0, 1, _SHARES),
+            Axis("anomalous images found", 0, 1, _SHARES),
+            [_line(one, "roc", "false alarms", "found") for one in drawn],
+            diagonal=True,
+        )
+        found["pr"] = charts.lines(
+            "Precision-recall curves",
+            Axis("anomalous images found (recall)", 0, 1, _SHARES),
+            Axis("share of alarms that are right (precision)", 0, 1, _SHARES),
+            [_line(one, "pr", "found", "precision") for one in drawn],
+        )
+        found["det"] = charts.lines(
+            "Detection error curves: missed images against false alarms",
+            Axis("normal images called anomalous", 0.005, 0.9, _ERRORS, True),
+            Axis("anomalous images missed", 0.005, 0.9, _ERRORS, True),
+            [_line(one, "det", "false alarms", "missed") for one in drawn],
+        )
+    return found
+
+
+def _line(one: Mapping[str, Any], curve: str, x: str, y: str) -> Line:
+    points = one["curves"][curve]
+    told = [
+        f"{x} {_percent(a)}, {y} {_percent(b)}"
+        + (f", threshold {t:.4g}" if t is not None else "")
+        for a, b, t in zip(points["x"], points["y"], points["threshold"], strict=True)
+    ]
+    return Line(one["name"], np.array(points["x"]), np.array(points["y"]), told)
+
+
+def _histogram(one: Mapping[str, Any]) -> Markup:
+    value = np.array(one["scores"]["value"])
+    label = np.array(one["scores"]["label"])
+    kinds = [("normal", "normal", value[label == 1])]
+    if (label == 0).any():
+        kinds = [("images", "normal", value[label == 0])]
+    if (label == -1).any():
+        kinds.append(("anomalous", "anomalous", value[label == -1]))
+    if one.get("calibration"):
+        kinds.insert(0, ("calibration", "calibration", np.array(one["calibration"])))
+    title = f"Histogram of the scores of {one['name']}"
+    return charts.histogram(title, one["scale"], kinds, one["threshold"])
+
+
+def _figure(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.3g} %"
+
+
+def _many(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
