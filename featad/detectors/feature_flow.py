@@ -63,7 +63,8 @@ class FeatureFlow(FlowDetector):
     and standardized, and the cube root of the squared Mahalanobis length of what lies
     outside them, which is nearly normal [3]_. Training samples are whitened by the
     covariance of all others, so that they look as new samples do; where the others'
-    covariance is not of full rank, by that of all. An untrained flow scores by the length of this short form.
+    covariance is not of full rank, by that of all. An untrained flow scores by the
+    length of this short form.
 
     The log-likelihood is that of the short form, with coordinates in the units of
     ``X``. Where there are at most ``n_components`` features, nothing lies outside the
