@@ -78,7 +78,7 @@ class HypersphereDetector(LatentDetector):
         "score_by": [StrOptions({"whitened", "distance"})],
     }
 
-    _defaults = {"width": 16}
+    _defaults = {"width": 16, "max_epochs": 30}
     _stages = (
         Stage("pretraining", "_n_pretraining"),
         Stage("main", trains=("encoder",)),
