@@ -17,6 +17,11 @@ END = "<!-- end of detectors -->"
 _HEAD = """\
 | detector | a sample is anomalous if it is ... | in names of systems | source |
 | --- | --- | --- | --- |"""
+_SYSTEMS = {
+    "features": "`FEATURES-{}`",
+    "patches": "`FEATURES-patches-{}`",
+    "images": "`images-{}`",
+}
 
 
 def detectors_table() -> str:
@@ -30,17 +35,26 @@ def detectors_table() -> str:
     return "\n".join([_HEAD, *(_row(name, found[name]) for name in names)])
 
 
+def _takes(detector):
+    """Return what named systems give a detector."""
+    usual = "images" if issubclass(detector, TorchDetector) else "features"
+    return detector._entry.takes or (usual,)
+
+
 def _kind(detector):
-    """Return 0 for detectors of features, 1 of images, 2 of labeled images."""
+    """Return the place of detectors of features, patches, images, labeled images."""
     if detector._entry.name is None:
-        return 2
-    return int(issubclass(detector, TorchDetector))
+        return len(_SYSTEMS)
+    return min(list(_SYSTEMS).index(kind) for kind in _takes(detector))
 
 
 def _row(name, detector):
     entry = detector._entry
-    system = ["`FEATURES-{}`", "`images-{}`", "none: `fit` needs `y`"][_kind(detector)]
-    cells = (f"`{name}`", entry.summary, system.format(entry.name), entry.source)
+    system = "none: `fit` needs `y`"
+    if entry.name is not None:
+        names = [_SYSTEMS[kind].format(entry.name) for kind in _takes(detector)]
+        system = ", ".join(names)
+    cells = (f"`{name}`", entry.summary, system, entry.source)
     return f"| {' | '.join(cells)} |"
 
 

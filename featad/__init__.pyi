@@ -34,6 +34,9 @@ from featad.detectors import Mahalanobis as Mahalanobis
 from featad.detectors import NearestNeighbors as NearestNeighbors
 from featad.detectors import OneClassSVM as OneClassSVM
 from featad.detectors import PCAReconstruction as PCAReconstruction
+from featad.detectors import PatchGaussian as PatchGaussian
+from featad.detectors import PatchKMeans as PatchKMeans
+from featad.detectors import PatchMemory as PatchMemory
 from featad.detectors import PerceptualAutoencoder as PerceptualAutoencoder
 from featad.detectors import ProgressiveGANSimilarity as ProgressiveGANSimilarity
 from featad.detectors import ReconstructionGAN as ReconstructionGAN
@@ -44,7 +47,9 @@ from featad.detectors import VAE as VAE
 from featad.detectors import VAERestoration as VAERestoration
 from featad.features import BackboneFeatures as BackboneFeatures
 from featad.features import FilterBankFeatures as FilterBankFeatures
+from featad.features import PatchFeatures as PatchFeatures
 from featad.features import VGGFeatures as VGGFeatures
+from featad.features import VGGPatches as VGGPatches
 from featad.figures import compare_scores as compare_scores
 from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images

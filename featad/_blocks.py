@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sklearn.utils import gen_batches
 
-_VALUES = 2**22
+BLOCK_VALUES = 2**22
 """How many numbers are copied or computed at a time: 32 MB in float64."""
 
 
@@ -28,4 +28,4 @@ def row_blocks(n_rows: int, row_size: int) -> Iterator[slice]:
     >>> list(row_blocks(3, 2**21))
     [slice(0, 2, None), slice(2, 3, None)]
     """
-    yield from gen_batches(n_rows, max(1, _VALUES // max(1, row_size)))
+    yield from gen_batches(n_rows, max(1, BLOCK_VALUES // max(1, row_size)))

@@ -38,7 +38,8 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
     -------
     X : ndarray of the same shape
         float32 stays as it is, and everything else becomes float64; but images of
-        integers or bool become float32 in [0, 1].
+        integers or bool become float32 in [0, 1]. float16 stays as it is for detectors
+        of maps of features.
 
     Raises
     ------
@@ -50,10 +51,11 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
         If ``X`` is a torch Dataset or DataLoader.
     """
     name = type(estimator).__name__
+    images = getattr(estimator, "_takes_images", True)
     given, were_integers = unit_images(X, estimator, reset=reset)
     array = check_array(
         given,
-        dtype=[np.float64, np.float32],
+        dtype=[np.float64, np.float32, *([] if images else [np.float16])],
         allow_nd=True,
         estimator=estimator,
         input_name="X",
@@ -61,7 +63,7 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
     if not reset:
         array = _of_shape(array, estimator.sample_shape_, name)
     shape = array.shape[1:]
-    if reset and looks_channels_first(shape):
+    if reset and images and looks_channels_first(shape):
         warnings.warn(
             f"X.shape={array.shape} looks like images with channels first, but {name} "
             "takes (n, height, width, channels). Pass X.transpose(0, 2, 3, 1), or "
@@ -73,8 +75,9 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
     validate_data(estimator, table, reset=reset, skip_check_array=True)
     if reset:
         estimator.sample_shape_ = shape
-        estimator.image_range_ = value_range(array) if array.ndim > 2 else None
-    elif array.ndim > 2:
+        images = images and array.ndim > 2
+        estimator.image_range_ = value_range(array) if images else None
+    elif images and array.ndim > 2:
         check_scale(estimator, array, were_integers)
     return array
 

@@ -216,6 +216,7 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
     }
 
+    _takes_images = True  # False: maps of features, whose values have no scale
     _trains_networks = False  # True: the scores of two fits share no scale
     _has_threshold = True  # False, on a copy: nobody reads its offset_
     _uses_labels: Any = False  # True: fit learns from labels

@@ -83,6 +83,14 @@ class ShrunkCovariance:
             whitened[rows] = centered * outside + along @ self.components
         return whitened
 
+    @property
+    def mean_variance(self) -> float:
+        """The mean of the features' variances."""
+        n_features = self.location.size
+        n_outside = n_features - len(self.components)
+        total = self.variances.sum() + n_outside * self.residual_variance
+        return float(total) / n_features
+
     def leave_one_out(self, X: np.ndarray) -> np.ndarray | None:
         """Return the squared distance of each training sample to the others' mean.
 
@@ -182,7 +190,7 @@ def shrunk_covariance(X: np.ndarray) -> ShrunkCovariance:
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features), float32 or float64
+    X : ndarray of shape (n_samples, n_features), float16, float32 or float64
         At least two samples.
 
     Returns

@@ -4,7 +4,8 @@ import io
 import os
 import pickle
 from collections.abc import Iterator
-from pathlib import PurePath
+from contextlib import suppress
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,20 @@ def without_paths(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value)(map(without_paths, value))
     return value
+
+
+def memory_size() -> int | None:
+    """Return the bytes of memory that this process may fill, None if not known.
+
+    The limit of a container counts, and what other programs hold does not.
+    """
+    try:
+        found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return None
+    with suppress(OSError, ValueError):  # not in a container, or "max"
+        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return found
 
 
 class _Pickler(pickle.Pickler):

@@ -6,7 +6,13 @@ from typing import Any
 from featad.calibration import CalibratedDetector
 from featad.detectors import all_detectors
 from featad.errors import MissingExtraError
-from featad.features import BackboneFeatures, FilterBankFeatures, VGGFeatures
+from featad.features import (
+    BackboneFeatures,
+    FilterBankFeatures,
+    PatchFeatures,
+    VGGFeatures,
+    VGGPatches,
+)
 from featad.images import ImageReader
 from featad.pipeline import Pipeline
 from featad.trimming import TrimmedDetector
@@ -69,6 +75,8 @@ def _known_types():
         *all_detectors().values(),
         BackboneFeatures,
         VGGFeatures,
+        PatchFeatures,
+        VGGPatches,
         FilterBankFeatures,
         ImageReader,
         CalibratedDetector,

@@ -19,6 +19,7 @@ from featad.features import (
     layer_names,
 )
 from featad.features.layers import VGG_ARCHS, vgg_nodes
+from featad.features.summaries import Pooled
 from featad.features.weights import find_weights, load_network
 
 CPU = torch.device("cpu")
@@ -162,9 +163,10 @@ def test_maps_with_channels_last_are_pooled_over_positions(arch, layer):
     loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
     pixels = x * loaded._std + loaded._mean
     pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
-    features = loaded.launch(pixels, ("mean",), "float32")()
+    pooled = Pooled(loaded.shapes((64, 64)), ("mean",))
+    features = loaded.launch(pixels, pooled, "float32")()
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
-    assert loaded.columns((64, 64), ("mean",)) == ((f"{layer}_mean", len(features[0])),)
+    assert pooled.columns == ((f"{layer}_mean", len(features[0])),)
 
 
 @pytest.mark.parametrize(

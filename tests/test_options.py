@@ -8,7 +8,8 @@ from sklearn.base import BaseEstimator, clone
 
 from featad import BackboneFeatures, VGGFeatures
 from featad._options import inherit_options
-from featad.features.options import BackboneOptions
+from featad.features.network import NetworkFeatures
+from featad.features.options import BackboneOptions, NetworkOptions
 
 
 class Base(BaseEstimator):
@@ -162,6 +163,9 @@ def test_every_parameter_of_vgg_features_is_documented():
 
 
 def test_type_checkers_know_the_parameters_of_backbone_features():
-    hints = get_type_hints(BackboneFeatures.__init__)
+    hints = get_type_hints(NetworkFeatures.__init__)
     del hints["arch"], hints["layer"], hints["return"]  # a subclass names them itself
-    assert get_type_hints(BackboneOptions) == hints
+    assert get_type_hints(NetworkOptions) == hints
+    own = get_type_hints(BackboneFeatures.__init__)
+    del own["arch"], own["layer"], own["return"], own["options"]
+    assert get_type_hints(BackboneOptions) == own | hints

@@ -166,7 +166,7 @@ def test_float32_comes_back_as_float32_within_its_own_rounding(shape, cv):
 def test_blocks_of_rows_change_nothing(monkeypatch, shape):
     X, new = samples(shape)
     whole = ShrunkWhitening().fit_transform(X), Mahalanobis().fit(X).score_samples(new)
-    monkeypatch.setattr("featad._blocks._VALUES", 7 * shape[1])
+    monkeypatch.setattr("featad._blocks.BLOCK_VALUES", 7 * shape[1])
     rows = ShrunkWhitening().fit_transform(X), Mahalanobis().fit(X).score_samples(new)
     np.testing.assert_allclose(rows[0], whole[0], atol=1e-9)
     np.testing.assert_allclose(rows[1], whole[1], rtol=1e-9)
@@ -180,7 +180,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch, shape):
     ],
 )
 def test_a_large_table_is_not_copied_to_float64(monkeypatch, system):
-    monkeypatch.setattr("featad._blocks._VALUES", 2**14)
+    monkeypatch.setattr("featad._blocks.BLOCK_VALUES", 2**14)
     X = np.random.default_rng(0).normal(size=(8_000, 200)).astype(np.float32)
     tracemalloc.start()
     clone(system).fit(X)

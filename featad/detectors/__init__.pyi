@@ -18,6 +18,9 @@ from featad.detectors.madgan import MADGAN as MADGAN
 from featad.detectors.mahalanobis import Mahalanobis as Mahalanobis
 from featad.detectors.nearest_neighbors import NearestNeighbors as NearestNeighbors
 from featad.detectors.one_class_svm import OneClassSVM as OneClassSVM
+from featad.detectors.patch_gaussian import PatchGaussian as PatchGaussian
+from featad.detectors.patch_kmeans import PatchKMeans as PatchKMeans
+from featad.detectors.patch_memory import PatchMemory as PatchMemory
 from featad.detectors.pca_reconstruction import PCAReconstruction as PCAReconstruction
 from featad.detectors.perceptual_autoencoder import PerceptualAutoencoder as PerceptualAutoencoder
 from featad.detectors.progressive_gan_similarity import ProgressiveGANSimilarity as ProgressiveGANSimilarity

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.features.extractor import cut, has_channels_last, node_names
+from featad.features.graph import cut, has_channels_last, node_names
 from featad.features.layers import check_layer, default_layers, vgg_nodes
 from featad.features.weights import find_weights, read_network, warn_of_assumption
 from featad.neural.detector import Context, Stage, StrOptions

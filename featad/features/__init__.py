@@ -2,14 +2,23 @@
 
 from featad.features.backbone import BackboneFeatures
 from featad.features.filters import FilterBankFeatures
-from featad.features.layers import BACKBONES, default_layers, layer_names
-from featad.features.vgg import VGGFeatures
+from featad.features.layers import (
+    BACKBONES,
+    default_layers,
+    layer_names,
+    patch_layers,
+)
+from featad.features.patches import PatchFeatures
+from featad.features.vgg import VGGFeatures, VGGPatches
 
 __all__ = [
     "BACKBONES",
     "BackboneFeatures",
     "FilterBankFeatures",
+    "PatchFeatures",
     "VGGFeatures",
+    "VGGPatches",
     "default_layers",
     "layer_names",
+    "patch_layers",
 ]

@@ -18,12 +18,12 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         if not names or not set(names) <= set(POOLING):
             self._refuse("pooling", f"one or several of {tuple(POOLING)}")
 
-    def _check_image_size(self) -> None:
-        size = self.image_size
+    def _check_pair(self, parameter: str, expected: str) -> None:
+        size = getattr(self, parameter)
         if isinstance(size, tuple | list) and not (
             len(size) == 2 and all(isinstance(n, Integral) and int(n) > 0 for n in size)
         ):
-            self._refuse("image_size", "a number of pixels or (height, width)")
+            self._refuse(parameter, expected)
 
     def _refuse(self, parameter: str, expected: str) -> NoReturn:
         raise ValueError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from featad._locks import turn
 from featad.errors import FeatadError
@@ -15,7 +16,7 @@ _DIGEST = 32  # bytes of sha256, in front of the values
 
 
 class FeatureCache:
-    """Rows of features under a folder, found again by extractor and image.
+    """Features of images under a folder, found again by extractor and image.
 
     The files are ``folder/<extractor>/<first two digits>/<image>``. Each begins with a
     digest of its key and values, so a damaged file is noticed and counts as missing. It
@@ -29,8 +30,10 @@ class FeatureCache:
     fingerprint : str
         Fingerprint of the extractor.
 
-    width : int
-        Number of features.
+    shape : int or tuple of int
+        Of the features of one image.
+
+    dtype : numpy.dtype, default=numpy.float32
 
     Raises
     ------
@@ -43,15 +46,23 @@ class FeatureCache:
     >>> import numpy as np
     >>> from featad.features.cache import FeatureCache
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     cache = FeatureCache(folder, fingerprint="f1", width=2)
+    ...     cache = FeatureCache(folder, fingerprint="f1", shape=2)
     ...     cache.put("image1", np.array([0.5, 2.0], dtype=np.float32))
     ...     cache.get("image1"), cache.get("image2")
     (array([0.5, 2. ], dtype=float32), None)
     """
 
-    def __init__(self, folder: str | os.PathLike, fingerprint: str, width: int) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        fingerprint: str,
+        shape: int | tuple[int, ...],
+        dtype: DTypeLike = np.float32,
+    ) -> None:
         self._fingerprint = fingerprint
-        self._width = width
+        self._shape = shape
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._n_bytes = int(np.prod(shape)) * self._dtype.itemsize
         self._folder = Path(folder).expanduser() / fingerprint[:16]
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +80,7 @@ class FeatureCache:
         return turn(self._folder)
 
     def get(self, key: str) -> np.ndarray | None:
-        """Return an image's features, float32 (width,); None if absent or damaged."""
+        """Return an image's features; None if they are absent or damaged."""
         try:
             entry = self._path(key).read_bytes()
         except FileNotFoundError:
@@ -77,13 +88,14 @@ class FeatureCache:
         except OSError as error:
             raise self._refusal(error) from error
         digest, values = entry[:_DIGEST], entry[_DIGEST:]
-        if len(values) != 4 * self._width or digest != self._digest(key, values):
+        if len(values) != self._n_bytes or digest != self._digest(key, values):
             return None
-        return np.frombuffer(values, dtype="<f4").astype(np.float32)
+        found = np.frombuffer(values, dtype=self._dtype).reshape(self._shape)
+        return found.astype(self._dtype.newbyteorder("="))
 
     def put(self, key: str, row: np.ndarray) -> None:
-        """Store an image's features, float32 (width,)."""
-        values = row.astype("<f4").tobytes()
+        """Store an image's features."""
+        values = row.astype(self._dtype).tobytes()
         path = self._path(key)
         partial = path.with_name(f"{uuid4().hex}.part")
         try:

@@ -7,17 +7,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from featad._device import autocast
-from featad.features.graph import cut, has_channels_last, last_layer, node_names
-from featad.features.layers import check_layer
-from featad.features.pooling import POOLING
+from featad.features.graph import cut, has_channels_last
+from featad.features.layers import find_nodes
 from featad.features.presets import preset_of_set
-from featad.features.vgg_layers import vgg_nodes
 from featad.features.weights import Weights, read_network
 
 _FORMAT = 2  # raised when the same parameters come to give other features
@@ -62,6 +60,28 @@ def load_extractor(
         return _cache[key]
 
 
+class Summary(Protocol):
+    """What becomes of the layers of a batch of images: their features.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the features of one image.
+
+    dtype : numpy.dtype
+
+    identity : dict
+        What decides the features, as JSON can hold it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    identity: dict[str, Any]
+
+    def __call__(self, layers: Sequence[Any]) -> Any:
+        """Return the features (n, *shape) of tensors (n, channels[, ...])."""
+
+
 class Extractor:
     """A network, cut off, on its device.
 
@@ -99,7 +119,7 @@ class Extractor:
         if self.preset != preset_of_set(self.arch):
             text = json.dumps([self._weights, asdict(self.preset)], sort_keys=True)
             self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
-        self.nodes = _find_nodes(network, self.arch, layers)
+        self.nodes = find_nodes(network, self.arch, layers)
         self._cut = cut(network, list(self.nodes.values()))
         self._channels_last = {
             node for node in self.nodes.values() if has_channels_last(self._cut, node)
@@ -114,17 +134,18 @@ class Extractor:
             self._copies = torch.cuda.Stream(device)
         self._shapes: dict[tuple[int, int], dict[str, torch.Size]] = {}
 
-    def columns(
-        self, size: tuple[int, int], pooling: Sequence[str]
-    ) -> tuple[tuple[str, int], ...]:
-        """Return (name, number of features) of each block of columns, in order.
+    def shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        """Return the shape of what each layer gives for one image, channels first.
 
         Parameters
         ----------
         size : (height, width)
             Of the images.
 
-        pooling : sequence of {"mean", "std", "max"}
+        Returns
+        -------
+        shapes : dict of str to tuple of int
+            (channels, height, width), (channels, tokens) or (features,).
 
         Raises
         ------
@@ -132,27 +153,18 @@ class Extractor:
             If the network cannot run on images of that size, or a layer gives no
             features.
         """
-        columns: list[tuple[str, int]] = []
-        for layer, n_channels, has_map in self._layers(size):
-            names = [f"{layer}_{name}" for name in pooling] if has_map else [layer]
-            columns += [(name, n_channels) for name in names]
-        return tuple(columns)
-
-    def layer_widths(self, size: tuple[int, int], pooling: Sequence[str]) -> list[int]:
-        """Return the number of columns of each layer; arguments as for `columns`."""
-        return [n * (len(pooling) if m else 1) for _, n, m in self._layers(size)]
-
-    def _layers(self, size):
-        """Yield each layer's name, number of channels, and whether it gives a map."""
         if size not in self._shapes:
             self._shapes[size] = self._measure(size)
+        shapes = {}
         for layer, node in self.nodes.items():
-            shape = self._shapes[size][node]
-            last = len(shape) != 4 or node in self._channels_last
-            yield layer, shape[-1 if last else 1], len(shape) > 2
+            _, *shape = self._shapes[size][node]
+            if self._ends_with_channels(node, len(shape)):
+                shape = [shape[-1], *shape[:-1]]
+            shapes[layer] = tuple(shape)
+        return shapes
 
     def identify(
-        self, reading: Mapping[str, Any], pooling: Sequence[str], precision: str
+        self, reading: Mapping[str, Any], summary: Summary, precision: str
     ) -> str:
         """Return a digest of everything that decides the features of an image.
 
@@ -161,7 +173,7 @@ class Extractor:
         reading : mapping
             Arguments of `read_image`, as JSON can hold them.
 
-        pooling, precision
+        summary, precision
             As for `launch`.
         """
         channels: list = [self.preset.mean, self.preset.std]
@@ -172,16 +184,15 @@ class Extractor:
             "arch": self.arch,
             "weights": self._weights,
             "nodes": list(self.nodes.values()),
-            "pooling": list(pooling),
             "reading": dict(reading),
             "channels": channels,
             "precision": precision,
         }
-        text = json.dumps(decisive, sort_keys=True)
+        text = json.dumps(decisive | summary.identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def launch(
-        self, pixels: np.ndarray, pooling: Sequence[str], precision: str
+        self, pixels: np.ndarray, summary: Summary, precision: str
     ) -> Callable[[], np.ndarray]:
         """Start a batch; return a function that waits for its features.
 
@@ -192,17 +203,18 @@ class Extractor:
         ----------
         pixels : float32 ndarray of shape (n, height, width, 3), in [0, 1]
 
-        pooling : sequence of {"mean", "std", "max"}
+        summary : Summary
+            Makes features of the layers.
 
         precision : {"float32", "float16", "bfloat16"}
 
         Returns
         -------
         collect : callable
-            Returns a float32 ndarray of shape (n, n_features).
+            Returns an ndarray of shape (n, *summary.shape).
         """
         with torch.inference_mode():
-            features = self._describe(torch.from_numpy(pixels), pooling, precision)
+            features = summary(self._run(torch.from_numpy(pixels), precision))
             if self._copies is None:
                 return features.cpu().numpy
             host = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
@@ -221,24 +233,24 @@ class Extractor:
         """Whether the network runs on the CPU."""
         return self._device.type == "cpu"
 
-    def _describe(self, x, pooling, precision):
+    def _run(self, x, precision):
+        """Return what each layer gives, float32, channels first."""
         x = self._to_device(x).permute(0, 3, 1, 2)  # (n, 3, h, w), channels last
         x = (x - self._mean) / self._std
         if self.preset.channel_order == "bgr":
             x = x.flip(1)
         with autocast(self._device, precision):
-            maps = self._cut(x)
-        blocks = []
+            outputs = self._cut(x)
+        layers = []
         for node in self.nodes.values():
-            values = maps[node].float()
-            if values.ndim == 2:
-                blocks.append(values)
-                continue
-            if values.ndim == 3 or node in self._channels_last:
+            values = outputs[node].float()
+            if self._ends_with_channels(node, values.ndim - 1):
                 values = values.movedim(-1, 1)
-            values = values.flatten(2)  # (n, channels, positions)
-            blocks += [POOLING[name](values) for name in pooling]
-        return torch.cat(blocks, dim=1)
+            layers.append(values)
+        return layers
+
+    def _ends_with_channels(self, node, n_axes):
+        return n_axes == 2 or (n_axes == 3 and node in self._channels_last)
 
     def _to_device(self, x):
         if self._copies is None:
@@ -274,17 +286,6 @@ class Extractor:
                     f"{tuple(getattr(value, 'shape', ()))}."
                 )
         return {node: maps[node].shape for node in self.nodes.values()}
-
-
-def _find_nodes(network, arch, layers):
-    names, paper = node_names(network), vgg_nodes(arch)
-    nodes = {}
-    for layer in layers:
-        if layer is None:
-            layer = "fc7" if paper else last_layer(network, names)
-        check_layer(arch, layer, names)
-        nodes[layer] = paper.get(layer, layer)
-    return nodes
 
 
 def _first_line(error):

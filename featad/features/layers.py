@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from featad.errors import WeightsNotFoundError
 from featad.features.vgg_layers import VGG_ARCHS, vgg_nodes
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BACKBONES: dict[str, tuple[str, str, str]] = {
     "vgg_mini": ("conv3_1", "conv3_2", "conv4_1"),
@@ -80,6 +84,33 @@ def default_layers(arch: str) -> tuple[str | None, tuple[str, str, str]]:
     return ("fc7" if arch in VGG_ARCHS else None), BACKBONES[arch]
 
 
+def patch_layers(arch: str) -> tuple[str, ...]:
+    """Return the two middle layers of a network whose maps `PatchFeatures` takes.
+
+    Parameters
+    ----------
+    arch : str
+        A key of `BACKBONES`.
+
+    Returns
+    -------
+    layers : tuple of str
+        The first two of the three: the last one responds to whole objects.
+
+    Raises
+    ------
+    ValueError
+        If named systems do not use the network.
+
+    Examples
+    --------
+    >>> from featad.features import patch_layers
+    >>> patch_layers("vgg16")
+    ('conv3_3', 'conv4_3')
+    """
+    return default_layers(arch)[1][:2]
+
+
 def layer_names(arch: str) -> tuple[str, ...]:
     """Return the names that `BackboneFeatures` takes as ``layer``.
 
@@ -117,6 +148,38 @@ def with_blocks(nodes: Sequence[str]) -> tuple[str, ...]:
         for end in range(1, len(parts) + 1):
             names[".".join(parts[:end])] = None
     return tuple(names)
+
+
+def find_nodes(
+    network: "nn.Module", arch: str, layers: Sequence[str | None]
+) -> dict[str, str]:
+    """Return the names of layers, and of the graph nodes of a network that give them.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    arch : str
+    layers : sequence of str or None
+        None for what enters the classifying layer.
+
+    Raises
+    ------
+    ValueError
+        If the network has no such layer.
+
+    WeightsNotFoundError
+        If only the weights of convolutions are there, and it is not one of them.
+    """
+    from featad.features.graph import last_layer, node_names  # torch: slow to import
+
+    names, paper = node_names(network), vgg_nodes(arch)
+    nodes = {}
+    for layer in layers:
+        if layer is None:
+            layer = "fc7" if paper else last_layer(network, names)
+        check_layer(arch, layer, names)
+        nodes[layer] = paper.get(layer, layer)
+    return nodes
 
 
 def check_layer(arch: str, layer: str, nodes: Sequence[str]) -> None:

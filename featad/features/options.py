@@ -1,18 +1,16 @@
-"""Parameters of `BackboneFeatures`, as type checkers see ``**options``."""
+"""Parameters of frozen networks, as type checkers see ``**options``."""
 
 import os
 
 from typing_extensions import TypedDict
 
 
-class BackboneOptions(TypedDict, total=False):
-    """What `BackboneFeatures` takes besides ``arch`` and ``layer``.
+class NetworkOptions(TypedDict, total=False):
+    """What all transformers that run a frozen network take, but ``arch`` and ``layer``.
 
     A subclass names these two itself; PEP 692 does not let it name one of the others.
     """
 
-    pooling: str | tuple[str, ...]
-    normalize: bool
     weights: str | os.PathLike | None
     preprocessing: str | None
     image_size: int | tuple[int, int] | None
@@ -28,3 +26,20 @@ class BackboneOptions(TypedDict, total=False):
     truncated: str
     random_state: int | None
     verbose: bool
+
+
+class BackboneOptions(NetworkOptions, total=False):
+    """What `BackboneFeatures` takes besides ``arch`` and ``layer``."""
+
+    pooling: str | tuple[str, ...]
+    normalize: bool
+
+
+class PatchOptions(NetworkOptions, total=False):
+    """What `PatchFeatures` takes besides ``arch`` and ``layer``."""
+
+    grid: int | tuple[int, int] | None
+    neighborhood: int
+    n_components: int | None
+    reduction: str
+    dtype: str

@@ -79,8 +79,8 @@ def stream_features(
     rows : int or list of int
         Places in ``sources``.
 
-    values : float32 ndarray or ImageReadError
-        Features: (n_features,), for all these rows, or (n_rows, n_features).
+    values : ndarray or ImageReadError
+        Features of an image, for all these rows, or of one image for each of them.
     """
     batch: list[_Image] = []
     running: deque[tuple[list[int], Callable[[], np.ndarray]]] = deque()
@@ -109,8 +109,8 @@ def stream_features(
 
 def gather(
     stream: Iterator[tuple[Any, np.ndarray | ImageReadError]],
-    n_images: int,
-    width: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
     on_error: str,
 ) -> tuple[np.ndarray, list[int]]:
     """Return streamed features in the order of the sources.
@@ -120,23 +120,24 @@ def gather(
     stream : iterator
         From :func:`stream_features`.
 
-    n_images : int
+    shape : tuple of int
+        Number of images, then the shape of the features of one.
 
-    width : int
-        Number of features.
+    dtype : numpy.dtype
 
     on_error : {"raise", "skip", "nan"}
         What to do about images that cannot be read.
 
     Returns
     -------
-    features : float32 ndarray of shape (n_images, width)
+    features : ndarray of that shape and type
         Fewer rows if images were skipped.
 
     rows : list of int
         The images that have a row.
     """
-    features = np.full((n_images, width), np.nan, dtype=np.float32)
+    n_images = shape[0]
+    features = np.empty(shape, dtype)
     unread: dict[int, ImageReadError] = {}
     for rows, values in stream:
         if not isinstance(values, ImageReadError):
@@ -145,11 +146,14 @@ def gather(
             raise values
         else:
             unread[rows] = values
+            features[rows] = np.nan
     warn_unreadable(list(unread.values()), n_images, on_error)
     if not unread or on_error != "skip":
         return features, list(range(n_images))
-    rows = [row for row in range(n_images) if row not in unread]
-    return features[rows], rows
+    kept = [row for row in range(n_images) if row not in unread]
+    for place, row in enumerate(kept):  # in place: maps may fill half the memory
+        features[place] = features[row]
+    return features[: len(kept)], kept
 
 
 def _reader(

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from featad import map_scores
 from featad.neural.losses import error_map, per_sample
 
-REDUCTIONS = ("relative", "mean", "top1%", "max")
+REDUCTIONS = ("relative", *map_scores.REDUCTIONS)
 """What ``score_by`` calls the ways from a map of errors to a score."""
 
 BLACK = 1e-3
@@ -54,14 +55,14 @@ def relative_score(
 
 
 def reduce_map(error: Tensor, how: str) -> Tensor:
-    """Return one number per map.
+    """Return one number per map, as `featad.map_scores.reduce_maps` does.
 
     Parameters
     ----------
     error : Tensor of shape (n, ...)
 
     how : {"mean", "max"} or "top<share>%"
-        ``"top1%"``: the mean of the largest hundredth, of one pixel at least.
+        See `featad.map_scores.n_largest`.
 
     Returns
     -------
@@ -75,13 +76,10 @@ def reduce_map(error: Tensor, how: str) -> Tensor:
     tensor([5.5000])
     """
     error = error.flatten(1)
-    if how == "mean":
-        return error.mean(dim=1)
-    if how == "max":
-        return error.amax(dim=1)
-    share = float(how.removeprefix("top").removesuffix("%")) / 100
-    n_largest = max(1, round(share * error.shape[1]))
-    return error.topk(n_largest, dim=1).values.mean(dim=1)
+    n_largest = map_scores.n_largest(how, error.shape[1])
+    if n_largest < error.shape[1]:
+        error = error.topk(n_largest, dim=1).values
+    return error.mean(dim=1)
 
 
 def mean_map(maps: Iterable[Tensor]) -> Tensor:

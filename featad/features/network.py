@@ -1,0 +1,320 @@
+"""What all transformers that run a frozen network have in common."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Self
+
+from featad._options import inherit_options
+from featad._sklearn import Interval, StrOptions
+from featad.errors import WeightsChangedError
+from featad.features.base import ImageFeatures, as_tuple
+from featad.features.cache import FeatureCache
+from featad.features.streaming import gather, stream_features
+from featad.images import check_sources
+
+if TYPE_CHECKING:
+    from featad.features.extractor import Extractor, Summary
+
+
+class NetworkFeatures(ImageFeatures):
+    """Base of transformers that run a frozen network on images.
+
+    A subclass writes ``_summary``, and hands what ``_extract`` returns on.
+
+    Parameters
+    ----------
+    arch : str, default="vgg16"
+        Name of a torchvision classification network, or ``"vgg_mini"``.
+
+    layer : str, tuple of str or None, default=None
+        Layers whose output is used: names from :func:`layer_names`.
+
+    weights : str, path-like or None, default="default"
+        ``"default"`` for torchvision's published weights, downloaded once to torch's
+        own cache (vgg_mini's ship with featad); torchvision's name of a published set,
+        such as ``"IMAGENET1K_V1"``; a .pth, .pt or .safetensors file; None for random
+        weights, a stand-in for tests. A file may hold only the convolutions of a VGG.
+        Then only convolutions can be used as layers.
+
+    preprocessing : {"imagenet", "caffe"} or None, default=None
+        Scale and channel order of the pixels that enter the network. None uses those of
+        the published weights. "caffe" is BGR from 0 to 255 minus the mean, for files
+        of weights from Caffe or Keras. "imagenet" is RGB standardized by the mean and
+        deviation of ImageNet.
+
+    image_size : int, tuple of (height, width) or None, default=None
+        Size in pixels to which images are resized. None uses the size of the weights'
+        preset, usually 224. The smallest size that works depends on network and layer:
+        it is 32 for a whole VGG. Vision transformers accept their own size only.
+
+    crop : bool, default=False
+        False resizes the whole image, so nothing is cut off. True follows the weights'
+        preset exactly: it resizes the shorter side to slightly more than the size and
+        crops the center. ``image_size`` scales both steps by its larger side.
+
+    device : str, default="auto"
+        ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+        ``"mps"``. It is looked up when it is used.
+
+    precision : {"float32", "float16", "bfloat16"}, default="float32"
+        Floating-point type in which the network runs; "float16" needs a GPU. Features
+        are always returned as float32.
+
+    batch_size : int or None, default=None
+        Number of images that run through the network together. None means 8 on a CPU,
+        where larger batches do not fit into the processor's cache, and 32 on a GPU.
+
+    n_jobs : int or None, default=None
+        Number of threads that read and decode images. None means one per processor, up
+        to eight.
+
+    cache : path-like or None, default=None
+        Folder in which features are kept. They are found again by the contents of the
+        image and the :meth:`extractor_fingerprint`. Several processes may share it; no
+        image is extracted twice.
+
+    on_error : {"raise", "skip", "nan"}, default="raise"
+        What to do about images that cannot be read: raise :class:`ImageReadError`,
+        leave out their rows, or fill their rows with NaN. One
+        :class:`ImageReadWarning` counts and names them.
+
+    max_value : float or None, default=None
+        Pixel value that becomes 1.0. None derives it from the type of the pixels.
+
+    max_pixels : int or None, default=None
+        Largest image that is decoded, in pixels. None is Pillow's limit.
+
+    truncated : {"raise", "accept"}, default="raise"
+        What to do with JPEG files that lack their last bytes: refuse or read them.
+
+    random_state : int or None, default=None
+        Seed of random weights (``weights=None``). None means 0.
+
+    verbose : bool, default=False
+        Whether to show a progress bar on stderr.
+
+    Attributes
+    ----------
+    weights_fingerprint_ : str
+        Digest of the weights, and of the preparation of pixels if it is not the usual.
+
+    weights_note_ : str
+        What these weights are: a published set, or what was assumed about a file.
+    """
+
+    _parameter_constraints: dict = {
+        "arch": [str],
+        "layer": [str, tuple, list, None],
+        "weights": [str, os.PathLike, None],
+        "preprocessing": [StrOptions({"imagenet", "caffe"}), None],
+        "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
+        "crop": ["boolean"],
+        "device": [str],
+        "precision": [StrOptions({"float32", "float16", "bfloat16"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [Integral, None],
+        "cache": [str, os.PathLike, None],
+        "on_error": [StrOptions({"raise", "skip", "nan"})],
+        "max_value": [Interval(Real, 0, None, closed="neither"), None],
+        "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
+        "truncated": [StrOptions({"raise", "accept"})],
+        "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both"), None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self, arch: str = "vgg16", *, layer: str | tuple[str, ...] | None = None,
+        weights: str | os.PathLike | None = "default", preprocessing: str | None = None,
+        image_size: int | tuple[int, int] | None = None, crop: bool = False,
+        device: str = "auto", precision: str = "float32", batch_size: int | None = None,
+        n_jobs: int | None = None, cache: str | os.PathLike | None = None,
+        on_error: str = "raise", max_value: float | None = None,
+        max_pixels: int | None = None, truncated: str = "raise",
+        random_state: int | None = None, verbose: bool = False,
+    ) -> None:  # fmt: skip
+        self.arch = arch
+        self.layer = layer
+        self.weights = weights
+        self.preprocessing = preprocessing
+        self.image_size = image_size
+        self.crop = crop
+        self.device = device
+        self.precision = precision
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.cache = cache
+        self.on_error = on_error
+        self.max_value = max_value
+        self.max_pixels = max_pixels
+        self.truncated = truncated
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        inherit_options(cls)
+
+    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+        """Check the input and find the weights; nothing is learned.
+
+        Parameters
+        ----------
+        X : sequence of sources, or array of shape (n_samples, height, width[, 3])
+            Paths, bytes, PIL images or arrays. They are not read here.
+
+        y : ignored
+
+        Returns
+        -------
+        self : object
+            The transformer.
+
+        Raises
+        ------
+        WeightsNotFoundError
+            If the weights are not on this machine and cannot be downloaded.
+
+        ValueError
+            If a parameter does not fit the network or this machine.
+        """
+        self._check_parameters()
+        check_sources(X, estimator_name=type(self).__name__)
+        from featad.features.weights import warn_of_assumption  # torch: slow to import
+
+        extractor = self._find_extractor()
+        self._note_summary(extractor)
+        self.weights_fingerprint_ = extractor.fingerprint
+        self.weights_note_ = str(extractor.found)
+        warn_of_assumption(extractor.found, self)
+        return self
+
+    def check_weights(self) -> None:
+        """Find the weights and compare their fingerprint with the one of ``fit``.
+
+        Raises
+        ------
+        WeightsNotFoundError
+            If they are not on this machine and cannot be downloaded.
+
+        WeightsChangedError
+            If their fingerprint is another.
+        """
+        self._check_parameters()
+        self._checked_extractor()
+
+    def extractor_fingerprint(self) -> str:
+        """Return a digest of everything that decides the features of an image.
+
+        Weights, preprocessing, layers and what is made of them, image size, crop,
+        precision, ``max_value``, ``truncated`` and the version of the computation; not
+        the device, the batch size or the threads.
+
+        Returns
+        -------
+        fingerprint : str
+            64 hexadecimal digits.
+        """
+        self._check_parameters()
+        extractor = self._checked_extractor()
+        return self._fingerprint(extractor, self._summary(extractor))
+
+    def _summary(self, extractor: "Extractor") -> "Summary":
+        """Return what turns the network's layers into features."""
+        raise NotImplementedError
+
+    def _note_summary(self, extractor: "Extractor") -> None:
+        """Set the attributes that say what the features are; ``fit`` calls it."""
+        raise NotImplementedError
+
+    def _extract(self, X: Any) -> tuple[np.ndarray, list[int], Any]:
+        """Return features, their images' places in X, and the summary that made them.
+
+        Parameters and errors are those of ``transform``.
+        """
+        self._check_parameters()
+        sources = check_sources(X, estimator_name=type(self).__name__)
+        extractor = self._checked_extractor()
+        summary = self._summary(extractor)
+        self._check_room(len(sources), summary)
+        cache = None
+        if self.cache is not None:
+            key = self._fingerprint(extractor, summary)
+            cache = FeatureCache(self.cache, key, summary.shape, summary.dtype)
+        run = partial(extractor.launch, summary=summary, precision=self.precision)
+        stream = stream_features(
+            sources,
+            self._reading() | {"max_pixels": self.max_pixels},
+            partial(self._launch, run),
+            batch_size=self.batch_size or (8 if extractor.on_cpu else 32),
+            n_jobs=self.n_jobs,
+            cache=cache,
+            verbose=self.verbose,
+        )
+        shape = len(sources), *summary.shape
+        return *gather(stream, shape, summary.dtype, self.on_error), summary
+
+    def _check_room(self, n_images: int, summary: Any) -> None:
+        """Refuse what cannot be held in memory. Rows of a table always can."""
+
+    def _launch(
+        self, run: Callable[[np.ndarray], Callable[[], np.ndarray]], pixels: np.ndarray
+    ) -> Callable[[], np.ndarray]:
+        """Start the network on float32 (n, height, width, 3): every image passes."""
+        return run(pixels)
+
+    def _layers(self) -> tuple[str | None, ...]:
+        return as_tuple(self.layer)
+
+    def _reading(self) -> dict[str, Any]:
+        """Return what decides the pixels, as arguments of `read_image`."""
+        from featad.features.weights import preset  # torch: slow to import
+
+        usual = preset(self.arch, self.weights)
+        return usual.reading(self.image_size, self.crop, self.max_value, self.truncated)
+
+    def _shapes(self, extractor: "Extractor") -> dict[str, tuple[int, ...]]:
+        return extractor.shapes(self._reading()["size"])
+
+    def _find_extractor(self, is_fitted: bool = False) -> "Extractor":
+        from featad import _device  # torch: slow to import
+        from featad.features.extractor import load_extractor
+        from featad.features.weights import find_weights
+
+        resolve = _device.usable_device if is_fitted else _device.resolve_device
+        device = resolve(self.device)
+        _device.autocast(device, self.precision)  # refuses what the device cannot do
+        found = find_weights(
+            self.arch, self.weights, self.random_state, self.preprocessing
+        )
+        return load_extractor(found, self._layers(), device)
+
+    def _checked_extractor(self) -> "Extractor":
+        extractor = self._find_extractor(hasattr(self, "weights_fingerprint_"))
+        expected = getattr(self, "weights_fingerprint_", extractor.fingerprint)
+        if extractor.fingerprint != expected:
+            raise WeightsChangedError(
+                f"{type(self).__name__} was fitted with {self.arch} weights of "
+                f"fingerprint {expected[:12]}, but weights={str(self.weights)!r} has "
+                f"{extractor.fingerprint[:12]} here. Pass the weights and the "
+                "preprocessing it was fitted with, or fit again."
+            )
+        return extractor
+
+    def _fingerprint(self, extractor: "Extractor", summary: "Summary") -> str:
+        return extractor.identify(self._reading(), summary, self.precision)
+
+    def _check_parameters(self) -> None:
+        from featad.features.presets import check_arch  # torch: slow to import
+
+        self._validate_params()
+        check_arch(self.arch)
+        layers = as_tuple(self.layer)
+        if not layers or len(set(layers)) < len(layers):
+            self._refuse("layer", "one name or several different ones")
+        self._check_pair("image_size", "a number of pixels or (height, width)")

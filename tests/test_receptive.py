@@ -1,0 +1,106 @@
+"""What a position sees, by arithmetic, is what the network itself reacts to."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from featad.features.graph import cut
+from featad.features.layers import find_nodes
+from featad.features.receptive import receptive_fields
+from featad.features.weight_files import build, build_on_paper
+
+
+def all_positive(network):
+    """Make every weight positive, so that no response cancels another."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network.double().eval()
+
+
+def measured(arch, layer, size):
+    """Return extent of the pixels a middle position depends on, and its stride."""
+    network = all_positive(build(arch))
+    node = find_nodes(network, arch, (layer,))[layer]
+    part = cut(network, [node])
+    x = torch.rand(1, 3, size, size, dtype=torch.double).requires_grad_()
+    maps = part(x)[node]
+    middle = maps.shape[2] // 2
+    edges = []
+    for place in (middle, middle + 1):
+        (gradient,) = torch.autograd.grad(
+            maps[0, :, place, place].sum(), x, retain_graph=True
+        )
+        touched = gradient[0].abs().sum(0).nonzero()
+        edges.append((touched.min(0).values, touched.max(0).values))
+    (low, high), (next_low, _) = edges
+    return tuple((high - low + 1).tolist()), tuple((next_low - low).tolist())
+
+
+@pytest.mark.parametrize(
+    ("arch", "layer", "size"),
+    [
+        ("vgg11", "conv3_2", 80),
+        ("vgg_mini", "conv3_1", 128),
+        ("alexnet", "features.3", 160),
+        ("shufflenet_v2_x0_5", "stage2.1", 160),
+    ],
+)
+def test_size_and_stride_are_those_that_gradients_show(arch, layer, size):
+    field = receptive_fields(arch, (layer,))[layer]
+    seen, stride = measured(arch, layer, size)
+    assert stride == field.stride
+    # a maximum passes the gradient of one pixel only: it may show less, never more
+    assert all(s <= f for s, f in zip(seen, field.size, strict=True))
+    assert all(s > 0.5 * f for s, f in zip(seen, field.size, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arch", "layer", "stride", "size"),
+    [  # as published: Araujo et al., "Computing receptive fields", Distill 2019
+        ("alexnet", "features.12", 32, 195),
+        ("vgg16", "features.30", 32, 212),
+        ("resnet50", "layer4", 32, 427),
+        ("resnet18", "layer2", 8, 99),
+        ("squeezenet1_1", "features.7", 8, 63),
+        ("vit_b_16", "encoder.layers.encoder_layer_0", 16, math.inf),
+        ("swin_t", "features.3", 8, math.inf),
+    ],
+)
+def test_sizes_and_strides_of_known_networks(arch, layer, stride, size):
+    field = receptive_fields(arch, (layer,))[layer]
+    assert field.stride == (stride, stride)
+    assert field.size == (size, size)
+
+
+def test_a_gate_is_not_counted():
+    field = receptive_fields("efficientnet_b0", ("features.3",))["features.3"]
+    assert field.stride == (8, 8)
+    assert field.size[0] < 100
+
+
+@pytest.mark.slow
+def test_pooling_by_functions_counts():
+    field = receptive_fields("inception_v3", ("Mixed_6a",))["Mixed_6a"]
+    assert field.stride == (16, 16)
+
+
+def test_layers_without_a_map_have_no_field():
+    fields = receptive_fields("vgg11", ("fc7", "conv1_1"))
+    assert fields["fc7"] is None
+    assert fields["conv1_1"].size == (3, 3)
+
+
+@pytest.mark.parametrize("arch", ["vgg11", "squeezenet1_1", "resnet18"])
+def test_strides_are_those_of_the_maps(arch):
+    network, x = build_on_paper(arch), torch.zeros(1, 3, 256, 256, device="meta")
+    layers = {"vgg11": "conv4_2", "resnet18": "layer3"}.get(arch, "features.9")
+    node = find_nodes(network, arch, (layers,))[layers]
+    height = cut(network, [node])(x)[node].shape[2]
+    (field,) = receptive_fields(arch, (layers,)).values()
+    np.testing.assert_allclose(256 / height, field.stride[0], rtol=0.1)
