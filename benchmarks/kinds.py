@@ -32,7 +32,7 @@ BY = {
         ("relative", "mean", "top1%", "max"),
     ),
     "centered": ("combined", "latent", "relative", "mean", "top1%", "max"),
-    "deep-svdd": ("whitened", "distance"),
+    "deep-svdd": ("whitened", "latent"),
 }
 FEWER = {"perceptual": {"max_epochs": 10}}  # 100 seconds a fit otherwise
 N_TRAIN, N_TEST = 500, 2000

@@ -111,7 +111,7 @@ def test_the_two_objectives_differ_after_the_warm_up(images):
 
 
 def test_the_distance_is_to_the_center(trained, images):
-    detector = DeepSVDD(**TRAINED, score_by="distance").fit(images)
+    detector = DeepSVDD(**TRAINED, score_by="latent").fit(images)
     np.testing.assert_allclose(
         -detector.score_samples(images), squared_distances(trained, images), rtol=1e-4
     )

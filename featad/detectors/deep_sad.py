@@ -32,7 +32,7 @@ class DeepSAD(HypersphereDetector):
     mean normal and anomalous.
 
     Differs from the paper: Adam's learning rate is constant, and the default score is
-    ``"whitened"``; the paper's is ``"distance"``.
+    ``"whitened"``; the paper's is ``"latent"``.
 
     References
     ----------

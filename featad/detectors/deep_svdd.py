@@ -35,7 +35,7 @@ class DeepSVDD(HypersphereDetector):
 
     Differs from the paper: the radius is the quantile of each batch; Adam's learning
     rate is constant; images are used as they are; and the default score is
-    ``"whitened"``. The paper's ``"distance"`` counts every direction alike, although
+    ``"whitened"``. The paper's ``"latent"`` counts every direction alike, although
     after a few hundred steps the codes still vary much in some of them.
 
     References
@@ -60,7 +60,7 @@ class DeepSVDD(HypersphereDetector):
         "Ruff et al. 2018",
         grid={
             "detector__latent_dim": [16, 32, 64],
-            "detector__score_by": ["whitened", "distance"],
+            "detector__score_by": ["whitened", "latent"],
         },
         takes=("features", "images"),
     )

@@ -55,8 +55,8 @@ class HypersphereDetector(LatentDetector):
         Standard deviation of the noise added to the inputs of the autoencoder, in their
         own unit: images in [0, 1], standardized tables.
 
-    score_by : {"whitened", "distance"}, default="whitened"
-        ``"distance"`` is the squared distance of the code from the center.
+    score_by : {"whitened", "latent"}, default="whitened"
+        ``"latent"`` is the squared distance of the code from the center.
         ``"whitened"`` measures how far the code is from those of the training samples,
         in units of their own spread: the squared Mahalanobis distance, with Ledoit and
         Wolf's shrunk covariance.
@@ -75,7 +75,7 @@ class HypersphereDetector(LatentDetector):
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "weight_decay": [NON_NEGATIVE],
         "noise": [NON_NEGATIVE],
-        "score_by": [StrOptions({"whitened", "distance"})],
+        "score_by": [StrOptions({"whitened", "latent"})],
     }
 
     _defaults = {"width": 16, "max_epochs": 30}
@@ -156,7 +156,7 @@ class HypersphereDetector(LatentDetector):
         )
 
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
-        if self.score_by == "distance":
+        if self.score_by == "latent":
             return self._distance(nets, x, t)
         code = nets["encoder"](x) - t.statistics["mean"]
         return (code @ t.statistics["whitening"]).square().sum(dim=1)
