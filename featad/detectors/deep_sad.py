@@ -72,5 +72,5 @@ class DeepSAD(HypersphereDetector):
         self.eta = eta
 
     def _pulled(self, distance: Tensor, t: Context) -> Tensor:
-        pulled = torch.where(t.y == 0, distance, self.eta * distance)
-        return torch.where(t.is_anomaly, self.eta / (distance + TINY), pulled)
+        pushed = torch.where(t.is_anomaly, 1 / (distance + TINY), distance)
+        return torch.where(t.is_labeled, self.eta * pushed, pushed)
