@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from featad.base import anomaly_scores
+from featad.datasets import load_idx
 from featad.detectors import Autoencoder, DeepSAD, DeepSVDD
+from featad.metrics import auroc
 from featad.neural.context import Context
 
 from _probe import to_tensor
@@ -71,3 +74,23 @@ def test_zeros_and_ones_alone_are_warned_of(images, detector):
 def test_other_labels_are_refused(images):
     with pytest.raises(ValueError, match=r"1 \(normal\) or -1 .* or 0 \(unlabeled\)"):
         DeepSAD(**TINY).fit(images, [1, 2] * 12)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_a_few_labels_of_one_digit_help_to_find_the_others(eights, real_data):
+    train, X, y = eights
+    images, digits = load_idx(real_data / "mnist", "train")
+    threes = images[digits == 3][:25] / np.float32(255)
+    _, test_digits = load_idx(real_data / "mnist", "test")
+    order = np.random.default_rng(0).permutation(len(test_digits))
+    others = test_digits[order[: len(X)]] != 3
+    shown = np.concatenate([train, threes]), np.repeat([0, -1], [len(train), 25])
+    without, found = (
+        auroc(y[others], anomaly_scores(detector, X[others]))
+        for detector in (
+            DeepSVDD(device="cpu", random_state=0).fit(train),
+            DeepSAD(device="cpu", random_state=0).fit(*shown),
+        )
+    )
+    assert found > without + 0.005  # 0.950 and 0.935
