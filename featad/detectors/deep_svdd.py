@@ -36,7 +36,10 @@ class DeepSVDD(HypersphereDetector):
     Differs from the paper: the radius is the quantile of each batch; Adam's learning
     rate is constant; images are used as they are; and the default score is
     ``"whitened"``. The paper's ``"latent"`` counts every direction alike, although
-    after a few hundred steps the codes still vary much in some of them.
+    after a few hundred steps the codes still vary much in some of them. With digit 8
+    normal (MNIST, 500 images, one seed) its AUROC is 0.801, that of ``"whitened"``
+    0.931, that of PCA reconstruction 0.857. Digit 5 is an exception: 0.943 are less
+    than PCA's 0.972.
 
     References
     ----------
