@@ -29,6 +29,7 @@ bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.few_shot
 	$(BIN)/python -m benchmarks.learned
+	$(BIN)/python -m benchmarks.kinds --seeds 3
 	$(BIN)/python -m benchmarks.false_alarms
 
 clean:

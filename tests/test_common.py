@@ -46,6 +46,8 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
         "layer": "features.1",
         "weights": None,
     },
+    "DeepSVDD": {**_TINY_NETWORK, "latent_dim": 4},
+    "DeepSAD": {**_TINY_NETWORK, "latent_dim": 4},
     "UNetAutoencoder": {
         **_TINY_NETWORK,
         "depth": 2,
