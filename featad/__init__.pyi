@@ -25,6 +25,7 @@ from featad.detectors import ContrastTranslation as ContrastTranslation
 from featad.detectors import DiscriminatorGAN as DiscriminatorGAN
 from featad.detectors import DualDiscriminatorGAN as DualDiscriminatorGAN
 from featad.detectors import FAnoGAN as FAnoGAN
+from featad.detectors import FeatureFlow as FeatureFlow
 from featad.detectors import FenceGAN as FenceGAN
 from featad.detectors import GANomaly as GANomaly
 from featad.detectors import Inpainting as Inpainting
@@ -35,6 +36,7 @@ from featad.detectors import Mahalanobis as Mahalanobis
 from featad.detectors import NearestNeighbors as NearestNeighbors
 from featad.detectors import OneClassSVM as OneClassSVM
 from featad.detectors import PCAReconstruction as PCAReconstruction
+from featad.detectors import PatchFlow as PatchFlow
 from featad.detectors import PatchGaussian as PatchGaussian
 from featad.detectors import PatchKMeans as PatchKMeans
 from featad.detectors import PatchMemory as PatchMemory

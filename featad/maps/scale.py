@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +12,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from featad._sklearn import num_samples
-from featad.base import without_threshold
-from featad.fold_copies import score_unit, sized_like
-from featad.holding_out import calibration_splits, fit_rows, rows
+from featad.holding_out import calibration_splits
 from featad.maps.systems import flattened, iter_maps, map_method
 from featad.pipeline import make_pipeline
+from featad.refits import fit_copy, rows
 from featad.systems import trains_networks
 
 _VALUES = 10_000  # of each map, at most, that tell what is typical
@@ -229,8 +227,5 @@ def _held_out(system: Any, X: Any, cv: Any, random_state: Any) -> tuple:
     [(train, test)] = calibration_splits(cv, X, None, labels, None, random_state)
     fitted = make_pipeline(*steps, detector)
     copy = make_pipeline(*map(clone, steps), clone(detector))
-    copy = without_threshold(sized_like(fitted, copy, len(train)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the fit on all has warned
-        fit_rows(copy, X, None, None, train)
-    return copy, rows(X, test), score_unit(fitted) / score_unit(copy)
+    copy, factor = fit_copy(fitted, copy, X, None, None, train)
+    return copy, rows(X, test), factor
