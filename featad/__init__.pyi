@@ -19,6 +19,7 @@ from featad.detectors import ASCNet as ASCNet
 from featad.detectors import AnoGAN as AnoGAN
 from featad.detectors import Autoencoder as Autoencoder
 from featad.detectors import BiGAN as BiGAN
+from featad.detectors import CSI as CSI
 from featad.detectors import CenteredAutoencoder as CenteredAutoencoder
 from featad.detectors import ContrastTranslation as ContrastTranslation
 from featad.detectors import DiscriminatorGAN as DiscriminatorGAN
@@ -40,6 +41,7 @@ from featad.detectors import PatchMemory as PatchMemory
 from featad.detectors import PerceptualAutoencoder as PerceptualAutoencoder
 from featad.detectors import ProgressiveGANSimilarity as ProgressiveGANSimilarity
 from featad.detectors import ReconstructionGAN as ReconstructionGAN
+from featad.detectors import SSD as SSD
 from featad.detectors import SymmetricGAN as SymmetricGAN
 from featad.detectors import TrimmedGAN as TrimmedGAN
 from featad.detectors import UNetAutoencoder as UNetAutoencoder
@@ -56,6 +58,11 @@ from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
 from featad.images import read_image as read_image
 from featad.images import read_mask as read_mask
+from featad.maps import MapScale as MapScale
+from featad.maps import anomaly_maps as anomaly_maps
+from featad.maps import fit_map_scale as fit_map_scale
+from featad.maps import occlusion_maps as occlusion_maps
+from featad.maps import segment as segment
 from featad.model_selection import OneClassKFold as OneClassKFold
 from featad.model_selection import anomaly_average_precision as anomaly_average_precision
 from featad.model_selection import anomaly_roc_auc as anomaly_roc_auc
@@ -71,7 +78,6 @@ from featad.scoring import score_to_file as score_to_file
 from featad.tiling import TiledDetector as TiledDetector
 from featad.trimming import TrimmedDetector as TrimmedDetector
 from featad.whitening import ShrunkWhitening as ShrunkWhitening
-from featad.whole_systems import anomaly_maps as anomaly_maps
 from featad.whole_systems import p_values as p_values
 
 __version__: str

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn import pipeline
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from featad._sklearn import (
     final_estimator_has,
@@ -116,6 +117,70 @@ class Pipeline(pipeline.Pipeline):
         if isinstance(ind, slice):
             part.drop_anomalies = self.drop_anomalies
         return part
+
+    @available_if(final_estimator_has("score_samples"))
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Score samples; high = normal.
+
+        Where the first step has ``transform_in_blocks``, as `PatchFeatures` has, the
+        other steps see one block of samples at a time, and memory does not grow with
+        their number. So do ``decision_function`` and ``predict``.
+
+        Parameters
+        ----------
+        X : array-like or sequence of length n_samples
+            What the first step takes.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+        """
+        return self._in_blocks("score_samples", X)
+
+    @available_if(final_estimator_has("decision_function"))
+    def decision_function(self, X: Any, **params: Any) -> np.ndarray:
+        """Return scores minus the threshold: negative = anomalous.
+
+        Parameters
+        ----------
+        X : array-like or sequence of length n_samples
+            What the first step takes.
+
+        **params : dict
+            As for scikit-learn's pipelines.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+        """
+        return self._in_blocks("decision_function", X, **params)
+
+    @available_if(final_estimator_has("predict"))
+    def predict(self, X: Any, **params: Any) -> np.ndarray:
+        """Label samples.
+
+        Parameters
+        ----------
+        X : array-like or sequence of length n_samples
+            What the first step takes.
+
+        **params : dict
+            As for scikit-learn's pipelines.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            1 normal, -1 anomalous.
+        """
+        return self._in_blocks("predict", X, **params)
+
+    def _in_blocks(self, method: str, X: Any, **params: Any) -> np.ndarray:
+        blocks = getattr(self.steps[0][1], "transform_in_blocks", None)
+        if blocks is None or len(self.steps) == 1 or params:
+            return getattr(super(), method)(X, **params)
+        check_is_fitted(self)
+        score = getattr(self[1:], method)
+        return np.concatenate([score(block) for block in blocks(X)])
 
     @available_if(final_estimator_has("predict"))
     def fit_predict(self, X: Any, y: Any = None, **params: Any) -> np.ndarray:

@@ -75,6 +75,8 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "ALAD": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},
     "DualDiscriminatorGAN": {**_TINY_NETWORK, "max_epochs": 20, "latent_dim": 2},
     "ReconstructionGAN": {**_TINY_NETWORK, "max_epochs": 20, "latent_dim": 2},
+    "SSD": {**_TINY_NETWORK, "latent_dim": 8},
+    "CSI": {**_TINY_NETWORK, "latent_dim": 8},
 }
 
 

@@ -31,10 +31,12 @@ ON_EIGHTS = {  # AUROC to reach, images to test, parameters; PCA reaches 0.857 o
     "progressive": (0.80, 2000, {"max_epochs": 10}),
 }
 ELSEWHERE = {
+    "csi": "eights in test_csi.py: by both of its scores",
     "contrasts": "hazelnuts in test_contrast_translation.py: a digit has one channel",
     "discriminator": "zeros in test_discriminator_gan.py: three seeds",
     "fence": "digits in test_fence_gan.py: with its fence and without",
     "madgan": "a phantom in test_madgan.py: a digit has no slices",
+    "ssd": "eights in test_ssd.py: its untrained self finds many",
     "perceptual": "transistors in test_perceptual_autoencoder.py: their maps",
 }
 

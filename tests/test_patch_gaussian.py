@@ -1,7 +1,5 @@
 """PatchGaussian is a shrunk Gaussian for each position, in one product of matrices."""
 
-import logging
-
 import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
@@ -107,12 +105,6 @@ def test_one_sample_is_enough_for_a_shared_gaussian():
 def test_a_shared_gaussian_has_no_held_out_threshold():
     with pytest.raises(ValueError, match="Take threshold='training', or"):
         PatchGaussian("shared", threshold="held-out").fit(MAPS)
-
-
-def test_the_size_of_the_covariances_is_announced(caplog):
-    with caplog.at_level(logging.INFO, "featad"):
-        PatchGaussian().fit(np.repeat(MAPS, 20, axis=-1))
-    assert "learns 12 covariances of 120 features, which take 1 MB" in caplog.text
 
 
 def test_a_table_is_scored_as_by_mahalanobis():

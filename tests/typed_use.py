@@ -12,6 +12,8 @@ from featad.metrics import aupro
 
 assert_type(featad.VGGFeatures(batch_size=4), featad.VGGFeatures)
 assert_type(featad.VGGFeatures().transform([]), np.ndarray)
+assert_type(featad.VGGPatches(grid=28, batch_size=4), featad.VGGPatches)
+assert_type(featad.PatchFeatures().fit([]), featad.PatchFeatures)
 assert_type(aupro([], []), float)
 featad.VGGFeatures(batch_size="4")  # type: ignore[arg-type]
 featad.VGGFeatures(colour="red")  # type: ignore[call-arg]

@@ -6,6 +6,7 @@ from featad.detectors.autoencoder import Autoencoder as Autoencoder
 from featad.detectors.bigan import BiGAN as BiGAN
 from featad.detectors.centered_autoencoder import CenteredAutoencoder as CenteredAutoencoder
 from featad.detectors.contrast_translation import ContrastTranslation as ContrastTranslation
+from featad.detectors.csi import CSI as CSI
 from featad.detectors.discriminator_gan import DiscriminatorGAN as DiscriminatorGAN
 from featad.detectors.dual_discriminator_gan import DualDiscriminatorGAN as DualDiscriminatorGAN
 from featad.detectors.fanogan import FAnoGAN as FAnoGAN
@@ -25,6 +26,7 @@ from featad.detectors.pca_reconstruction import PCAReconstruction as PCAReconstr
 from featad.detectors.perceptual_autoencoder import PerceptualAutoencoder as PerceptualAutoencoder
 from featad.detectors.progressive_gan_similarity import ProgressiveGANSimilarity as ProgressiveGANSimilarity
 from featad.detectors.reconstruction_gan import ReconstructionGAN as ReconstructionGAN
+from featad.detectors.ssd import SSD as SSD
 from featad.detectors.symmetric_gan import SymmetricGAN as SymmetricGAN
 from featad.detectors.trimmed_gan import TrimmedGAN as TrimmedGAN
 from featad.detectors.unet_autoencoder import UNetAutoencoder as UNetAutoencoder

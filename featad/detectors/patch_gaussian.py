@@ -1,6 +1,5 @@
 """Anomalous samples have features that are unusual at their position of the map."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -13,8 +12,6 @@ from featad.base import NON_NEGATIVE, StrOptions
 from featad.covariance import ShrunkCovariance, shrunk_covariance
 from featad.entry import Entry
 from featad.patch_detector import PatchDetector, PatchOptions
-
-_log = logging.getLogger("featad")
 
 
 class PatchGaussian(PatchDetector):
@@ -53,9 +50,8 @@ class PatchGaussian(PatchDetector):
     `Mahalanobis`, for positions of their own.
 
     Full covariances of their own take height * width * n_features * n_features floats,
-    51 MB for 28 x 28 positions of 128 features in float32. The number is logged (logger
-    ``featad``, level INFO) before they are learned. Fitting takes one decomposition
-    into eigenvectors for each position.
+    51 MB for 28 x 28 positions of 128 features in float32. Fitting takes one
+    decomposition into eigenvectors for each position.
 
     Differs from the paper: the covariance is shrunk by Ledoit and Wolf's estimate of
     the right amount, on top of ``floor``, where the paper adds 0.01 to the diagonal
@@ -124,16 +120,9 @@ class PatchGaussian(PatchDetector):
         groups = X.reshape(n_samples, -1, n_features).swapaxes(0, 1)
         if not own:
             groups = X.reshape(1, -1, n_features)
-        n_groups = len(groups)
-        roots = np.empty((n_groups, n_features, n_features), dtype=dtype)
-        _log.info(
-            "PatchGaussian learns %d covariances of %d features, which take %.0f MB.",
-            n_groups,
-            n_features,
-            roots.nbytes / 1e6,
-        )
-        distances = np.full((n_samples, n_groups), np.nan)
-        for i, patches in enumerate(tracked(groups, "position", n_groups)):
+        roots = np.empty((len(groups), n_features, n_features), dtype=dtype)
+        distances = np.full((n_samples, len(groups)), np.nan)
+        for i, patches in enumerate(tracked(groups, "position", len(groups))):
             covariance = _with_floor(shrunk_covariance(patches), floor)
             roots[i] = covariance.whiten(np.eye(n_features) + covariance.location)
             if own and self._has_threshold:
@@ -159,10 +148,21 @@ class PatchGaussian(PatchDetector):
                 "featad.calibrate, which fits on the others."
             )
 
+    def _bytes_of_fit(self, shape: tuple[int, ...], dtype: np.dtype) -> int:
+        n_samples, height, width, n_features = shape
+        n_positions = height * width if self.positions == "own" else 1
+        n_columns = n_features if self.covariance == "full" else 1
+        itemsize = np.result_type(dtype, np.float32).itemsize
+        roots = n_positions * n_features * n_columns * itemsize
+        moments = 8 * n_positions * n_features
+        held_out = 3 * n_samples * height * width
+        decomposed = 3 * n_samples * n_features + 8 * n_features**2
+        return roots + 8 * (moments + held_out + decomposed)
+
     def _held_out(self, X, location, variance, floor) -> Iterator[np.ndarray]:
         """Yield the strangeness under diagonal covariances of the other samples."""
         n = len(X)
-        for rows in row_blocks(n, X[0].size):
+        for rows in row_blocks(n, 4 * X[0].size):
             away = n / (n - 1) * (X[rows] - location)  # from the mean of the others
             others = n / (n - 1) * variance - away**2 / n + floor
             squares = (away**2 * _inverse(others)).sum(axis=-1)

@@ -119,7 +119,8 @@ class BackboneFeatures(NetworkFeatures):
         FeatadError
             If the cache cannot be written.
         """
-        features, rows, summary = self._extract(X)
+        sources, extractor, summary = self._prepared(X)
+        ((features, rows),) = self._extract(sources, extractor, summary)
         if self.normalize:
             normalize_blocks(features, summary.widths)
         return label_rows(self, features, rows, X)

@@ -1,7 +1,7 @@
 """What all transformers that run a frozen network have in common."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class NetworkFeatures(ImageFeatures):
     """Base of transformers that run a frozen network on images.
 
-    A subclass writes ``_summary``, and hands what ``_extract`` returns on.
+    A subclass writes ``_summary`` and ``_note_summary``, and hands on what ``_extract``
+    yields.
 
     Parameters
     ----------
@@ -232,16 +233,25 @@ class NetworkFeatures(ImageFeatures):
         """Set the attributes that say what the features are; ``fit`` calls it."""
         raise NotImplementedError
 
-    def _extract(self, X: Any) -> tuple[np.ndarray, list[int], Any]:
-        """Return features, their images' places in X, and the summary that made them.
-
-        Parameters and errors are those of ``transform``.
-        """
+    def _prepared(self, X: Any) -> tuple[Sequence, "Extractor", Any]:
+        """Return sources, network and summary; errors are those of ``transform``."""
         self._check_parameters()
         sources = check_sources(X, estimator_name=type(self).__name__)
         extractor = self._checked_extractor()
-        summary = self._summary(extractor)
-        self._check_room(len(sources), summary)
+        return sources, extractor, self._summary(extractor)
+
+    def _extract(
+        self,
+        sources: Sequence,
+        extractor: "Extractor",
+        summary: "Summary",
+        n_rows: int | None = None,
+    ) -> Iterator[tuple[np.ndarray, list[int]]]:
+        """Yield features of images, and their places, ``n_rows`` (None: all) at a time.
+
+        The other parameters are from ``_prepared``, and the errors those of
+        ``transform``.
+        """
         cache = None
         if self.cache is not None:
             key = self._fingerprint(extractor, summary)
@@ -257,10 +267,7 @@ class NetworkFeatures(ImageFeatures):
             verbose=self.verbose,
         )
         shape = len(sources), *summary.shape
-        return *gather(stream, shape, summary.dtype, self.on_error), summary
-
-    def _check_room(self, n_images: int, summary: Any) -> None:
-        """Refuse what cannot be held in memory. Rows of a table always can."""
+        return gather(stream, shape, summary.dtype, self.on_error, n_rows)
 
     def _launch(
         self, run: Callable[[np.ndarray], Callable[[], np.ndarray]], pixels: np.ndarray

@@ -1,7 +1,7 @@
 """Images described position by position: maps of the middle layers of a network."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from featad.features.extractor import Extractor
     from featad.features.patch_maps import PatchMaps
     from featad.features.receptive import ReceptiveField
+
+_BLOCK = 2**26  # bytes of maps that are scored together
 
 
 class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
@@ -158,7 +160,36 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
         FeatadError
             If the cache cannot be written.
         """
-        return self._extract(X)[0]
+        sources, extractor, summary = self._prepared(X)
+        self._check_room(len(sources), summary)
+        ((maps, _),) = self._extract(sources, extractor, summary)
+        return maps
+
+    def transform_in_blocks(self, X: Any) -> Iterator[np.ndarray]:
+        """Describe images as `transform` does, without holding all maps in memory.
+
+        A `featad.Pipeline` scores images this way.
+
+        Parameters
+        ----------
+        X : sequence of sources, or array of shape (n_samples, height, width[, 3])
+            Paths, bytes, PIL images or arrays.
+
+        Yields
+        ------
+        maps : ndarray of shape (n_images, height, width, n_features)
+            Of the next images: as many as take 64 MiB, at least one.
+
+        Raises
+        ------
+        ImageReadError, WeightsChangedError, WeightsNotFoundError, ValueError, \
+FeatadError
+            As for :meth:`transform`.
+        """
+        sources, extractor, summary = self._prepared(X)
+        n_rows = max(1, _BLOCK // self._n_bytes(summary))
+        for maps, _ in self._extract(sources, extractor, summary, n_rows):
+            yield maps
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features of a position.
@@ -256,16 +287,20 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
 
     def _finite(self, collect: Callable[[], np.ndarray]) -> np.ndarray:
         maps = collect()
-        if np.isinf(maps).any():
+        if (maps.view(np.int16) & 0x7FFF == 0x7C00).any():  # isinf, ten times faster
             raise ValueError(
                 f"{type(self).__name__}: a feature is larger than dtype='float16' can "
                 "hold, which is 65504. Take dtype='float32'."
             )
         return maps
 
+    @staticmethod
+    def _n_bytes(summary: "PatchMaps") -> int:
+        """Return the bytes that the maps of one image take."""
+        return math.prod(summary.shape) * summary.dtype.itemsize
+
     def _check_room(self, n_images: int, summary: "PatchMaps") -> None:
-        n_bytes = n_images * math.prod(summary.shape) * summary.dtype.itemsize
-        there = memory_size()
+        n_bytes, there = n_images * self._n_bytes(summary), memory_size()
         if there is not None and n_bytes > there:
             height, width, n_features = summary.shape
             raise MemoryError(

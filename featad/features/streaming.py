@@ -23,6 +23,8 @@ from featad.images import (
     warn_unreadable,
 )
 
+_PATIENCE = 8  # batches of known images that a batch waits for its last ones
+
 Launch = Callable[[np.ndarray], Callable[[], np.ndarray]]
 """Starts a batch of pixels; what it returns waits for the features."""
 
@@ -91,14 +93,15 @@ def stream_features(
     images = map_images(_reader(reading, cache), sources, n_jobs=n_jobs)
     shown = tqdm(images, total=len(sources), unit="image", disable=not verbose)
     for index, image in tracked(shown, "image", len(sources)):
-        if not isinstance(image, _Image):  # an error, or known features
+        if isinstance(image, _Image):
+            same = [other for other in batch if image.key and other.key == image.key]
+            if not same:
+                batch.append(image)
+            (same or [image])[0].rows.append(index)
+        else:  # an error, or known features
             yield index, image
-            continue
-        same = [other for other in batch if image.key and other.key == image.key]
-        if not same:
-            batch.append(image)
-        (same or [image])[0].rows.append(index)
-        if len(batch) == batch_size:
+        n_behind = index - batch[0].rows[0] if batch else 0
+        if len(batch) == batch_size or n_behind >= _PATIENCE * batch_size:
             yield from run(batch)
             batch = []
     if batch:
@@ -112,8 +115,9 @@ def gather(
     shape: tuple[int, ...],
     dtype: np.dtype,
     on_error: str,
-) -> tuple[np.ndarray, list[int]]:
-    """Return streamed features in the order of the sources.
+    n_rows: int | None = None,
+) -> Iterator[tuple[np.ndarray, list[int]]]:
+    """Yield streamed features in the order of the sources, some images at a time.
 
     Parameters
     ----------
@@ -128,32 +132,50 @@ def gather(
     on_error : {"raise", "skip", "nan"}
         What to do about images that cannot be read.
 
-    Returns
-    -------
-    features : ndarray of that shape and type
-        Fewer rows if images were skipped.
+    n_rows : int or None, default=None
+        Images of which features are yielded together. None: all.
+
+    Yields
+    ------
+    features : ndarray of that type
+        A row for each image, except for those that were skipped.
 
     rows : list of int
         The images that have a row.
     """
-    n_images = shape[0]
-    features = np.empty(shape, dtype)
-    unread: dict[int, ImageReadError] = {}
-    for rows, values in stream:
+    n_images, *of_one = shape
+    n_rows = n_rows or n_images
+    waiting: dict[int, Any] = {}  # for those before them
+    unread: list[ImageReadError] = []
+    rows: list[int] = []
+    place = 0
+    for places, values in stream:
         if not isinstance(values, ImageReadError):
-            features[rows] = values
+            many = np.atleast_1d(places).tolist()
+            each = np.broadcast_to(values, (len(many), *of_one))
+            waiting.update(zip(many, each, strict=True))
         elif on_error == "raise":
             raise values
         else:
-            unread[rows] = values
-            features[rows] = np.nan
-    warn_unreadable(list(unread.values()), n_images, on_error)
-    if not unread or on_error != "skip":
-        return features, list(range(n_images))
-    kept = [row for row in range(n_images) if row not in unread]
-    for place, row in enumerate(kept):  # in place: maps may fill half the memory
-        features[place] = features[row]
-    return features[: len(kept)], kept
+            waiting[places] = values
+        while place in waiting:
+            found = waiting.pop(place)
+            is_unread = isinstance(found, ImageReadError)
+            if is_unread:
+                unread.append(found)
+            if not is_unread or on_error == "nan":
+                if not rows:
+                    n_left = min(n_rows, n_images - place)
+                    block = np.empty((n_left, *of_one), dtype)
+                block[len(rows)] = np.nan if is_unread else found
+                rows.append(place)
+            place += 1
+            if len(rows) == n_rows:
+                yield block, rows
+                rows = []
+    warn_unreadable(unread, n_images, on_error)
+    if rows:
+        yield block[: len(rows)], rows
 
 
 def _reader(

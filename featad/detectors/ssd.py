@@ -1,0 +1,104 @@
+"""Anomalous samples have features in unusual directions, learned by contrast."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from typing_extensions import Unpack
+
+from featad.entry import Entry
+from featad.neural.contrast import (
+    ContrastiveDetector,
+    ContrastiveOptions,
+    fit_directions,
+    squared_distances,
+)
+from featad.neural.detector import Context, StrOptions
+
+
+class SSD(ContrastiveDetector):
+    """Score a sample by how unusual its features are that tell normal samples apart.
+
+    A network learns which two views show the same image, among the views of other
+    images. Its features then vary as normal images do. A sample is judged by its
+    Mahalanobis distance among the features of the training samples.
+
+    Parameters
+    ----------
+    score_by : {"mahalanobis", "neighbor"}, default="mahalanobis"
+        By the squared Mahalanobis distance to the mean, under a Ledoit-Wolf covariance,
+        or by 1 minus the cosine to the most similar training sample.
+
+    Notes
+    -----
+    Features are divided by their length and standardized. The distance then equals
+    ``sklearn.covariance.LedoitWolf().fit(train).mahalanobis(test)``. With fewer samples
+    than features, new samples lie farther than those of the training, so take the
+    threshold from `featad.calibrate`.
+
+    Differs from the paper: the network is small and Adam trains it; the covariance is
+    shrunk. There is one cluster, the paper's default. The variant with a few labeled
+    anomalies (SSD_k) estimates a second covariance from them and is left out.
+
+    References
+    ----------
+    .. [1] Sehwag, Chiang and Mittal, "SSD: a unified framework for self-supervised
+       outlier detection", ICLR 2021, arXiv 2103.12051.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.detectors import SSD
+    >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
+    >>> detector = SSD(max_epochs=5, random_state=0).fit(X)
+    >>> detector.score_samples([[0.5] * 6, [0, 1, 0, 1, 0, 1]]).argsort()
+    array([1, 0])
+    """
+
+    _entry = Entry(
+        "ssd",
+        "described in unusual directions by a network that tells normal images apart",
+        "Sehwag et al. 2021",
+        grid={
+            "detector__views": [("crop", "flip", "jitter"), ("crop", "jitter")],
+            "detector__score_by": ["mahalanobis", "neighbor"],
+        },
+        takes=("images",),
+    )
+    _parameter_constraints: dict = {
+        **ContrastiveDetector._parameter_constraints,
+        "score_by": [StrOptions({"mahalanobis", "neighbor"})],
+    }
+
+    _defaults = {"width": 16, "max_epochs": 20, "lr": 2e-3}
+
+    def __init__(
+        self, latent_dim=128, *, score_by="mahalanobis",
+        **options: Unpack[ContrastiveOptions],
+    ):  # fmt: skip
+        super().__init__(latent_dim, **{**SSD._defaults, **options})
+        self.score_by = score_by
+
+    def _losses(self, nets: dict, x: Tensor, t: Context) -> Iterator[tuple]:
+        yield ("encoder", "head"), self._keep_key(nets, x, t)
+
+    def _keep_key(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        views = [self._views(x, t, self.views) for _ in range(2)]
+        return self._contrasted(nets, *views)[0]
+
+    def _fit_statistics(
+        self, nets: dict, batches: Iterable[Tensor], t: Context
+    ) -> dict[str, Any]:
+        features = torch.cat([nets["encoder"](x) for x in batches])
+        if self.score_by == "neighbor":
+            return {"bank": F.normalize(features, dim=1)}
+        return {"directions": fit_directions(features)}
+
+    def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
+        features = nets["encoder"](x)
+        if self.score_by == "neighbor":
+            bank = self._measured(t, "bank", "score_by")
+            return 1 - (F.normalize(features, dim=1) @ bank.T).amax(dim=1)
+        return squared_distances(self._measured(t, "directions", "score_by"), features)

@@ -1,0 +1,70 @@
+"""The contrastive loss, and distances between directions."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.covariance import LedoitWolf
+
+from featad.neural.contrast import fit_directions, nt_xent, squared_distances
+
+
+def embedded(n, seed):
+    return torch.randn(n, 5, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_loss_is_that_of_the_paper():
+    first, second = embedded(3, 0), embedded(3, 1)
+    u = torch.cat([first, second]).numpy().astype(float)
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    similar = np.exp(u @ u.T / 0.5)
+    expected = [
+        -np.log(similar[i, (i + 3) % 6] / (similar[i].sum() - similar[i, i]))
+        for i in range(6)
+    ]
+    found = nt_xent(first, second, 0.5)
+    np.testing.assert_allclose(found, np.reshape(expected, (2, 3)).mean(0), rtol=1e-5)
+
+
+def test_equal_views_cost_less_than_views_of_others():
+    first = embedded(6, 0)
+    assert (nt_xent(first, first, 0.5) < nt_xent(first, first.roll(1, 0), 0.5)).all()
+
+
+def test_the_length_of_an_embedding_does_not_count():
+    first, second = embedded(4, 0), embedded(4, 1)
+    torch.testing.assert_close(
+        nt_xent(7 * first, second, 0.5), nt_xent(first, second, 0.5)
+    )
+
+
+def test_one_sample_alone_costs_nothing():
+    assert nt_xent(embedded(1, 0), embedded(1, 1), 0.5).item() == 0
+
+
+@pytest.mark.parametrize("n", [4, 40])  # fewer than the features, and more
+def test_distances_are_those_of_scikit_learn(n):
+    train, test = embedded(n, 0), embedded(5, 1)
+    unit, unit_test = (
+        part.double().numpy() / np.linalg.norm(part.double(), axis=1, keepdims=True)
+        for part in (train, test)
+    )
+    mean, scale = unit.mean(axis=0), unit.std(axis=0)
+    reference = LedoitWolf().fit((unit - mean) / scale)
+    np.testing.assert_allclose(
+        squared_distances(fit_directions(train), test),
+        reference.mahalanobis((unit_test - mean) / scale),
+        rtol=1e-6,
+    )
+
+
+def test_silent_features_do_not_count():
+    train, test = embedded(20, 0), embedded(5, 1)
+    silent = torch.zeros(20, 1)
+    found = fit_directions(torch.cat([train, silent], dim=1))
+    distances = squared_distances(found, torch.cat([test, silent[:5]], dim=1))
+    assert distances.isfinite().all()
+
+
+def test_one_sample_has_no_covariance():
+    with pytest.raises(ValueError, match="at least 2 samples, got 1 sample"):
+        fit_directions(embedded(1, 0))
