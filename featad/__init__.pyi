@@ -25,6 +25,7 @@ from featad.detectors import ContrastTranslation as ContrastTranslation
 from featad.detectors import DiscriminatorGAN as DiscriminatorGAN
 from featad.detectors import DualDiscriminatorGAN as DualDiscriminatorGAN
 from featad.detectors import FAnoGAN as FAnoGAN
+from featad.detectors import FeatureFlow as FeatureFlow
 from featad.detectors import FenceGAN as FenceGAN
 from featad.detectors import GANomaly as GANomaly
 from featad.detectors import Inpainting as Inpainting
@@ -35,6 +36,7 @@ from featad.detectors import Mahalanobis as Mahalanobis
 from featad.detectors import NearestNeighbors as NearestNeighbors
 from featad.detectors import OneClassSVM as OneClassSVM
 from featad.detectors import PCAReconstruction as PCAReconstruction
+from featad.detectors import PatchFlow as PatchFlow
 from featad.detectors import PatchGaussian as PatchGaussian
 from featad.detectors import PatchKMeans as PatchKMeans
 from featad.detectors import PatchMemory as PatchMemory
@@ -58,6 +60,11 @@ from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
 from featad.images import read_image as read_image
 from featad.images import read_mask as read_mask
+from featad.maps import MapScale as MapScale
+from featad.maps import anomaly_maps as anomaly_maps
+from featad.maps import fit_map_scale as fit_map_scale
+from featad.maps import occlusion_maps as occlusion_maps
+from featad.maps import segment as segment
 from featad.model_selection import OneClassKFold as OneClassKFold
 from featad.model_selection import anomaly_average_precision as anomaly_average_precision
 from featad.model_selection import anomaly_roc_auc as anomaly_roc_auc
@@ -73,7 +80,6 @@ from featad.scoring import score_to_file as score_to_file
 from featad.tiling import TiledDetector as TiledDetector
 from featad.trimming import TrimmedDetector as TrimmedDetector
 from featad.whitening import ShrunkWhitening as ShrunkWhitening
-from featad.whole_systems import anomaly_maps as anomaly_maps
 from featad.whole_systems import p_values as p_values
 
 __version__: str

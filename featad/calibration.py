@@ -12,8 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from featad.base import BaseMetaDetector, Interval, RealNotInt
 from featad.conformal import HeldOutScores
-from featad.holding_out import fit_and_hold_out, rows
+from featad.holding_out import fit_and_hold_out
 from featad.pipeline import Pipeline
+from featad.refits import rows
 from featad.systems import last_step, split_stateless
 
 

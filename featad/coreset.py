@@ -1,6 +1,7 @@
 """A few samples that lie close to all others: greedy k-center selection."""
 
 import numpy as np
+from numpy.typing import DTypeLike
 from sklearn.utils import gen_batches
 
 from featad._progress import within
@@ -73,17 +74,30 @@ def greedy_coreset(
     return np.array(selected)
 
 
-def coreset_bytes(X: np.ndarray, n_selected: int, n_projections: int | None) -> int:
+def coreset_bytes(
+    shape: tuple[int, int],
+    dtype: DTypeLike,
+    n_selected: int,
+    n_projections: int | None,
+) -> int:
     """Return how much memory :func:`greedy_coreset` needs besides ``X``, at most.
 
     It is for a copy of the samples, projected, in float32, or float64 if ``X`` is; for
     their lengths and distances; and for the products that are held at a time.
+
+    Parameters
+    ----------
+    shape, dtype
+        Those of ``X``.
+
+    n_selected, n_projections
+        As for :func:`greedy_coreset`.
     """
-    n_samples, n_features = X.shape
+    n_samples, n_features = shape
     n_directions = min(n_features, n_projections or n_features)
     values = n_samples * (n_directions + 6)
     values += (N_CANDIDATES + n_selected) * n_directions * 3 + 4 * _BATCH_VALUES
-    return values * np.result_type(X, np.float32).itemsize
+    return values * np.result_type(dtype, np.float32).itemsize
 
 
 def _next(distances, X, n_wanted, copies):

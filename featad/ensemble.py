@@ -21,8 +21,9 @@ from featad.base import (
     as_anomaly_score,
 )
 from featad.conformal import HeldOutScores
-from featad.holding_out import fit_and_hold_out, rows
+from featad.holding_out import fit_and_hold_out
 from featad.map_units import has_maps, is_table, map_unit, mean_maps
+from featad.refits import rows
 from featad.shared_steps import after_shared_steps, fit_step, rejoin, transform_step
 from featad.systems import seeded_copy, uses_labels
 from featad.units import UNITS, in_units

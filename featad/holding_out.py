@@ -6,24 +6,22 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn import get_config, pipeline
 from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
     KFold,
     ShuffleSplit,
 )
-from sklearn.svm import OneClassSVM
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import has_fit_parameter
 
 from featad._progress import tracked, within
-from featad._sklearn import num_samples, safe_indexing
+from featad._sklearn import num_samples
 from featad._validation import CONVERT, check_labels, shorten
-from featad.base import RealNotInt, without_threshold
+from featad.base import RealNotInt
 from featad.copies import warn_of_copies
 from featad.model_selection import group_numbers, split_samples
 from featad.pipeline import warn_of_infinite_density
+from featad.refits import fit_rows, rows, scores_of_split, takes_groups
 from featad.systems import (
     is_frozen,
     last_step,
@@ -271,62 +269,9 @@ def out_of_fold_scores(
     """
     pairs = zip(estimators, splits, strict=True)
     return Parallel(n_jobs=n_jobs)(
-        delayed(_scores_of_split)(fitted, estimator, X, y, groups, train, test)
+        delayed(scores_of_split)(fitted, estimator, X, y, groups, train, test)
         for estimator, (train, test) in tracked(pairs, "fit", len(splits) + 1, first=1)
     )
-
-
-def rows(values: Any, indices: np.ndarray) -> Any:
-    """Return some rows of samples or labels, or what was given if that is all of them.
-
-    Parameters
-    ----------
-    values : sequence of n_samples values or None
-
-    indices : ndarray of int
-
-    Returns
-    -------
-    rows : sequence of the same kind, or None
-    """
-    if values is None or np.array_equal(indices, np.arange(num_samples(values))):
-        return values
-    return safe_indexing(values, indices)
-
-
-def takes_groups(system: Any) -> bool:
-    """Return whether ``fit`` of the detector in which a system ends takes groups."""
-    return has_fit_parameter(last_step(system), "groups")
-
-
-def fit_rows(system: Any, X: Any, y: Any, groups: Any, indices: np.ndarray) -> Any:
-    """Fit a system on some of the samples, and on their groups if it takes them.
-
-    Parameters
-    ----------
-    system : estimator
-        A detector or a pipeline that ends in one.
-
-    X, y, groups : sequences of n_samples samples, labels and groups
-        All but ``X`` may be None.
-
-    indices : ndarray of int
-        The samples to fit on.
-
-    Returns
-    -------
-    system : estimator
-        The same object.
-    """
-    params = {}
-    if groups is not None and takes_groups(system):
-        name, part = "groups", system
-        if not get_config()["enable_metadata_routing"]:
-            while isinstance(part, pipeline.Pipeline):
-                step, part = part.steps[-1]
-                name = name.removesuffix("groups") + f"{step}__groups"
-        params[name] = rows(groups, indices)
-    return system.fit(rows(X, indices), rows(y, indices), **params)
 
 
 def _warn_if_blind(system: Any, scores: np.ndarray) -> None:
@@ -347,42 +292,3 @@ def _splitter(cv, n_units, groups, random_state):
         return kind(1, test_size=cv, random_state=random_state)
     kind = KFold if groups is None else GroupKFold
     return kind(min(cv, n_units), shuffle=True, random_state=random_state)
-
-
-def _scores_of_split(fitted, estimator, X, y, groups, train, test):
-    copy = without_threshold(_sized_like(fitted, estimator, len(train)))
-    with warnings.catch_warnings():
-        # the fit on all samples has warned already
-        warnings.simplefilter("ignore", UserWarning)
-        fit_rows(copy, X, y, groups, train)
-        scores = copy.score_samples(rows(X, test))
-    return np.asarray(scores, dtype=np.float64) * (_unit(fitted) / _unit(copy))
-
-
-def _unit(system: Any) -> float:
-    """Return what the scores of a fitted system are proportional to.
-
-    It is 1, except for a one-class SVM, which weighs its kernels by coefficients whose
-    sum, nu * n_samples, grows with the training set.
-    """
-    detector = last_step(system)
-    if hasattr(detector, "estimator_"):
-        return _unit(detector.estimator_)
-    return (
-        float(detector.dual_coef_.sum()) if isinstance(detector, OneClassSVM) else 1.0
-    )
-
-
-def _sized_like(fitted: Any, system: Any, n_samples: int) -> Any:
-    """Give PCA in an unfitted system the number of components of a fitted copy.
-
-    With a share of the variance, each fold would choose another number, and scores of
-    different folds could not be compared.
-    """
-    if isinstance(system, pipeline.Pipeline):
-        for (_, mine), (_, theirs) in zip(system.steps, fitted.steps, strict=True):
-            _sized_like(theirs, mine, n_samples)
-    components = getattr(fitted, "components_", ())
-    if len(components) and isinstance(getattr(system, "n_components", None), float):
-        system.set_params(n_components=max(1, min(len(components), n_samples - 1)))
-    return system

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
 from featad import anomaly_maps
-from featad.holding_out import fit_rows, rows
+from featad.refits import fit_rows, rows
 from featad.systems import iter_parts_and_templates, trains_networks, uses_labels
 from featad.units import center_and_spread
 

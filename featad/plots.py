@@ -1,4 +1,4 @@
-"""Score histogram, ROC curve, and the most anomalous images."""
+"""Score histogram, ROC curve, the most anomalous images, and maps over images."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from featad.errors import MissingExtraError
 from featad.images import read_image
 from featad.metrics import auroc
 
+_DRAWN = 1000  # pixels: a longer side is drawn smaller
 _NORMAL, _ANOMALOUS, _INK = "#3b75af", "#c8553d", "#333333"
 
 
@@ -143,6 +144,70 @@ def plot_most_anomalous(
         ax.set_title(
             _number(scores[i]), fontsize=9, color=_ANOMALOUS if beyond else _INK
         )
+    return _save(figure, path)
+
+
+def plot_overlay(
+    image: np.ndarray,
+    ratios: np.ndarray,
+    path: str | os.PathLike,
+    *,
+    regions: np.ndarray | None = None,
+    title: str | None = None,
+) -> Path:
+    """Draw an image with its regions outlined, and its map over it.
+
+    The colors mean the same in every picture: what is like a typical pixel of normal
+    images has none, and a map that stays below the threshold is never bright.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, channels)
+        In [0, 1]. Larger ones are drawn at about 1,000 pixels.
+
+    ratios : ndarray of shape (height, width)
+        The map in units of `featad.MapScale.ratios`.
+
+    path : path-like
+        The PNG file to write.
+
+    regions : ndarray of shape (height, width), default=None
+        Not 0 inside the regions, as `featad.segment` returns them.
+
+    title : str, default=None
+        What stands above the picture.
+
+    Returns
+    -------
+    path : Path
+    """
+    step = -(-max(ratios.shape) // _DRAWN)
+    image, ratios = image[::step, ::step], ratios[::step, ::step]
+    height, width = ratios.shape
+    shape = np.clip(height / width, 0.3, 3)  # of a panel
+    side = 4.2 if shape < 1 else 4.2 / shape
+    figure, (plain, mapped) = _figure(2 * side + 1.1, side * shape + 0.5, 1, 2)
+    gray = image.mean(axis=2)
+    plain.imshow(image if image.shape[2] == 3 else gray, cmap="gray", vmin=0, vmax=1)
+    mapped.imshow(gray, cmap="gray", vmin=0, vmax=1)
+    drawn = mapped.imshow(
+        np.clip(ratios, 0, 2),
+        cmap="inferno",
+        vmin=0,
+        vmax=2,
+        alpha=np.clip(0.8 * ratios, 0, 0.8),
+    )
+    for axes in (plain, mapped):
+        axes.axis("off")
+        if regions is not None and regions.any():
+            outlines = (regions[::step, ::step] > 0).astype(float)
+            axes.contour(outlines, [0.5], colors="black", linewidths=2.4)
+            axes.contour(outlines, [0.5], colors="#00e5ff", linewidths=1.2)
+    legend = figure.colorbar(drawn, ax=mapped, shrink=0.9, ticks=[0, 1, 2])
+    legend.solids.set_alpha(1)
+    legend.ax.set_yticklabels(["normal", "threshold", "twice"], fontsize=8)
+    if title is not None:
+        figure.suptitle(title, fontsize=9, color=_INK)
     return _save(figure, path)
 
 

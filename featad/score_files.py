@@ -23,11 +23,12 @@ FORMATS = (".csv", ".parquet", ".jsonl")
 Write = Callable[[pd.DataFrame], None]
 """Appends a frame of rows."""
 
-_TEXTS = ("path", "group", "error")  # columns; all but two others are numbers
+_TEXTS = ("path", "group", "error")  # columns; the others are numbers, or is_anomaly
+_COUNTS = ("n_images", "region", "top", "left", "height", "width", "area")
 _PARSERS: dict[str, Callable] = {
     **dict.fromkeys(_TEXTS, str),
     "is_anomaly": "True".__eq__,
-    "n_images": int,
+    **dict.fromkeys(_COUNTS, int),
 }
 _BREAKS = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}  # to some readers
 _FOOTER = 4096  # bytes of a Parquet file's end, for each group of rows
@@ -281,5 +282,5 @@ def _parquet(path):
 
 def _schema(pa, columns):
     kinds = dict.fromkeys(_TEXTS, pa.string())
-    kinds |= {"is_anomaly": pa.bool_(), "n_images": pa.int64()}
+    kinds |= {"is_anomaly": pa.bool_(), **dict.fromkeys(_COUNTS, pa.int64())}
     return pa.schema([(name, kinds.get(name, pa.float64())) for name in columns])

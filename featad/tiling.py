@@ -20,11 +20,12 @@ from featad.base import (
     as_anomaly_score,
 )
 from featad.conformal import HeldOutScores
-from featad.holding_out import fit_and_hold_out, fit_rows, rows
+from featad.holding_out import fit_and_hold_out
 from featad.images import check_sources
 from featad.images.tiles import Stitcher, TileReader, cut_tiles, in_batches
 from featad.map_scores import REDUCTIONS, reduce_maps
 from featad.map_units import has_maps
+from featad.refits import fit_rows, rows
 from featad.shared_steps import NOTHING, rejoin
 from featad.systems import (
     seeded_copy,

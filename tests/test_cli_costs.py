@@ -33,3 +33,17 @@ def test_the_number_of_fits_counts():
     more, fewer = (announcement("mini-stats-knn", system, 20_000, n) for n in (20, 10))
     assert "20 fits" in more
     assert "10 fits" in fewer
+
+
+def test_memory_of_maps_of_features_is_announced():
+    name = "mini-patches-memory"
+    text = announcement(name, build(name), 1000)
+    assert text == (
+        "mini-patches-memory: 1,000 images at 28 x 28 positions of 128 features; the "
+        "fit needs up to 1.0 GB of memory"
+    )
+
+
+def test_little_memory_of_maps_is_not_announced():
+    name = "mini-patches-gaussian"
+    assert announcement(name, build(name), 100) is None

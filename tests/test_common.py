@@ -27,6 +27,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "DiscriminatorGAN": {**_TINY_GAN, "max_epochs": 60, "width": 8},
     "FAnoGAN": {**_TINY_GAN, "lr": 2e-4},
     "BiGAN": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},
+    "FeatureFlow": {**_TINY_NETWORK, "max_epochs": 30, "n_components": 4},
     "FenceGAN": {
         **_TINY_NETWORK,
         "latent_dim": 2,
@@ -36,6 +37,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     },
     "GANomaly": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},
     "CenteredAutoencoder": {**_TINY_NETWORK, "latent_dim": 2, "warmup_epochs": 1},
+    "PatchFlow": {**_TINY_NETWORK, "max_epochs": 10},
     "PerceptualAutoencoder": {
         **_TINY_NETWORK,
         "max_epochs": 30,

@@ -357,3 +357,21 @@ def test_a_system_that_trains_networks_is_not_trained_again_for_its_maps(monkeyp
     ensemble.fit(grays(20, size=(8, 8)))
     assert trained == [14]
     assert list(ensemble.map_units_) == ["a"]
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_statistics_and_patches_together_are_as_good_as_the_better_one(
+    real_data, real_weights
+):
+    dataset = featad.load_folder(real_data / "mvtec_reduced" / "transistor")
+    train, test = dataset.part("train"), dataset.part("test")
+    ensemble = featad.build("squeezenet1_1-ensemble", weights=str(real_weights))
+    detector = ensemble.fit(train.images)["detector"]
+    alone = [
+        featad.metrics.auroc(test.labels, -scores)
+        for scores in detector.member_scores(test.images).T
+    ]
+    found = featad.anomaly_roc_auc(ensemble, test.images, test.labels)
+    assert found >= max(alone) - 0.01
+    assert found > 0.93

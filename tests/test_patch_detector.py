@@ -1,5 +1,6 @@
 """What all detectors of maps of features have in common."""
 
+import logging
 import tracemalloc
 
 import numpy as np
@@ -52,7 +53,8 @@ def test_the_strange_position_is_the_peak_of_the_map(detector):
 
 
 def test_strange_samples_score_lower(detector):
-    scores = detector.fit(MAPS).score_samples(np.concatenate([NEW[20:], ODD]))
+    detector.set_params(smoothing=0.5).fit(MAPS)
+    scores = detector.score_samples(np.concatenate([NEW[20:], ODD]))
     assert scores[:20].min() > np.median(scores[20:])
 
 
@@ -109,6 +111,33 @@ def test_float16_maps_are_not_copied_as_a_whole(detector, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < in_float32 / 2
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_fit_needs_no_more_memory_than_it_says(detector, dtype, monkeypatch):
+    monkeypatch.setattr("featad._blocks._VALUES", 2**16)
+    monkeypatch.setattr("featad.patch_detector._BATCHES", 2**19 * 8)
+    monkeypatch.setattr("featad.coreset._BATCH_VALUES", 2**16)
+    monkeypatch.setattr("featad.nearest._BATCH_VALUES", 2**16)
+    maps = rng.normal(size=(100, 14, 14, 40)).astype(dtype)
+    tracemalloc.start()
+    detector.fit(maps)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.1 < peak / detector.memory_of_fit(maps.shape, dtype) <= 1
+
+
+def test_memory_is_stated_before_fit_begins(caplog, detector, monkeypatch):
+    def stop(self, X):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(detector), "_fit_maps", stop)
+    with caplog.at_level(logging.INFO, "featad"), pytest.raises(KeyboardInterrupt):
+        detector.fit(MAPS)
+    megabytes = f"{detector.memory_of_fit(MAPS.shape) / 1e6:.0f} MB"
+    name = type(detector).__name__
+    assert f"{name} learns from 40 maps of 6 x 5 positions with 4" in caplog.text
+    assert megabytes in caplog.text
 
 
 def test_held_out_scores_are_close_to_those_of_fits_without_the_sample(with_held_out):

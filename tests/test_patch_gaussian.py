@@ -1,7 +1,5 @@
 """PatchGaussian is a shrunk Gaussian for each position, in one product of matrices."""
 
-import logging
-
 import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
@@ -22,11 +20,40 @@ def distances(detector, X):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_distances_are_those_of_ledoit_and_wolf_at_each_position(n_samples, dtype):
     maps = MAPS[:n_samples].astype(dtype)
-    found = distances(PatchGaussian(floor=0).fit(maps), NEW)
+    found = distances(PatchGaussian(shrink_to="identity", floor=0).fit(maps), NEW)
     for row, column in np.ndindex(3, 4):
         reference = LedoitWolf().fit(maps[:, row, column].astype(np.float64))
         squares = reference.mahalanobis(NEW[:, row, column])
         np.testing.assert_allclose(found[:, row, column] ** 2, squares, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_samples", [50, 5])  # more and fewer than features
+def test_each_covariance_is_shrunk_toward_the_mean_of_all(n_samples):
+    maps = MAPS[:n_samples]
+    found = distances(PatchGaussian(floor=0).fit(maps), NEW)
+    own = np.stack(
+        [np.cov(maps[(slice(None), *i)].T, bias=True) for i in np.ndindex(3, 4)]
+    )
+    shrunk = (n_samples * own + 6 * own.mean(axis=0)) / (n_samples + 6)
+    away = (NEW - maps.mean(axis=0)).reshape(8, 12, 6)
+    squares = np.einsum("npi,pij,npj->np", away, np.linalg.inv(shrunk), away)
+    np.testing.assert_allclose(found.reshape(8, 12) ** 2, squares, rtol=1e-4)
+
+
+def test_held_out_distances_keep_the_pooled_covariance():
+    detector = PatchGaussian(floor=0, smoothing=0).fit(MAPS)
+    for i in range(3):
+        others = np.delete(MAPS, i, axis=0)
+        own = np.stack(
+            [np.cov(others[(slice(None), *p)].T, bias=True) for p in np.ndindex(3, 4)]
+        )
+        all_own = np.stack(
+            [np.cov(MAPS[(slice(None), *p)].T, bias=True) for p in np.ndindex(3, 4)]
+        )
+        shrunk = (50 * own + 6 * all_own.mean(axis=0)) / 56
+        away = (MAPS[i] - others.mean(axis=0)).reshape(12, 6)
+        squares = np.einsum("pi,pij,pj->p", away, np.linalg.inv(shrunk), away)
+        assert -detector.held_out_scores_[i] == pytest.approx(squares.max() ** 0.5)
 
 
 def test_a_shared_gaussian_is_that_of_all_patches():
@@ -54,7 +81,8 @@ def test_the_floor_is_a_share_of_the_mean_variance():
 
 
 def test_the_floor_of_full_covariances_is_the_same():
-    found = distances(PatchGaussian(floor=0.5).fit(MAPS), NEW)[:, 1, 2]
+    detector = PatchGaussian(shrink_to="identity", floor=0.5).fit(MAPS)
+    found = distances(detector, NEW)[:, 1, 2]
     reference = LedoitWolf().fit(MAPS[:, 1, 2])
     floor = 0.5 * MAPS.var(axis=0).mean() * np.eye(6)
     away = NEW[:, 1, 2] - reference.location_
@@ -107,12 +135,6 @@ def test_one_sample_is_enough_for_a_shared_gaussian():
 def test_a_shared_gaussian_has_no_held_out_threshold():
     with pytest.raises(ValueError, match="Take threshold='training', or"):
         PatchGaussian("shared", threshold="held-out").fit(MAPS)
-
-
-def test_the_size_of_the_covariances_is_announced(caplog):
-    with caplog.at_level(logging.INFO, "featad"):
-        PatchGaussian().fit(np.repeat(MAPS, 20, axis=-1))
-    assert "learns 12 covariances of 120 features, which take 1 MB" in caplog.text
 
 
 def test_a_table_is_scored_as_by_mahalanobis():

@@ -1,7 +1,5 @@
 """PatchMemory is the distance to the nearest patch of a greedy coreset."""
 
-import logging
-
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
@@ -108,13 +106,3 @@ def test_one_constant_feature_changes_nothing():
     np.testing.assert_allclose(
         fitted(constant, 40).score_samples(new), fitted(MAPS, 40).score_samples(NEW)
     )
-
-
-def test_memory_is_announced_before_the_choice(caplog, monkeypatch):
-    def stop(*args, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("featad.detectors.patch_memory.greedy_coreset", stop)
-    with caplog.at_level(logging.INFO, "featad"), pytest.raises(KeyboardInterrupt):
-        fitted(coreset=20)
-    assert "chooses 20 of 360 patches, and needs up to 3" in caplog.text

@@ -10,7 +10,12 @@ from sklearn.metrics import auc
 
 from featad.errors import MissingExtraError
 from featad.metrics import auroc
-from featad.plots import plot_histogram, plot_most_anomalous, plot_roc
+from featad.plots import (
+    plot_histogram,
+    plot_most_anomalous,
+    plot_overlay,
+    plot_roc,
+)
 
 Y = np.repeat([1, -1], 12)
 SCORES = np.linspace(0, 1, 24)
@@ -93,3 +98,27 @@ def test_scores_above_pictures_are_no_powers_of_ten(score, shown):
     from featad.plots import _number
 
     assert _number(score) == shown
+
+
+def _color(path):
+    """Return the share of colored pixels of the left two thirds: no legend."""
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    return (np.ptp(pixels[:, : 2 * pixels.shape[1] // 3], axis=2) > 40).mean()
+
+
+def test_an_overlay_has_color_where_the_map_is_high(tmp_path):
+    pytest.importorskip("matplotlib")
+    image, ratios = np.full((40, 50, 3), 0.5), np.zeros((40, 50))
+    good = plot_overlay(image, ratios, tmp_path / "good.png")
+    ratios[10:20, 10:30] = 2
+    odd = plot_overlay(image, ratios, tmp_path / "odd.png", regions=ratios > 1)
+    assert _color(good) == 0
+    assert _color(odd) > 0.02
+
+
+@pytest.mark.parametrize("shape", [(3000, 40), (40, 3000), (2000, 1500)])
+def test_overlays_of_long_and_large_images_are_of_one_size(shape, tmp_path):
+    pytest.importorskip("matplotlib")
+    image = np.full((*shape, 1), 0.5)
+    path = plot_overlay(image, np.zeros(shape), tmp_path / "overlay.png")
+    assert max(Image.open(path).size) < 2000

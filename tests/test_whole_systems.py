@@ -53,12 +53,6 @@ def test_maps_come_from_calibrated_and_frozen_systems(system, pictures):
     assert featad.anomaly_maps(fitted, pictures).shape == (12, 20, 26)
 
 
-def test_a_detector_without_maps_is_named():
-    fitted = Mahalanobis().fit(np.random.default_rng(0).normal(size=(9, 2)))
-    with pytest.raises(TypeError, match=r"Mahalanobis has no anomaly maps.*Autoencod"):
-        featad.anomaly_maps(fitted, [[0.0, 0.0]])
-
-
 def test_an_image_that_cannot_be_read_is_named(system, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"")
     with pytest.raises(featad.errors.ImageReadError, match=r"broken\.png"):

@@ -6,7 +6,12 @@ to 6,000 samples with 512 to 2,048 features. ``python -m benchmarks.scale`` meas
 whole fits, to hold them against.
 """
 
+import math
+import warnings
 from typing import Any
+
+import numpy as np
+from sklearn.base import clone
 
 from featad.cli.progress import LONG, duration
 
@@ -24,6 +29,7 @@ _TABLES = 8
 """Peak memory of whitening, in tables of float32 features."""
 
 _FEW = 1000  # images of which no fit takes long
+_MUCH = 0.5  # gigabytes
 
 
 def seconds_of_fit(system: Any, n_samples: int, n_features: int) -> float:
@@ -79,13 +85,17 @@ def announcement(
     -------
     text : str or None
         Where the time grows with the square of the number of images, it names a system
-        that is faster. Systems that train networks tell their time while they do so.
+        that is faster. Of detectors of maps, memory alone is told, from half a gigabyte
+        on. Systems that train networks tell their time while they do so.
     """
     from featad.detectors import Mahalanobis
-    from featad.systems import iter_parts, only_learner, split_stateless
+    from featad.patch_detector import PatchDetector
+    from featad.systems import iter_parts, last_step, only_learner, split_stateless
 
     features = system.named_steps.get("features")  # an ensemble has none of its own
     tail = split_stateless(system)[1]
+    if isinstance(detector := last_step(tail), PatchDetector):
+        return _of_maps(name, features, detector, n_samples)
     if n_samples < _FEW or not hasattr(features, "get_feature_names_out"):
         return None
     n_features = len(features.get_feature_names_out())
@@ -107,4 +117,21 @@ def announcement(
         f"{text}; the time grows with the square of the number of images. "
         f"{name.rpartition('-')[0]}-mahalanobis takes {duration(other)} a fit, and "
         "one fit calibrates it"
+    )
+
+
+def _of_maps(name: str, features: Any, detector: Any, n_samples: int) -> str | None:
+    """Return how much memory a fit on maps of features needs; None if it is little."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of weights: the fit warns of them
+        sized = clone(features).fit(np.zeros((1, 8, 8, 3), dtype=np.uint8))
+    height, width = sized.grid_
+    shape = n_samples, height, width, sized.n_features_out_
+    maps = math.prod(shape) * np.dtype(features.dtype).itemsize
+    gigabytes = (2 * maps + detector.memory_of_fit(shape, features.dtype)) / 1e9
+    if gigabytes < _MUCH:
+        return None
+    return (
+        f"{name}: {n_samples:,} images at {height} x {width} positions of {shape[-1]} "
+        f"features; the fit needs up to {gigabytes:.1f} GB of memory"
     )

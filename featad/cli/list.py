@@ -44,6 +44,7 @@ def run(args: Namespace) -> int:
     print(
         "\nstats- takes mean, standard deviation and maximum of three layers of a "
         "network\ninstead of its last fully connected layer. images- goes with "
-        f"{', '.join(learned())}."
+        f"{', '.join(learned())}.\nNETWORK-ensemble adds up what "
+        "NETWORK-stats-mahalanobis and NETWORK-patches-gaussian say."
     )
     return 0

@@ -8,6 +8,7 @@ from PIL import Image
 
 from featad.features import BackboneFeatures, PatchFeatures
 from featad.features.base import as_tuple
+from featad.systems import iter_parts_and_templates
 
 _Pair: TypeAlias = tuple[float, float]  # down and across
 _ONE = (1.0, 1.0)
@@ -24,7 +25,7 @@ def scale_note(system: Any, images: Sequence, tile: int | None = None) -> str:
     Parameters
     ----------
     system : Pipeline
-        Its first step, or that of its members, reads the images.
+        Its first step, or that of its first member, reads the images.
 
     images : sequence of paths
         Some of them are opened, none is decoded.
@@ -37,8 +38,6 @@ def scale_note(system: Any, images: Sequence, tile: int | None = None) -> str:
     note : str
         Empty if there is nothing to say.
     """
-    from featad.systems import iter_parts_and_templates
-
     reader = next(part for part in iter_parts_and_templates(system) if _reads(part))
     option = "image_size" if "image_size" in reader.get_params() else "size"
     seen = _size_seen(reader, option)
@@ -52,20 +51,22 @@ def scale_note(system: Any, images: Sequence, tile: int | None = None) -> str:
     notes = []
     if max(ratios) >= _NOTABLE:
         what = "Images" if tile is None else "Tiles"
-        tiles = (
-            f"--tile {seen[0]}, part by part" if tile is None else "a smaller --tile"
-        )
+        way = f"--tile {seen[0]}, part by part" if tile is None else "a smaller --tile"
         notes.append(
             f"{what} are {height} x {width} pixels, and the system sees {seen[0]} x "
             f"{seen[1]}: one of its pixels is {ratios[0]:.1f} x {ratios[1]:.1f} of "
             "yours, and a defect of that size may be lost. "
-            f"--set features__{option}=N shows it more, and so does {tiles}."
+            f"--set features__{option}=N shows it more, and so does {way}."
         )
     if isinstance(reader, PatchFeatures):
         notes.append(_note_on_maps(reader, ratios))
     elif notes and isinstance(reader, BackboneFeatures):
         notes += _notes_on_layers(reader, seen, ratios)
     return " ".join(notes)
+
+
+def _reads(part: Any) -> bool:
+    return bool({"image_size", "size"} & part.get_params(deep=False).keys())
 
 
 def _note_on_maps(reader: PatchFeatures, ratios: _Pair) -> str:
@@ -97,10 +98,6 @@ def _notes_on_layers(
 
 def _pixels(size: _Pair, ratios: _Pair = _ONE) -> str:
     return f"{size[0] * ratios[0]:.0f} x {size[1] * ratios[1]:.0f}"
-
-
-def _reads(part: Any) -> bool:
-    return bool({"image_size", "size"} & part.get_params(deep=False).keys())
 
 
 def _spread(images: Sequence) -> list:

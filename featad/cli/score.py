@@ -1,11 +1,12 @@
 """``featad score``: from images to a table of anomaly scores."""
 
 import sys
+import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from featad.cli import models, options, progress, reports, values
+from featad.cli import maps, models, options, progress, reports, values
 from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
@@ -67,6 +68,7 @@ def add_parser(commands: Any) -> None:
         "anomalous: those with p_value <= SHARE (default: that of the model)",
     )
     options.add_groups(parser)
+    maps.add_maps(parser)
     reports.add_report(
         parser,
         what="what was flagged, the scores beside those of the calibration, and "
@@ -87,6 +89,9 @@ def run(args: Namespace) -> int:
         return 2
     if args.report and not args.output:
         options.log("featad score: error: --report needs --output FILE")
+        return 2
+    if wrong := maps.check(args):
+        options.log(f"featad score: error: {wrong}")
         return 2
     from featad.datasets import find_groups
     from featad.images import list_images
@@ -112,6 +117,7 @@ def run(args: Namespace) -> int:
         groups = find_groups(paths, args.groups)
     for file in filter(None, (args.output, args.report)):
         options.check_writable(file)
+    start = time.perf_counter()
     with progress.shown("scoring", len(paths)) as bar:
         summary = score_to_file(
             system,
@@ -133,6 +139,9 @@ def run(args: Namespace) -> int:
             f"could not score {summary.failed} {units}; first: {summary.first_error}"
         )
     _say_drift(system, summary, units, args.model)
+    if args.maps and summary.scored:
+        seconds = (time.perf_counter() - start) / summary.scored
+        maps.write_maps(system, paths, args, seconds)
     if args.report:
         reports.write_batch(args, system, paths)
     options.check_failed(

@@ -10,6 +10,7 @@ from featad.detectors.csi import CSI as CSI
 from featad.detectors.discriminator_gan import DiscriminatorGAN as DiscriminatorGAN
 from featad.detectors.dual_discriminator_gan import DualDiscriminatorGAN as DualDiscriminatorGAN
 from featad.detectors.fanogan import FAnoGAN as FAnoGAN
+from featad.detectors.feature_flow import FeatureFlow as FeatureFlow
 from featad.detectors.fence_gan import FenceGAN as FenceGAN
 from featad.detectors.ganomaly import GANomaly as GANomaly
 from featad.detectors.inpainting import Inpainting as Inpainting
@@ -19,6 +20,7 @@ from featad.detectors.madgan import MADGAN as MADGAN
 from featad.detectors.mahalanobis import Mahalanobis as Mahalanobis
 from featad.detectors.nearest_neighbors import NearestNeighbors as NearestNeighbors
 from featad.detectors.one_class_svm import OneClassSVM as OneClassSVM
+from featad.detectors.patch_flow import PatchFlow as PatchFlow
 from featad.detectors.patch_gaussian import PatchGaussian as PatchGaussian
 from featad.detectors.patch_kmeans import PatchKMeans as PatchKMeans
 from featad.detectors.patch_memory import PatchMemory as PatchMemory

@@ -1,6 +1,5 @@
 """Anomalous samples have features that are unusual at their position of the map."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -13,8 +12,6 @@ from featad.base import NON_NEGATIVE, StrOptions
 from featad.covariance import ShrunkCovariance, shrunk_covariance
 from featad.entry import Entry
 from featad.patch_detector import PatchDetector, PatchOptions
-
-_log = logging.getLogger("featad")
 
 
 class PatchGaussian(PatchDetector):
@@ -29,6 +26,12 @@ class PatchGaussian(PatchDetector):
     covariance : {"full", "diagonal"}, default="full"
         Whether features vary together, or each by itself.
 
+    shrink_to : {"pooled", "identity"}, default="pooled"
+        What the full covariance of each position is shrunk toward. "pooled": toward the
+        mean of all positions' covariances, as if it were known from ``n_features`` more
+        samples. "identity": toward a multiple of the identity, as Ledoit and Wolf do.
+        Where all positions share a covariance, it is always the identity.
+
     floor : float, default=0.01
         Variance that is added to that of each feature, as a share of the mean variance
         of all features at all positions. It keeps a position that never varies, such
@@ -41,25 +44,26 @@ class PatchGaussian(PatchDetector):
 
     precision_root_ : ndarray of shape (..., n_features, n_features) or \
 (..., n_features)
-        Symmetric inverse root of the covariance of each position, or of all; of a
-        diagonal covariance, its diagonal. float64 if the training maps are, otherwise
+        Root of the inverse covariance of each position, or of all; of a diagonal
+        covariance, its diagonal. float64 if the training maps are, otherwise
         float32.
 
     Notes
     -----
     The strangeness of a position is its Mahalanobis distance to the mean, which has no
-    unit. Full covariances are shrunk as Ledoit and Wolf do [2]_, so they need no more
-    samples than features. ``held_out_scores_`` have a closed form, that of
-    `Mahalanobis`, for positions of their own.
+    unit. Full covariances are shrunk, so they need no more samples than features. With
+    few samples, most of what a position's own covariance says is noise, and what all
+    positions say together is not. So maps are far better shrunk toward the pooled
+    covariance than shrunk toward the identity [2]_. ``held_out_scores_`` have a closed
+    form, that of `Mahalanobis`, for positions of their own; the pooled covariance in it
+    is that of all samples.
 
     Full covariances of their own take height * width * n_features * n_features floats,
-    51 MB for 28 x 28 positions of 128 features in float32. The number is logged (logger
-    ``featad``, level INFO) before they are learned. Fitting takes one decomposition
-    into eigenvectors for each position.
+    51 MB for 28 x 28 positions of 128 features in float32. Fitting takes one
+    decomposition into eigenvectors for each position.
 
-    Differs from the paper: the covariance is shrunk by Ledoit and Wolf's estimate of
-    the right amount, on top of ``floor``, where the paper adds 0.01 to the diagonal
-    whatever the scale of the features.
+    Differs from the paper: the covariance is shrunk, on top of ``floor``, where the
+    paper adds 0.01 to the diagonal whatever the scale of the features.
 
     References
     ----------
@@ -90,10 +94,12 @@ class PatchGaussian(PatchDetector):
         options={"threshold": "held-out"},
         takes=("patches",),
     )
+    _defaults = {"smoothing": 0.5}
     _parameter_constraints: dict = {
         **PatchDetector._parameter_constraints,
         "positions": [StrOptions({"own", "shared"})],
         "covariance": [StrOptions({"full", "diagonal"})],
+        "shrink_to": [StrOptions({"pooled", "identity"})],
         "floor": [NON_NEGATIVE],
     }
 
@@ -102,12 +108,14 @@ class PatchGaussian(PatchDetector):
         positions="own",
         *,
         covariance="full",
+        shrink_to="pooled",
         floor=0.01,
         **options: Unpack[PatchOptions],
     ):
-        super().__init__(**options)
+        super().__init__(**{**PatchGaussian._defaults, **options})
         self.positions = positions
         self.covariance = covariance
+        self.shrink_to = shrink_to
         self.floor = floor
 
     def _fit_maps(self, X: np.ndarray) -> Iterable[np.ndarray] | None:
@@ -126,18 +134,22 @@ class PatchGaussian(PatchDetector):
             groups = X.reshape(1, -1, n_features)
         n_groups = len(groups)
         roots = np.empty((n_groups, n_features, n_features), dtype=dtype)
-        _log.info(
-            "PatchGaussian learns %d covariances of %d features, which take %.0f MB.",
-            n_groups,
-            n_features,
-            roots.nbytes / 1e6,
-        )
         distances = np.full((n_samples, n_groups), np.nan)
+        unit, weight = np.eye(n_features), None
+        turn = unit
+        if self.shrink_to == "pooled" and n_groups > 1:
+            turn = _inverse_root(_pooled(X, location) + floor * unit)
+            weight = n_features / (n_samples + n_features)
         for i, patches in enumerate(tracked(groups, "position", n_groups)):
-            covariance = _with_floor(shrunk_covariance(patches), floor)
-            roots[i] = covariance.whiten(np.eye(n_features) + covariance.location)
+            turned = patches @ turn  # where the target is the identity
+            covariance = (
+                _with_floor(shrunk_covariance(turned), floor)
+                if weight is None
+                else _with_identity(turned, weight)
+            )
+            roots[i] = turn @ covariance.whiten(unit + covariance.location)
             if own and self._has_threshold:
-                squares = covariance.leave_one_out(patches)
+                squares = covariance.leave_one_out(turned)
                 distances[:, i] = np.nan if squares is None else np.sqrt(squares)
         self.precision_root_ = roots.reshape(*location.shape, n_features)
         if np.isnan(distances).any():
@@ -159,10 +171,21 @@ class PatchGaussian(PatchDetector):
                 "featad.calibrate, which fits on the others."
             )
 
+    def _bytes_of_fit(self, shape: tuple[int, ...], dtype: np.dtype) -> int:
+        n_samples, height, width, n_features = shape
+        n_positions = height * width if self.positions == "own" else 1
+        n_columns = n_features if self.covariance == "full" else 1
+        itemsize = np.result_type(dtype, np.float32).itemsize
+        roots = n_positions * n_features * n_columns * itemsize
+        moments = 8 * n_positions * n_features
+        held_out = 3 * n_samples * height * width
+        decomposed = 3 * n_samples * n_features + 8 * n_features**2
+        return roots + 8 * (moments + held_out + decomposed)
+
     def _held_out(self, X, location, variance, floor) -> Iterator[np.ndarray]:
         """Yield the strangeness under diagonal covariances of the other samples."""
         n = len(X)
-        for rows in row_blocks(n, X[0].size):
+        for rows in row_blocks(n, 4 * X[0].size):
             away = n / (n - 1) * (X[rows] - location)  # from the mean of the others
             others = n / (n - 1) * variance - away**2 / n + floor
             squares = (away**2 * _inverse(others)).sum(axis=-1)
@@ -191,6 +214,31 @@ def _moments(X: np.ndarray, axis) -> tuple[np.ndarray, np.ndarray]:
     for rows in row_blocks(len(X), X[0].size):
         total += ((X[rows] - location) ** 2).sum(axis=axis)
     return location, total * (location.size / X.size)
+
+
+def _pooled(X: np.ndarray, location: np.ndarray) -> np.ndarray:
+    """Return the mean covariance of positions, (n_features, n_features)."""
+    n_features = X.shape[-1]
+    products = np.zeros((n_features, n_features))
+    for rows in row_blocks(len(X), X[0].size):
+        away = (X[rows] - location).reshape(-1, n_features)
+        products += away.T @ away
+    return products * (n_features / X.size)
+
+
+def _inverse_root(covariance: np.ndarray) -> np.ndarray:
+    """Return the symmetric inverse root; 0 along axes without any variance."""
+    values, axes = np.linalg.eigh(covariance)
+    rounding = len(values) * np.finfo(np.float64).eps * values[-1]
+    return (axes * np.sqrt(_inverse(values - rounding))) @ axes.T
+
+
+def _with_identity(X: np.ndarray, weight: float) -> ShrunkCovariance:
+    """Return the covariance of samples, averaged with the identity of that weight."""
+    location = X.mean(axis=0)
+    values, axes = np.linalg.eigh((X - location).T @ (X - location) / len(X))
+    values = (1 - weight) * np.maximum(values[::-1], 0) + weight
+    return ShrunkCovariance(location, axes.T[::-1], values, weight, weight)
 
 
 def _with_floor(covariance: ShrunkCovariance, floor: float) -> ShrunkCovariance:

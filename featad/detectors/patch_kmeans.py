@@ -1,5 +1,6 @@
 """Anomalous samples have a patch that is far from every k-means center of patches."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -112,6 +113,16 @@ class PatchKMeans(PatchDetector):
         found[kept] = sums[kept] / counts[kept, None]
         self.centers_ = found
         return self._held_out(X, labels, sums, counts) if len(X) > 1 else None
+
+    def _bytes_of_fit(self, shape: tuple[int, ...], dtype: np.dtype) -> int:
+        *positions, n_features = shape
+        n_patches = math.prod(positions)
+        n_drawn = min(n_patches, self.max_patches)
+        itemsize = np.result_type(dtype, np.float32).itemsize
+        clustered = n_drawn * (4 * n_features * itemsize + 20 * 8)
+        centers = 6 * min(self.n_clusters, n_drawn) * n_features * 8
+        one_sample = 4 * n_patches // shape[0] * n_features * 8
+        return clustered + centers + one_sample + 32 * n_patches
 
     def _held_out(self, X, labels, sums, counts) -> Iterator[np.ndarray]:
         for i in tracked(range(len(X)), "sample", len(X)):

@@ -228,6 +228,22 @@ class Extractor:
 
         return collect
 
+    def layers(self, pixels: np.ndarray, precision: str) -> list[np.ndarray]:
+        """Return what each layer gives for a batch, of the shapes of `shapes`.
+
+        Parameters
+        ----------
+        pixels, precision
+            As for `launch`.
+
+        Returns
+        -------
+        layers : list of float32 ndarray
+        """
+        with torch.inference_mode():
+            found = self._run(torch.from_numpy(pixels), precision)
+            return [values.cpu().numpy() for values in found]
+
     @property
     def on_cpu(self) -> bool:
         """Whether the network runs on the CPU."""

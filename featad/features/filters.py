@@ -218,7 +218,18 @@ class FilterBankFeatures(ImageFeatures):
             dtype=object,
         )
 
-    def _describe(self, source: Any) -> np.ndarray:
+    def responses(self, source: Any) -> list[np.ndarray]:
+        """Return the filter responses of one image, not pooled.
+
+        Parameters
+        ----------
+        source : path-like, bytes-like, PIL image or ndarray
+
+        Returns
+        -------
+        responses : list of float32 ndarray of shape (height, width)
+            In the order of :meth:`get_feature_names_out`.
+        """
         image = read_image(
             source,
             mode=self.mode,
@@ -227,13 +238,16 @@ class FilterBankFeatures(ImageFeatures):
             max_pixels=self.max_pixels,
             truncated=self.truncated,
         )
-        pool = [ARRAY_POOLING[name] for name in as_tuple(self.pooling)]
-        responses = (
+        return [
             response
             for channel in np.moveaxis(image, -1, 0)
             for response in (channel, *_responses(channel, self.scales))
-        )
-        return np.array([f(r) for r in responses for f in pool], dtype=np.float32)
+        ]
+
+    def _describe(self, source: Any) -> np.ndarray:
+        pool = [ARRAY_POOLING[name] for name in as_tuple(self.pooling)]
+        values = [f(r) for r in self.responses(source) for f in pool]
+        return np.array(values, dtype=np.float32)
 
     def _check(self, X: Any) -> Sequence:
         self._validate_params()

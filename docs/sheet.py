@@ -1,0 +1,58 @@
+"""Draw the sheet of the README's first screen: generated parts, and where they are odd.
+
+    python -m docs.sheet
+
+It writes ``docs/where.png``. Nothing is downloaded.
+"""
+
+import io
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+import featad
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+PATH = Path(__file__).with_name("where.png")
+SYSTEM = "mini-patches-memory"
+SHOWN = ("line", "spot", "line", "spot", "good", "good")
+_CLEAR = 0.3  # of the threshold: what is below has no color
+
+
+def draw_sheet(path: Path = PATH) -> None:
+    """Fit a system on clean parts, and draw new ones with their maps in one scale."""
+    parts = featad.make_spots_and_lines(150, 40, size=224)
+    train, test = parts.part("train"), parts.part("test")
+    system = featad.build(SYSTEM).fit(train.images[:100])
+    scale = featad.fit_map_scale(system, train.images[100:])
+    chosen = _first_of(SHOWN, test.kinds)
+    images = test.images[chosen]
+    ratios = scale.ratios(featad.anomaly_maps(system, images))
+    figure, axes = plt.subplots(2, len(chosen), figsize=(1.25 * len(chosen), 2.55))
+    for image, ratio, (plain, mapped) in zip(images, ratios, axes.T, strict=True):
+        plain.imshow(image)
+        mapped.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
+        alpha = np.clip((ratio - _CLEAR) / (1 - _CLEAR), 0, 0.85)
+        mapped.imshow(ratio, cmap="inferno", vmin=0, vmax=2, alpha=alpha)
+    for ax in axes.ravel():
+        ax.axis("off")
+    figure.subplots_adjust(0, 0, 1, 1, wspace=0.04, hspace=0.04)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=100)
+    plt.close(figure)
+    colors = Image.open(drawn).convert("RGB").quantize(128)  # a small file
+    colors.save(path, optimize=True)
+
+
+def _first_of(kinds, found):
+    """Return the index of a sample of each kind, none twice."""
+    left = {kind: list(np.flatnonzero(found == kind)) for kind in set(kinds)}
+    return [left[kind].pop(0) for kind in kinds]
+
+
+if __name__ == "__main__":
+    draw_sheet()
