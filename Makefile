@@ -28,6 +28,7 @@ bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.patches
 	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.localization
 	$(BIN)/python -m benchmarks.few_shot
 	$(BIN)/python -m benchmarks.learned
 	$(BIN)/python -m benchmarks.kinds --seeds 3

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
@@ -96,7 +97,8 @@ def main() -> None:
                 print(f"{name}: skipped, {error}", file=sys.stderr)
                 continue
             for network in args.networks:
-                _keep(_measured(part, network, args.peers))
+                for row in _measured(part, network, args.peers):
+                    _keep({"set": name, "network": network, **row})
     write("localization.md", _text(args))
 
 
@@ -131,29 +133,26 @@ def _mask(mask):
 
 
 def _measured(part, network, peers):
-    """Return a row of figures for each system of a network."""
+    """Yield a row of figures for each system of a network, as soon as it is there."""
     arch, weights = NETWORKS[network]
     if weights != "default" and not weights.exists():
         print(f"{network}: skipped, there is no {weights}", file=sys.stderr)
-        return []
+        return
     options = {"weights": str(weights)}
     if weights != "default":
         options["preprocessing"] = "imagenet"  # said, so nothing is assumed of the file
-    rows = []
     for names in (PATCHES, STATISTICS):
         systems = [f"{network}-{name}" for name in names]
-        rows += _of_one_extraction(part, systems, options)
+        yield from _of_one_extraction(part, systems, options)
     if peers and part.masks is not None:
-        rows += _of_peers(part, network, peers)
-    return [{"set": part.name, "network": network, **row} for row in rows]
+        yield from _of_peers(part, network, peers)
 
 
 def _of_one_extraction(part, names, options):
-    """Return the rows of systems whose features are the same, so that they run once."""
+    """Yield the rows of systems whose features are the same, so that they run once."""
     features = featad.build(names[0], **options)["features"].fit(part.train[:1])
     _, train = _timed(features.transform, part.train)
     seconds, test = _timed(features.transform, part.test)
-    rows = []
     for name in names:
         system = featad.build(name, **options)[1:]
         fit_seconds, _ = _timed(system.fit, train)
@@ -162,15 +161,12 @@ def _of_one_extraction(part, names, options):
         if hasattr(system[-1], "anomaly_map"):
             maps = system[-1].anomaly_map(system[:-1].transform(test))
         speed = len(part.test) / (seconds + score_seconds)
-        rows.append(_row(part, name, -scores, maps, speed, fit_seconds))
-        print(f"{part.name} {rows[-1]}", file=sys.stderr)
-    return rows
+        yield _row(part, name, -scores, maps, speed, fit_seconds)
 
 
 def _of_peers(part, network, python):
-    """Return the rows of anomalib's models, run by another Python in this run."""
+    """Yield the rows of anomalib's models, run by another Python in this run."""
     arch, weights = NETWORKS[network]
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         jobs = [
             {
@@ -196,9 +192,7 @@ def _of_peers(part, network, python):
             speed, fit = got["images_per_second"].item(), got["fit_seconds"].item()
             maps = got["maps"].astype(np.float32)
             name = f"{PEERS[job['peer']]}, {network}"
-            rows.append(_row(part, name, got["scores"], maps, speed, fit))
-            print(f"{part.name} {rows[-1]}", file=sys.stderr)
-    return rows
+            yield _row(part, name, got["scores"], maps, speed, fit)
 
 
 def _timed(call, *args):
@@ -233,13 +227,14 @@ def resized(one: np.ndarray) -> np.ndarray:
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
 
 
-def _keep(rows):
-    """Put rows into the table of all runs, in the place of older ones."""
+def _keep(row):
+    """Put a row into the table of all runs, in the place of an older one."""
+    print(row, file=sys.stderr)
     path = RESULTS / "localization.csv"
-    table = pd.DataFrame(rows)
-    if path.exists() and rows:
-        table = pd.concat([pd.read_csv(path), table])
-    if len(table):
+    with FileLock(Path(tempfile.gettempdir(), "featad-localization.lock")):
+        table = pd.DataFrame([row])
+        if path.exists():
+            table = pd.concat([pd.read_csv(path), table])
         table = table.drop_duplicates(KEY, keep="last")
         table.to_csv(path, index=False, float_format="%.4f")
 

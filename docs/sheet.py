@@ -18,17 +18,17 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 PATH = Path(__file__).with_name("where.png")
-SYSTEM = "mini-patches-memory"
+SYSTEM = "mini-patches-gaussian"
 SHOWN = ("line", "spot", "line", "spot", "good", "good")
 _CLEAR = 0.3  # of the threshold: what is below has no color
 
 
 def draw_sheet(path: Path = PATH) -> None:
     """Fit a system on clean parts, and draw new ones with their maps in one scale."""
-    parts = featad.make_spots_and_lines(150, 40, size=224)
+    parts = featad.make_spots_and_lines(80, 12, size=224)
     train, test = parts.part("train"), parts.part("test")
-    system = featad.build(SYSTEM).fit(train.images[:100])
-    scale = featad.fit_map_scale(system, train.images[100:])
+    system = featad.build(SYSTEM).fit(train.images[:60])
+    scale = featad.fit_map_scale(system, train.images[60:])
     chosen = _first_of(SHOWN, test.kinds)
     images = test.images[chosen]
     ratios = scale.ratios(featad.anomaly_maps(system, images))
