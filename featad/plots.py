@@ -211,6 +211,32 @@ def plot_overlay(
     return _save(figure, path)
 
 
+def overlaid(image: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """Return a gray image with its map over it, in the colors of `plot_overlay`.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, channels)
+        In [0, 1].
+
+    ratios : ndarray of shape (height, width)
+        The map in units of `featad.MapScale.ratios`.
+
+    Returns
+    -------
+    pixels : ndarray of shape (height, width, 3), float
+        In [0, 1].
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed (extra ``report``).
+    """
+    colors = _matplotlib().colormaps["inferno"](np.clip(ratios, 0, 2) / 2)[..., :3]
+    alpha = np.clip(0.8 * ratios, 0, 0.8)[..., None]
+    return alpha * colors + (1 - alpha) * image.mean(axis=2, keepdims=True)
+
+
 def check_picture(path: str | os.PathLike) -> None:
     """Raise an error before the work if a picture cannot be written afterwards.
 
@@ -272,14 +298,20 @@ def _number(score):
     )
 
 
-def _figure(width, height, rows=1, columns=1):
+def _matplotlib():
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure
     except ImportError as error:
         raise MissingExtraError(
             "Pictures need matplotlib: pip install 'featad[report]'."
         ) from error
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    return matplotlib
+
+
+def _figure(width, height, rows=1, columns=1):
+    figure = _matplotlib().figure.Figure(
+        figsize=(width, height), dpi=120, layout="constrained"
+    )
     axes = figure.subplots(rows, columns)
     if rows == columns == 1:
         axes.spines[["top", "right"]].set_visible(False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from featad.cli import options, progress, values
+from featad.cli import options, progress, reports, values
 from featad.cli.compare import format_table
 from featad.errors import FeatadError, MissingExtraError
 
@@ -105,6 +105,7 @@ def run(args: Namespace) -> int:
         table=table,
         system=system,
         p_values=dict(zip(test, p_values(system, tested), strict=True)),
+        overlays=reports.overlays_by(system, parts.part("train")),
         command=shlex.join(["featad", *args.argv]),
     )
     print(f"Open this page: {write_report(summary, folder / 'report.html')}")

@@ -11,6 +11,8 @@ import pandas as pd
 
 from featad.cli import options
 
+_SCALED_BY = 100  # normal images, of which a share is held out
+
 
 def add_report(parser: Any, *, what: str) -> None:
     """Add ``--report``, which shows ``what``."""
@@ -34,24 +36,55 @@ def write_comparison(
     from featad.report import summarize, write_report
 
     best = str(table.index[0])
-    system, p_values = None, None
+    system, p_values, overlays = None, None, None
     if dataset.has_split and args.cv is None:
         options.log(f"fitting {best}, calibrated, for the report")
         system, p_values = _calibrated(best, scores, dataset, args)
+    if system is not None:
+        overlays = overlays_by(system, dataset.part("train"))
     summary = summarize(
         scores,
         dataset,
         table=table,
         system=system,
         p_values=p_values,
+        overlays=overlays,
         command=_command(args),
     )
     options.log(f"wrote {write_report(summary, args.report)}")
 
 
+def overlays_by(system: Any, train: Any) -> Any:
+    """Return what draws the maps of a system, if these cost about what scores do.
+
+    Their scale is fixed by a share of the normal training images.
+    """
+    from featad.errors import MissingExtraError
+    from featad.maps import fit_map_scale
+    from featad.maps.systems import map_method
+    from featad.plots import check_picture
+    from featad.report.pictures import overlays_of
+    from featad.systems import trains_networks
+
+    method = map_method(system)
+    if method == "occlusion" or trains_networks(system):
+        return None
+    try:
+        check_picture("map.png")
+    except MissingExtraError as error:
+        options.log(f"no maps in the report: {error}")
+        return None
+    normal = train.select(train.labels == 1).images[:_SCALED_BY]
+    scale = fit_map_scale(system, normal, method=method, cv=0.3, random_state=0)
+    return overlays_of(system, scale)
+
+
 def write_batch(args: Namespace, system: Any, paths: Sequence[Path]) -> None:
     """Write the report of a scored batch, whose rows are in ``args.output``."""
+    from featad.maps import MapScale
+    from featad.maps.files import SCALE_FILE
     from featad.report import summarize_batch, write_report
+    from featad.report.pictures import overlays_of
     from featad.score_files import read_rows
 
     rows = read_rows(args.output)
@@ -59,10 +92,14 @@ def write_batch(args: Namespace, system: Any, paths: Sequence[Path]) -> None:
         options.log(f"no image was scored, so {args.report} was not written")
         return
     sources = None if "group" in rows else paths
+    overlays = None
+    if args.maps:
+        overlays = overlays_of(system, MapScale.load(Path(args.maps, SCALE_FILE)))
     summary = summarize_batch(
         rows,
         sources,
         system=system,
+        overlays=overlays,
         title=f"Scores of {args.model}",
         command=_command(args),
     )

@@ -11,6 +11,10 @@ from scipy.ndimage import binary_dilation
 
 from featad.errors import ImageReadError
 from featad.images import read_image, read_mask
+from featad.maps.regions import segment
+from featad.maps.scale import MapScale
+from featad.maps.systems import iter_maps, read_as_seen
+from featad.plots import overlaid
 
 SIDE = 192
 """Longer side of a picture, in pixels."""
@@ -18,7 +22,7 @@ SIDE = 192
 Overlays: TypeAlias = Callable[[list], Sequence[np.ndarray]]
 """Images to pictures (height, width, 3) in [0, 1], their maps drawn over them."""
 
-_OUTLINE = np.array([0.0, 0.9, 0.4])
+_OUTLINE = np.array([0.0, 0.9, 1.0])
 
 
 def as_url(pixels: np.ndarray) -> str:
@@ -65,8 +69,49 @@ def pictures_of(
     return found
 
 
+def overlay(image: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """Return an image (height, width, 3) with its map and its regions drawn on it.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, channels)
+        In [0, 1].
+
+    ratios : ndarray of shape (height, width)
+        The map in units of `featad.MapScale.ratios`.
+    """
+    regions, _ = segment(ratios)
+    return _outlined(overlaid(image, ratios), regions > 0)
+
+
 def _outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return an image with the border of a mask drawn on it."""
     width = max(1, round(max(mask.shape) / SIDE * 1.5))
     border = binary_dilation(mask, iterations=width) & ~mask
     return np.where(border[..., None], _OUTLINE, pixels)
+
+
+def overlays_of(system: Any, scale: MapScale) -> Overlays:
+    """Return what draws the maps of a system over images, in the colors of all maps.
+
+    Parameters
+    ----------
+    system : estimator
+        A fitted system.
+
+    scale : MapScale
+        Of its maps.
+
+    Returns
+    -------
+    overlays : callable
+    """
+
+    def draw(sources: list) -> list[np.ndarray]:
+        found = iter_maps(system, sources, method=scale.method)
+        return [
+            overlay(read_as_seen(system, source), scale.ratios(one))
+            for source, one in zip(sources, found, strict=True)
+        ]
+
+    return draw
