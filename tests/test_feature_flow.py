@@ -109,7 +109,8 @@ def test_early_stopping_holds_out_samples_and_keeps_the_best_epoch():
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("folder", "kind", "gain", "over_pca"), [("mnist", 3, 0.02, 0.02)]
+    ("folder", "kind", "gain", "over_pca"),
+    [("mnist", 8, 0.005, 0.02), ("fashion_mnist", 0, 0.015, 0.01)],
 )
 def test_training_finds_more_than_none_and_than_pca(
     real_data, folder, kind, gain, over_pca
@@ -117,7 +118,10 @@ def test_training_finds_more_than_none_and_than_pca(
     train, kinds = load_idx(real_data / folder, "train")
     test, test_kinds = load_idx(real_data / folder, "test")
     chosen = np.random.default_rng(0).permutation(len(test))[:2000]
-    X, X_test = train[kinds == kind][:500] / 255, test[chosen] / 255
+    X, X_test = (
+        images.reshape(len(images), -1) / np.float32(255)
+        for images in (train[kinds == kind][:500], test[chosen])
+    )
     y = np.where(test_kinds[chosen] == kind, 1, -1)
     detector = FeatureFlow(random_state=0, device="cpu")
     untrained = clone(detector).set_params(max_epochs=0)

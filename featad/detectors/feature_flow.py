@@ -70,6 +70,11 @@ class FeatureFlow(FlowDetector):
     ``X``. Where there are at most ``n_components`` features, nothing lies outside the
     axes, and it is that of the sample.
 
+    It does not always pay. AUROC, with the defaults: magnetic tiles by three layers of
+    SqueezeNet .964 (three seeds, .962 to .965), untrained .834, `featad.Mahalanobis`
+    .971, PCA's reconstruction .910; twos of MNIST by ``mini-stats`` features .970,
+    untrained .958, PCA .966; but coats of Fashion-MNIST .898, untrained .898, PCA .911.
+
     There are no maps: the features of a sample do not say where in the image they come
     from. Use `featad.PatchFlow` on maps of features for them.
 
