@@ -285,7 +285,7 @@ def _surface(seed, size=2000):
 
 
 @pytest.mark.slow
-def test_a_spot_of_12_pixels_in_2000_is_found_in_tiles_and_lost_in_the_whole_image():
+def test_a_network_finds_a_spot_of_12_pixels_in_2000_and_its_place():
     train, new = [_surface(seed) for seed in range(3)], _surface(9)
     odd = spotted(new, row=500, column=1500, side=12)
     network = featad.build("mini-stats-mahalanobis", device="cpu")
@@ -295,6 +295,3 @@ def test_a_spot_of_12_pixels_in_2000_is_found_in_tiles_and_lost_in_the_whole_ima
     [found] = tiles.anomaly_map([odd])
     row, column = np.unravel_index(found.argmax(), found.shape)
     assert max(abs(row - 506), abs(column - 1506)) < 448
-    whole = network.fit(train)
-    plain, strange = -whole.score_samples([new, odd])
-    assert strange < 1.1 * plain
