@@ -26,10 +26,12 @@ bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.machines
 	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.patches
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.localization
 	$(BIN)/python -m benchmarks.few_shot
 	$(BIN)/python -m benchmarks.learned
+	$(BIN)/python -m benchmarks.kinds --seeds 3
 	$(BIN)/python -m benchmarks.false_alarms
 
 clean:

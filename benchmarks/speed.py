@@ -1,10 +1,11 @@
-"""Seconds of featad beside the plain way: features, whitening, One-class SVM.
+"""Seconds of featad beside the plain way: features, whitening, One-class SVM; patches.
 
 Features: beside a torchvision loop, both sides read the same JPEG files, resize them
 the same way and run the same network in float32. Alone, each network gets arrays of its
 own size, so that nothing is read or resized. Fits: both sides get the same float64
 table, and their results are compared. All take turns in one run; ratios are of the
-medians.
+medians. Patches: processor time beside that of statistics of the same layers, in one
+thread, the least of all rounds, which other work on the machine hardly changes.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from featad.features.weights import load_network, preset
 
 
 def main() -> None:
-    """Measure and write ``results/speed.md`` and ``results/speed_fits.md``."""
+    """Measure and write ``speed.md``, ``speed_fits.md``, ``speed_patches.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--archs", nargs="+", default=["vgg16", "vgg_mini", "squeezenet1_1"]
@@ -35,13 +36,15 @@ def main() -> None:
     parser.add_argument("--n-images", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--only", choices=["features", "fits"], help="measure one of the two"
+        "--only", choices=["features", "fits", "patches"], help="measure one of them"
     )
     args = parser.parse_args()
-    if args.only != "fits":
+    if args.only in (None, "features"):
         _measure_features(args)
-    if args.only != "features":
+    if args.only in (None, "fits"):
         _measure_fits(args)
+    if args.only in (None, "patches"):
+        _measure_patches(args)
 
 
 def _measure_features(args):
@@ -99,6 +102,56 @@ def _measure_fits(args):
     )
     header = ["fit", "table", "featad, s", "plain, s", "ratio", "difference"]
     write("speed_fits.md", text + markdown_table(header, rows))
+
+
+_PATCHES = {  # of a position; the last is what named systems take
+    "all channels": {"neighborhood": 1},
+    "all channels, averaged over 3 x 3": {},
+    "128 selected, averaged, 28 x 28, float16": {
+        "reduction": "selection",
+        "n_components": 128,
+        "grid": 28,
+        "dtype": "float16",
+    },
+    "128 projected, averaged, 28 x 28, float16": {
+        "n_components": 128,
+        "grid": 28,
+        "dtype": "float16",
+    },
+}
+
+
+def _measure_patches(args):
+    torch.set_num_threads(1)
+    images = np.random.default_rng(0).random((args.n_images, 224, 224, 3), np.float32)
+    rows = []
+    for arch in args.archs:
+        options = {"weights": None, "device": "cpu", "n_jobs": 1}
+        layers = featad.features.patch_layers(arch)
+        statistics_of = {"layer": layers, "pooling": ("mean", "std", "max")}
+        runs = {"statistics": featad.BackboneFeatures(arch, **statistics_of, **options)}
+        for name, patches in _PATCHES.items():
+            runs[name] = featad.PatchFeatures(arch, **patches, **options)
+        least = dict.fromkeys(runs, float("inf"))
+        for _ in range(args.rounds):
+            for name, features in runs.items():
+                start = time.process_time()
+                features.transform(images)
+                least[name] = min(least[name], time.process_time() - start)
+        for name in _PATCHES:
+            each = [least[n] / args.n_images * 1000 for n in ("statistics", name)]
+            more = f"{100 * (each[1] / each[0] - 1):+.0f} %"
+            rows.append([arch, name, *(f"{ms:.1f}" for ms in each), more])
+            print(*rows[-1], file=sys.stderr)
+    text = heading("Speed of patches", "benchmarks.speed")
+    text += (
+        f"\nProcessor time of {args.n_images} arrays of 224 x 224 pixels, one thread, "
+        f"the least of {args.rounds} rounds in turns: `PatchFeatures` beside mean, "
+        "standard deviation and maximum of the same two layers.\n\n"
+    )
+    header = ["network", "features of a position", "statistics, ms/image"]
+    header += ["patches, ms/image", "difference"]
+    write("speed_patches.md", text + markdown_table(header, rows))
 
 
 def _table_like_features(shape):

@@ -22,6 +22,8 @@ from featad.detectors import BiGAN as BiGAN
 from featad.detectors import CSI as CSI
 from featad.detectors import CenteredAutoencoder as CenteredAutoencoder
 from featad.detectors import ContrastTranslation as ContrastTranslation
+from featad.detectors import DeepSAD as DeepSAD
+from featad.detectors import DeepSVDD as DeepSVDD
 from featad.detectors import DiscriminatorGAN as DiscriminatorGAN
 from featad.detectors import DualDiscriminatorGAN as DualDiscriminatorGAN
 from featad.detectors import FAnoGAN as FAnoGAN

@@ -191,6 +191,25 @@ def check_labels(
     return y.astype(np.int64)
 
 
+def warn_of_zeros_and_ones(detector: BaseEstimator, labels: np.ndarray) -> None:
+    """Warn that labels of 0 and 1 alone hold no anomaly, whatever 1 was to mean.
+
+    Parameters
+    ----------
+    detector : BaseEstimator
+        It learns from labeled anomalies, and 0 means unlabeled to it.
+
+    labels : ndarray of int
+        Labels that :func:`check_labels` allowed.
+    """
+    if set(np.unique(labels)) == {0, 1}:
+        warnings.warn(
+            f"{type(detector).__name__} reads 0 as unlabeled and 1 as normal, so y "
+            f"holds no labeled anomaly (-1). {CONVERT}",
+            UserWarning,
+        )
+
+
 def check_no_words(y: Any) -> None:
     """Raise ValueError if labels are words: none of them would count as anomalous.
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
-from featad import anomaly_maps
+from featad.maps import anomaly_maps
 from featad.refits import fit_rows, rows
 from featad.systems import iter_parts_and_templates, trains_networks, uses_labels
 from featad.units import center_and_spread

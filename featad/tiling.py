@@ -10,7 +10,6 @@ from sklearn.base import clone
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from featad import anomaly_maps
 from featad.base import (
     COUNT,
     BaseMetaDetector,
@@ -25,6 +24,7 @@ from featad.images import check_sources
 from featad.images.tiles import Stitcher, TileReader, cut_tiles, in_batches
 from featad.map_scores import REDUCTIONS, reduce_maps
 from featad.map_units import has_maps
+from featad.maps import anomaly_maps
 from featad.refits import fit_rows, rows
 from featad.shared_steps import NOTHING, rejoin
 from featad.systems import (

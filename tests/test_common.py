@@ -46,6 +46,8 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
         "layer": "features.1",
         "weights": None,
     },
+    "DeepSVDD": {**_TINY_NETWORK, "latent_dim": 4},
+    "DeepSAD": {**_TINY_NETWORK, "latent_dim": 4},
     "UNetAutoencoder": {
         **_TINY_NETWORK,
         "depth": 2,
@@ -77,7 +79,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "ALAD": {**_TINY_NETWORK, "latent_dim": 2, "dense": False},
     "DualDiscriminatorGAN": {**_TINY_NETWORK, "max_epochs": 20, "latent_dim": 2},
     "ReconstructionGAN": {**_TINY_NETWORK, "max_epochs": 20, "latent_dim": 2},
-    "SSD": {**_TINY_NETWORK, "latent_dim": 8},
+    "SSD": {**_TINY_NETWORK, "latent_dim": 8, "width": 8},
     "CSI": {**_TINY_NETWORK, "latent_dim": 8},
 }
 

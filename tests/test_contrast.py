@@ -5,6 +5,10 @@ import pytest
 import torch
 from sklearn.covariance import LedoitWolf
 
+from featad import anomaly_scores
+from featad.datasets import load_idx
+from featad.detectors import CSI, SSD, PCAReconstruction
+from featad.metrics import auroc
 from featad.neural.contrast import fit_directions, nt_xent, squared_distances
 
 
@@ -68,3 +72,31 @@ def test_silent_features_do_not_count():
 def test_one_sample_has_no_covariance():
     with pytest.raises(ValueError, match="at least 2 samples, got 1 sample"):
         fit_directions(embedded(1, 0))
+
+
+@pytest.fixture(scope="module")
+def coats(real_data):
+    """Return 500 coats to train on, 1,000 clothes, their labels (coat: normal)."""
+    train, train_kinds = load_idx(real_data / "fashion_mnist", "train")
+    test, kinds = load_idx(real_data / "fashion_mnist", "test")
+    chosen = np.random.default_rng(0).permutation(len(test))[:1000]
+    train, test = train[train_kinds == 4][:500], test[chosen]
+    y = np.where(kinds[chosen] == 4, 1, -1)
+    return train / np.float32(255), test / np.float32(255), y
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("detector", [SSD, CSI])
+def test_training_finds_more_coats_than_random_weights_and_pca(detector, coats):
+    train, X, y = coats
+    found, before, pca = (
+        auroc(y, anomaly_scores(one.fit(train), X))
+        for one in (
+            detector(random_state=0),
+            detector(max_epochs=0, random_state=0),
+            PCAReconstruction(32),
+        )
+    )
+    assert found > before + 0.008
+    assert found > pca + 0.025

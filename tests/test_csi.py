@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from featad import anomaly_scores
 from featad.detectors import CSI, SSD
-from featad.metrics import auroc
 from featad.neural.context import Context
 from featad.neural.views import SHIFTS
 
@@ -87,16 +85,3 @@ def test_images_that_are_not_square_can_be_turned(images):
     options = {**TINY, "max_epochs": 0, "shift": "rotate"}
     scores = CSI(**options).fit(X).score_samples(X)
     assert np.isfinite(scores).all()
-
-
-@pytest.mark.data
-@pytest.mark.slow
-@pytest.mark.parametrize("score_by", ["mahalanobis", "bank"])
-def test_training_finds_more_digits_among_eights(score_by, eights):
-    train, X, y = eights
-    options = {"score_by": score_by, "random_state": 0}
-    found, before = (
-        auroc(y[:1000], anomaly_scores(detector.fit(train), X[:1000]))
-        for detector in (CSI(**options), CSI(max_epochs=0, **options))
-    )
-    assert found > before + 0.03

@@ -274,3 +274,27 @@ def test_a_skops_file_holds_it(tmp_path):
 def test_constraints_cover_the_parameters():
     system = tiled()
     assert system._parameter_constraints.keys() == system.get_params(deep=False).keys()
+
+
+def _surface(seed, size=2000):
+    """Return a rough surface, uint8 (size, size)."""
+    rng = np.random.default_rng(seed)
+    fine = rng.standard_normal((size // 4, size // 4), dtype=np.float32)
+    rough = Image.fromarray(fine).resize((size, size), Image.Resampling.BICUBIC)
+    return (128 + 20 * np.asarray(rough)).clip(60, 200).astype(np.uint8)
+
+
+@pytest.mark.slow
+def test_a_spot_of_12_pixels_in_2000_is_found_in_tiles_and_lost_in_the_whole_image():
+    train, new = [_surface(seed) for seed in range(3)], _surface(9)
+    odd = spotted(new, row=500, column=1500, side=12)
+    network = featad.build("mini-stats-mahalanobis", device="cpu")
+    tiles = tiled(network, tile_size=448, max_tiles=60).fit(train)
+    plain, strange = -tiles.score_samples([new, odd])
+    assert strange > 1.5 * max(plain, *-tiles.held_out_scores_)
+    [found] = tiles.anomaly_map([odd])
+    row, column = np.unravel_index(found.argmax(), found.shape)
+    assert max(abs(row - 506), abs(column - 1506)) < 448
+    whole = network.fit(train)
+    plain, strange = -whole.score_samples([new, odd])
+    assert strange < 1.1 * plain

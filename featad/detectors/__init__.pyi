@@ -7,6 +7,8 @@ from featad.detectors.bigan import BiGAN as BiGAN
 from featad.detectors.centered_autoencoder import CenteredAutoencoder as CenteredAutoencoder
 from featad.detectors.contrast_translation import ContrastTranslation as ContrastTranslation
 from featad.detectors.csi import CSI as CSI
+from featad.detectors.deep_sad import DeepSAD as DeepSAD
+from featad.detectors.deep_svdd import DeepSVDD as DeepSVDD
 from featad.detectors.discriminator_gan import DiscriminatorGAN as DiscriminatorGAN
 from featad.detectors.dual_discriminator_gan import DualDiscriminatorGAN as DualDiscriminatorGAN
 from featad.detectors.fanogan import FAnoGAN as FAnoGAN

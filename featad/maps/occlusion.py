@@ -15,6 +15,9 @@ from featad.systems import iter_parts_and_templates, set_everywhere
 FILLS = ("blur", "mean", "gray")
 """What may cover a part of an image."""
 
+SLIGHT = 0.2
+"""Opacity of a cover that leaves an image much like itself."""
+
 
 def occlusion_passes(n_cells: int = 7, n_levels: int = 2, refine: float = 0.25) -> int:
     """Return how many times a system scores for the occlusion map of one image.
@@ -43,6 +46,7 @@ def iter_occlusions(
     X: Any,
     *,
     fill: str = "blur",
+    strength: float = SLIGHT,
     n_cells: int = 7,
     n_levels: int = 2,
     refine: float = 0.25,
@@ -59,18 +63,20 @@ def iter_occlusions(
     first : estimator
         Its first step, which decides how images are read.
 
-    X, fill, n_cells, n_levels, refine, batch_size, resize
+    X, fill, strength, n_cells, n_levels, refine, batch_size, resize
         As for `featad.occlusion_maps`.
 
     Yields
     ------
     map : float32 ndarray of shape (height, width)
     """
-    _check(fill, n_cells, n_levels, refine)
+    _check(fill, strength, n_cells, n_levels, refine)
     system = _without_cache(system)
     for view in tracked(views(X, reading_of(first), pixels=True), "map", len(X)):
-        cover = _cover(view, fill, n_cells)
+        shown = view.pixels.astype(np.float32)
+        cover = shown + np.float32(strength) * (_cover(view, fill, n_cells) - shown)
         found = _map_of(system, view, cover, n_cells, n_levels, refine, batch_size)
+        found /= np.float32(strength)
         yield view.in_pixels(found) if resize else found
 
 
@@ -150,9 +156,13 @@ def _without_cache(system: Any) -> Any:
     return system
 
 
-def _check(fill: str, n_cells: int, n_levels: int, refine: float) -> None:
+def _check(
+    fill: str, strength: float, n_cells: int, n_levels: int, refine: float
+) -> None:
     if fill not in FILLS:
         raise ValueError(f"fill should be one of {FILLS}, got {fill!r}.")
+    if not 0 < strength <= 1:
+        raise ValueError(f"strength should be in (0, 1], got {strength!r}.")
     if n_cells < 2 or n_levels < 1:
         raise ValueError(
             "n_cells should be 2 or more and n_levels 1 or more, got "

@@ -81,9 +81,18 @@ class Context:
     @property
     def is_anomaly(self) -> Tensor:
         """Which samples of the batch are labeled anomalies, (n,), bool; in training."""
+        return self._labels == -1
+
+    @property
+    def is_labeled(self) -> Tensor:
+        """Which samples of the batch have a label, (n,), bool; in training."""
+        return self._labels != 0
+
+    @property
+    def _labels(self) -> Tensor:
         if self.y is None:
             raise ValueError("Labels are known in training, not when scoring.")
-        return self.y == -1
+        return self.y
 
     @property
     def warm_up(self) -> float:

@@ -12,7 +12,12 @@ from torch import Tensor
 
 from featad import _sklearn
 from featad._device import autocast, resolve_device
-from featad._validation import check_labels, check_samples, warn_of_anomalies
+from featad._validation import (
+    check_labels,
+    check_samples,
+    warn_of_anomalies,
+    warn_of_zeros_and_ones,
+)
 from featad.base import (
     COUNT,
     NON_NEGATIVE,
@@ -295,6 +300,7 @@ class TorchDetector(NetworkDetector):
             labels = np.zeros(n_samples, dtype=np.int64)
         else:
             labels = check_labels(y, n_samples=n_samples, allow_unlabeled=True)
+            warn_of_zeros_and_ones(self, labels)
         if self._needs_anomalies and not (labels == -1).any():
             raise ValueError(
                 f"{type(self).__name__} learns from labeled anomalies: y must hold at "

@@ -125,7 +125,7 @@ class _Block(nn.Module):
         self.of_second = _small_network(second + n_condition, width, 2 * first)
         self.of_first = _small_network(first + n_condition, width, 2 * second)
 
-    def forward(self, u, condition):
+    def forward(self, u: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return v and the logarithm of the determinant."""
         u1, u2 = (u @ self.rotation).split(self.sizes, dim=1)
         first, move = self._change(self.of_second, u2, condition)
@@ -134,7 +134,7 @@ class _Block(nn.Module):
         v2 = u2 * second.exp() + move
         return torch.cat([v1, v2], dim=1), first.sum(dim=1) + second.sum(dim=1)
 
-    def inverse(self, v, condition):
+    def inverse(self, v: Tensor, condition: Tensor | None) -> Tensor:
         """Return u."""
         v1, v2 = v.split(self.sizes, dim=1)
         log_scale, move = self._change(self.of_first, v1, condition)

@@ -79,9 +79,9 @@ class LatentDetector(TorchDetector):
         n_out = self.latent_dim if n_out is None else n_out
         return encoder(shape, n_out, **self._size, **options)
 
-    def _decoder(self, shape: tuple[int, ...]) -> nn.Sequential:
+    def _decoder(self, shape: tuple[int, ...], **options: Any) -> nn.Sequential:
         output = "sigmoid" if self._in_unit_range and self.depth != 0 else "linear"
-        return decoder(shape, self.latent_dim, output=output, **self._size)
+        return decoder(shape, self.latent_dim, output=output, **self._size, **options)
 
     def _critic(self, shape: tuple[int, ...], **options: Any) -> nn.Module:
         return critic(shape, **self._size, **options)

@@ -47,6 +47,11 @@ def squared_error(x: Tensor, target: Tensor) -> Tensor:
     return per_sample((x - target) ** 2)
 
 
+def squared_distance(codes: Tensor, center: Tensor) -> Tensor:
+    """Return the squared Euclidean distance of each code from one point, shape (n,)."""
+    return ((codes - center) ** 2).sum(dim=1)
+
+
 def absolute_error(x: Tensor, target: Tensor) -> Tensor:
     """Return the mean absolute difference of each sample, shape (n,)."""
     return per_sample((x - target).abs())

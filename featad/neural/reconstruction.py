@@ -37,7 +37,8 @@ class ErrorMapDetector(TorchDetector):
         mean, the mean of the largest hundredth, or the largest. ``"relative"`` is the
         mean, divided for images in [0, 1] by the root of the image's own content (its
         mean square for squared errors, its mean for absolute ones), because dark or
-        empty images have small errors even when they are anomalous.
+        empty images have small errors even when they are anomalous. Where anomalies
+        are the brighter images, ``"mean"`` finds more of them.
     """
 
     _parameter_constraints: dict = {

@@ -16,6 +16,7 @@ from featad.testing.tools import (
     given_labels,
     needs_labels,
     seeded,
+    takes_labels,
     tiny_images,
 )
 
@@ -198,7 +199,7 @@ def check_name(check: Callable) -> str:
 
 def _all_checks(estimator, images):
     for _, check in estimator_checks_generator(estimator):
-        yield _with_labels(check) if needs_labels(estimator) else check
+        yield _with_labels(check) if takes_labels(estimator) else check
     for trait in TRAITS:
         for name, check in vars(trait).items():
             ours = name.startswith("check_") and check.__module__ == trait.__name__
@@ -207,7 +208,7 @@ def _all_checks(estimator, images):
 
 
 def _with_labels(check):
-    """Return a check of scikit-learn during which ``fit`` is given labels."""
+    """Return a check of scikit-learn, whose classes are no labels of ours."""
 
     def run(estimator):
         with given_labels(estimator):

@@ -15,6 +15,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import get_tags
 
+from featad.systems import uses_labels
+
 _fitted: dict[str, bytes] = {}  # pickles by class, parameters and training samples
 
 
@@ -39,6 +41,11 @@ def seeded(estimator: Any) -> Any:
 def needs_labels(estimator: Any) -> bool:
     """Return whether ``fit`` must be given labels, by scikit-learn's tag."""
     return get_tags(estimator).target_tags.required
+
+
+def takes_labels(estimator: Any) -> bool:
+    """Return whether ``fit`` reads labels, be they needed or not."""
+    return needs_labels(estimator) or bool(uses_labels(estimator))
 
 
 def labels_for(X: Any) -> np.ndarray:
@@ -67,12 +74,13 @@ def applies(check: Callable, estimator: Any) -> bool:
 
 @contextmanager
 def given_labels(estimator: Any) -> Iterator[None]:
-    """Within, ``fit`` of the estimator's class gets :func:`labels_for` as ``y``."""
+    """Within, ``fit`` of the estimator's class gets the labels it needs, or none."""
     original = type(estimator).fit
+    needed = needs_labels(estimator)
 
     @wraps(original)
     def fit(self, X, y=None):
-        return original(self, X, labels_for(X))
+        return original(self, X, labels_for(X) if needed else None)
 
     with mock.patch.object(type(estimator), "fit", fit):
         yield
