@@ -38,8 +38,8 @@ class DeepSVDD(HypersphereDetector):
     ``"whitened"``. The paper's ``"latent"`` counts every direction alike, although
     after a few hundred steps the codes still vary much in some of them. With digit 8
     normal (MNIST, 500 images, one seed) its AUROC is 0.801, that of ``"whitened"``
-    0.931, that of PCA reconstruction 0.857. It is above PCA on digits 2 and 3 and on
-    shirts too, but below on digit 5 (0.943 and 0.972) and on trousers (0.976 and
+    0.931, that of PCA reconstruction 0.857. It is above PCA on digits 2 and 3, coats
+    and shirts too, but below on digit 5 (0.943 and 0.972) and on trousers (0.976 and
     0.987).
 
     References
