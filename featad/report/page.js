@@ -131,7 +131,6 @@
       const picture = make("img");
       picture.src = url;
       picture.alt = `${image.name.slice(0, 200)}: ${called ? "called anomalous" : "passed"}`;
-      picture.loading = "lazy";
       item.append(picture);
     } else item.append(make("span", "no picture", "none"));
     item.append(make("strong", `${short(value)} · ${called ? "anomalous" : "normal"}`));
@@ -141,7 +140,8 @@
     if (image.kind) told.push(image.kind.slice(0, 200));
     if (image.p_value !== undefined && image.p_value !== null) told.push(`p = ${short(image.p_value)}`);
     if (told.length) item.append(make("div", told.join(" · "), "clipped"));
-    const name = make("div", image.name.slice(0, 1000), "quiet clipped");
+    const end = image.name.split(/[\\/]/).slice(-3).join("/");
+    const name = make("div", end.slice(0, 1000), "quiet clipped");
     name.title = image.name.slice(0, 1000);
     item.append(name);
     return item;
