@@ -391,31 +391,3 @@ def test_a_layer_without_a_map_has_no_stride():
 def test_a_wrong_vgg_layer_lists_the_right_ones():
     with pytest.raises(ValueError, match=r"conv1_1.*, got 'conv4_3'"):
         VGGPatches("vgg11", layer="conv4_3", weights=None).fit(photos())
-
-
-# --- what a position sees
-
-
-def test_stride_and_field_of_view_need_neither_weights_nor_a_fit(monkeypatch):
-    monkeypatch.setattr("featad.features.weights.download", None)
-    patches = VGGPatches()
-    assert patches.stride == (4, 4)
-    assert patches.field_of_view == (92 + 2 * 8 + 8,) * 2  # conv4_3, averaged, refined
-
-
-def test_a_position_sees_no_more_than_the_image():
-    assert small(layer="features.12").field_of_view == (64, 64)
-
-
-def test_what_a_position_sees_is_within_its_field_of_view():
-    """One pixel is changed: the positions that notice are near enough to it."""
-    patches = VGGPatches("vgg_mini", image_size=192, n_components=16)
-    plain = np.zeros((192, 192, 3), np.float32)
-    one = plain.copy()
-    one[96, 96] = 1
-    before, after = patches.transform([plain, one])
-    notice = np.argwhere(np.abs(after - before).max(-1) > 1e-6)
-    seen = (np.ptp(notice, axis=0) + 1) * np.array(patches.stride)
-    view = np.array(patches.field_of_view)
-    assert (seen <= view + patches.stride).all()
-    assert (seen > view / 2).all()

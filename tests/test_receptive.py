@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from featad import PatchFeatures, VGGPatches
 from featad.features.graph import cut
 from featad.features.layers import find_nodes
 from featad.features.receptive import receptive_fields
@@ -100,3 +101,29 @@ def test_strides_are_those_of_the_maps(arch):
     height = cut(network, [node])(x)[node].shape[2]
     (field,) = receptive_fields(arch, (layers,)).values()
     np.testing.assert_allclose(256 / height, field.stride[0], rtol=0.1)
+
+
+def test_stride_and_field_of_view_need_neither_weights_nor_a_fit(monkeypatch):
+    monkeypatch.setattr("featad.features.weights.download", None)
+    patches = VGGPatches()
+    assert patches.stride == (4, 4)
+    assert patches.field_of_view == (92 + 2 * 8 + 8,) * 2  # conv4_3, averaged, refined
+
+
+def test_a_position_sees_no_more_than_the_image():
+    patches = PatchFeatures("squeezenet1_1", layer="features.12", image_size=64)
+    assert patches.field_of_view == (64, 64)
+
+
+def test_what_a_position_sees_is_within_its_field_of_view():
+    """One pixel is changed: the positions that notice are near enough to it."""
+    patches = VGGPatches("vgg_mini", image_size=192, n_components=16)
+    plain = np.zeros((192, 192, 3), np.float32)
+    one = plain.copy()
+    one[96, 96] = 1
+    before, after = patches.transform([plain, one])
+    notice = np.argwhere(np.abs(after - before).max(-1) > 1e-6)
+    seen = (np.ptp(notice, axis=0) + 1) * np.array(patches.stride)
+    view = np.array(patches.field_of_view)
+    assert (seen <= view + patches.stride).all()
+    assert (seen > view / 2).all()
