@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.covariance import LedoitWolf
 
 from featad import PatchFlow, PatchGaussian
 from featad.map_scores import reduce_maps, smooth_maps
@@ -69,10 +70,14 @@ def test_each_position_is_whitened_by_its_own_covariance():
         rng.normal(size=(200, 2, 2, 3)),
         np.eye(3) + rng.uniform(0, 1, size=(2, 2, 3, 3)),
     )
-    whitened = PatchFlow(**TINY).fit(X)._whitened(X).reshape(200, 4, 3)
-    for position in range(4):
-        covariance = np.cov(whitened[:, position].T)
-        np.testing.assert_allclose(covariance, np.eye(3), atol=0.25)
+    roots = PatchFlow(**{**TINY, "max_epochs": 0}).fit(X).precision_root_
+    shrunk = [
+        LedoitWolf().fit(x).covariance_ for x in X.reshape(200, 4, 3).swapaxes(0, 1)
+    ]
+    floor = 0.01 * np.mean([np.trace(one) / 3 for one in shrunk])
+    for root, one in zip(roots.reshape(4, 3, 3), shrunk, strict=True):
+        expected = np.linalg.inv(one + floor * np.eye(3))
+        np.testing.assert_allclose(root @ root, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_positions_that_never_vary_stay_finite(maps):

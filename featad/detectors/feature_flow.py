@@ -72,8 +72,11 @@ class FeatureFlow(FlowDetector):
 
     It does not always pay. AUROC, with the defaults: magnetic tiles by three layers of
     SqueezeNet .964 (three seeds, .962 to .965), untrained .834, `featad.Mahalanobis`
-    .971, PCA's reconstruction .910; twos of MNIST by ``mini-stats`` features .970,
-    untrained .958, PCA .966; but coats of Fashion-MNIST .898, untrained .898, PCA .911.
+    .971, PCA's reconstruction .910. By ``mini-stats`` features it is above its
+    untrained self and PCA on twos of MNIST (.968, .958, .966), but below PCA on threes
+    (.967, .958, .970), coats of Fashion-MNIST (.902, .898, .911) and shirts (.825,
+    .782, .842); twos and coats are means of three seeds, the others are one. The cause
+    is not known; the length of what lies outside the axes is one number among many.
 
     There are no maps: the features of a sample do not say where in the image they come
     from. Use `featad.PatchFlow` on maps of features for them.

@@ -73,7 +73,7 @@ class PatchFlow(FlowDetector):
 
     Differs from the papers: CFLOW [1]_ tells its flow the position by a code of sines
     and cosines and has one flow for each layer; here the position is in the whitening,
-    from which training takes a hundred steps rather than many thousands, and layers are
+    so that a few hundred steps of training are enough, and layers are
     brought to one grid before. FastFlow [2]_ has convolutions in its couplings and so
     learns what fits beside what; here each position is judged by itself.
 
