@@ -25,8 +25,8 @@ _PAIRS = {
 _PRODUCTS, _DECOMPOSED = 2.2e-10, 3.5e-10
 """Seconds of a covariance: a product of two samples' values, an eigenvector's entry."""
 
-_TABLES = 8
-"""Peak memory of whitening, in tables of float32 features."""
+_TABLES = 3.5
+"""Peak memory of a fit, in tables of float32 features."""
 
 _FEW = 1000  # images of which no fit takes long
 _MUCH = 0.5  # gigabytes
