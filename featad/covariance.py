@@ -162,7 +162,7 @@ class ShrunkCovariance:
             return None
         share = (1 - self.shrinkage) / n
         squared = np.empty(n)
-        along = np.empty((n, len(variances)), X.dtype)
+        along = np.empty((n, len(variances)), np.result_type(X, np.float32))
         for rows, centered in _centered(X, self.location):
             exact = grown * (centered @ self.components.T)
             squared[rows] = exact**2 @ inverse

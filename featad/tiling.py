@@ -133,8 +133,8 @@ class TiledDetector(BaseMetaDetector):
     >>> spotted[30:34, 50:54] = 0
     >>> system.predict([spotted])
     array([-1])
-    >>> rows, columns = np.nonzero(system.anomaly_map([spotted])[0] > 50)
-    >>> bool(30 <= rows.mean() <= 34), bool(50 <= columns.mean() <= 54)
+    >>> rows, columns = np.nonzero(system.anomaly_map([spotted])[0] > 200)
+    >>> bool(25 <= rows.mean() <= 35), bool(50 <= columns.mean() <= 55)
     (True, True)
     """
 

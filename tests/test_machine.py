@@ -55,7 +55,7 @@ def test_a_path_is_a_string_in_the_dump(cls, name):
 
 def test_paths_are_looked_for_in_every_estimator_that_takes_them():
     assert {name for _, name in WITH_PATHS} == {"cache", "weights"}
-    assert len({cls for cls, _ in WITH_PATHS}) == 3
+    assert len({cls for cls, _ in WITH_PATHS}) == 5
 
 
 @pytest.fixture

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from featad.detectors import Autoencoder, PerceptualAutoencoder, all_detectors
+from featad.detectors import (
+    CSI,
+    SSD,
+    Autoencoder,
+    FeatureFlow,
+    PatchFlow,
+    PerceptualAutoencoder,
+    all_detectors,
+)
 from featad.systems import trains_networks
 from featad.testing.tools import needs_labels
 
@@ -66,6 +74,10 @@ def test_one_or_two_images_are_enough_or_refused_before_training(cls, n, monkeyp
         monkeypatch.setattr(cls, "_losses", None)  # training would call it
         with pytest.raises(ValueError, match=rf"{cls.__name__} learns from"):
             detector.fit(X, [1])
+    elif n == 1 and cls in (CSI, SSD, FeatureFlow, PatchFlow):
+        monkeypatch.setattr(cls, "_losses", None)
+        with pytest.raises(ValueError, match=rf"{cls.__name__} needs at least 2 samp"):
+            detector.fit(X)
     else:
         y = [1, -1] if needs_labels(detector) else None
         assert np.isfinite(detector.fit(X, y).score_samples(X)).all()

@@ -141,7 +141,8 @@ class PatchGaussian(PatchDetector):
             turn = _inverse_root(_pooled(X, location) + floor * unit)
             weight = n_features / (n_samples + n_features)
         for i, patches in enumerate(tracked(groups, "position", n_groups)):
-            turned = patches @ turn  # where the target is the identity
+            # to where the target is the identity
+            turned = patches if weight is None else patches @ turn
             covariance = (
                 _with_floor(shrunk_covariance(turned), floor)
                 if weight is None

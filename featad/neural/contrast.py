@@ -5,6 +5,7 @@ from dataclasses import asdict
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,8 +64,6 @@ def fit_directions(features: Tensor) -> dict[str, Any]:
         covariance.
     """
     X = _directions(features)
-    if len(X) < 2:
-        raise ValueError("A covariance needs at least 2 samples, got 1 sample.")
     scale = X.std(axis=0)
     scale[scale <= TINY] = 1  # silent features
     found = {"mean": X.mean(axis=0), "scale": scale}
@@ -151,6 +150,14 @@ class ContrastiveDetector(LatentDetector):
                 last, nn.LeakyReLU(0.2), nn.Linear(self.latent_dim, self.latent_dim)
             ),
         }
+
+    def _train(self, X: np.ndarray, labels: np.ndarray) -> None:
+        if len(X) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 samples to tell apart, got 1 "
+                "sample."
+            )
+        super()._train(X, labels)
 
     def _views(self, x: Tensor, t: Context, kinds: Sequence[str]) -> Tensor:
         return random_views(x, kinds, t.rng, min_crop=self.min_crop)
