@@ -55,6 +55,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
         "lr": 0.01,
         "noise": 0.5,
     },
+    "IsolationForest": {"n_estimators": 60},
     "Inpainting": {**_TINY_NETWORK, "depth": 1, "max_epochs": 10, "lr": 0.01},
     "SymmetricGAN": {**_TINY_NETWORK, "depth": 1, "max_epochs": 10, "lr": 0.01},
     "MADGAN": {**_TINY_NETWORK, "depth": 1, "max_epochs": 10, "lr": 0.01},
