@@ -44,6 +44,14 @@ def test_list_tells_summary_and_source(capsys):
     assert "vgg16" in printed
 
 
+def test_list_names_the_scorers_of_each_kind(capsys):
+    main(["list"])
+    printed = capsys.readouterr().out
+    patches = printed.split("FEATURES-patches-SCORER: ")[1].split("\n\n")[0]
+    assert "unusual at its position" in patches
+    assert "autoencoder" not in patches
+
+
 def test_doctor_tells_versions_devices_and_weights(capsys):
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out

@@ -22,8 +22,15 @@ def run(args: Namespace) -> int:
         describe_features,
         learned,
         list_systems,
+        patch_scorers,
         scorers,
     )
+
+    kinds = {
+        "FEATURES-SCORER, FEATURES-stats-SCORER": scorers(),
+        "FEATURES-patches-SCORER": patch_scorers(),
+        "images-SCORER": learned(),
+    }
 
     systems = list_systems()
     if args.names:
@@ -32,19 +39,19 @@ def run(args: Namespace) -> int:
             print(f"{system.name:<{width}}  {system.summary} ({system.source})")
         return 0
     features = describe_features()
-    print(f"{len(systems)} systems, named FEATURES-SCORER or FEATURES-stats-SCORER.")
-    print(f"Recommended: {RECOMMENDED}\n")
+    print(f"{len(systems)} systems. Recommended: {RECOMMENDED}\n")
     width = max(map(len, features))
     print("FEATURES")
     for name, summary in features.items():
         print(f"  {name:<{width}}  {summary}")
-    print("\nSCORER: an image is anomalous if it is ...")
-    for name, scorer in (scorers() | learned()).items():
-        print(f"  {name:<{width}}  {scorer.entry.summary} ({scorer.entry.source})")
+    for names, kind in kinds.items():
+        print(f"\n{names}: an image is anomalous if it is ...")
+        for name, scorer in kind.items():
+            print(f"  {name:<{width}}  {scorer.entry.summary} ({scorer.entry.source})")
     print(
         "\nstats- takes mean, standard deviation and maximum of three layers of a "
-        "network\ninstead of its last fully connected layer. images- goes with "
-        f"{', '.join(learned())}.\nNETWORK-ensemble adds up what "
-        "NETWORK-stats-mahalanobis and NETWORK-patches-gaussian say."
+        "network\ninstead of its last fully connected layer; patches- takes maps of "
+        "two layers, and\nsays where an image is odd. NETWORK-ensemble adds up what "
+        "NETWORK-stats-mahalanobis\nand NETWORK-patches-gaussian say."
     )
     return 0
