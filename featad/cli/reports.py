@@ -100,7 +100,7 @@ def write_batch(args: Namespace, system: Any, paths: Sequence[Path]) -> None:
         sources,
         system=system,
         overlays=overlays,
-        title=f"Scores of {args.model}",
+        title=f"Scores of {Path(args.model).name}",
         command=_command(args),
     )
     options.log(f"wrote {write_report(summary, args.report)}")

@@ -9,6 +9,7 @@ import pandas as pd
 from featad.base import as_anomaly_score
 from featad.calibration import CalibratedDetector
 from featad.drift import LEVELS, hidden_drift
+from featad.maps.systems import flattened
 from featad.report.pictures import Overlays, pictures_of
 from featad.report.summary import SCHEMA, now, plain, reproducibility
 from featad.systems import last_step
@@ -99,7 +100,7 @@ def summarize_batch(
     for place in worst:
         images[place].update(pictures_of(sources[scored[place]], None, overlays))
     detector = None if system is None else last_step(system)
-    name = "system" if detector is None else type(detector).__name__
+    name = "system" if system is None else type(flattened(system)[1]).__name__
     threshold = plain(rows["threshold"].iloc[scored[0]])
     return {
         "schema": SCHEMA,
