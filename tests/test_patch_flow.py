@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.covariance import LedoitWolf
 
 from featad import PatchFlow, PatchGaussian
 from featad.map_scores import reduce_maps, smooth_maps
@@ -63,7 +62,7 @@ def test_training_learns_what_a_covariance_does_not_tell():
     assert trained.anomaly_map(inside).mean() > np.quantile(normal, 0.9)
 
 
-def test_each_position_is_whitened_by_its_own_covariance():
+def test_each_position_is_whitened_by_its_covariance_shrunk_toward_all():
     rng = np.random.default_rng(0)
     X = np.einsum(
         "nhwd,hwde->nhwe",
@@ -71,13 +70,12 @@ def test_each_position_is_whitened_by_its_own_covariance():
         np.eye(3) + rng.uniform(0, 1, size=(2, 2, 3, 3)),
     )
     roots = PatchFlow(**{**TINY, "max_epochs": 0}).fit(X).precision_root_
-    shrunk = [
-        LedoitWolf().fit(x).covariance_ for x in X.reshape(200, 4, 3).swapaxes(0, 1)
-    ]
-    floor = 0.01 * np.mean([np.trace(one) / 3 for one in shrunk])
-    for root, one in zip(roots.reshape(4, 3, 3), shrunk, strict=True):
-        expected = np.linalg.inv(one + floor * np.eye(3))
-        np.testing.assert_allclose(root @ root, expected, rtol=1e-3, atol=1e-4)
+    own = [np.cov(x.T, bias=True) for x in X.reshape(200, 4, 3).swapaxes(0, 1)]
+    pooled = np.mean(own, axis=0)
+    pooled = pooled + 0.01 * np.trace(pooled) / 3 * np.eye(3)
+    for root, one in zip(roots.reshape(4, 3, 3), own, strict=True):
+        expected = np.linalg.inv((200 * one + 3 * pooled) / 203)
+        np.testing.assert_allclose(root @ root.T, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_positions_that_never_vary_stay_finite(maps):

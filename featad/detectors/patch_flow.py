@@ -1,21 +1,19 @@
 """Anomalous samples have a patch that is unlikely under a normalizing flow."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from featad._progress import tracked
-from featad.covariance import shrunk_covariance
 from featad.entry import Entry
 from featad.map_scores import REDUCTIONS, smooth_maps
 from featad.neural.detector import COUNT, NON_NEGATIVE, Context, StrOptions
 from featad.neural.likelihood import FlowDetector, FlowOptions
 from featad.neural.losses import per_sample
 from featad.neural.scores import reduce_map
+from featad.position_covariance import moments, position_covariances
 
 _FLOOR = 0.01  # of the mean variance: for positions that never vary
 
@@ -47,7 +45,7 @@ class PatchFlow(FlowDetector):
         Mean features of each position.
 
     precision_root_ : ndarray of shape (height, width, n_features, n_features), float32
-        Symmetric inverse root of the covariance of each position.
+        Inverse root of the covariance of each position.
 
     image_range_ : None
         The values of features have no scale that could be checked.
@@ -62,10 +60,11 @@ class PatchFlow(FlowDetector):
     -----
     The strangeness of a position is the negative log-likelihood of its whitened
     features, in nats. A row of a table is a map of one position. The covariances are
-    shrunk as Ledoit and Wolf do, with a hundredth of the mean variance of all features
-    and positions added to every variance. Training samples are whitened by the
-    covariances of the others where these are of full rank. An untrained flow gives the
-    squared Mahalanobis distances of `featad.PatchGaussian`, up to scale.
+    shrunk toward their mean, as `featad.PatchGaussian` does, with a hundredth of the
+    mean variance of all features and positions added to every variance. Training
+    samples are whitened by the covariances of the others where these are of full rank.
+    An untrained flow gives the squared Mahalanobis distances of `featad.PatchGaussian`,
+    up to scale.
 
     Time and memory grow with the square of ``n_features``: 64 to 128 features, such as
     the projections of `featad.PatchFeatures`, are a good number. With a few dozen
@@ -128,25 +127,19 @@ class PatchFlow(FlowDetector):
         maps = _as_maps(X)
         n_samples, height, width, n_features = maps.shape
         positions = maps.reshape(n_samples, -1, n_features).swapaxes(0, 1)
-        found = [
-            shrunk_covariance(one.astype(np.float64))
-            for one in tracked(positions, "position", len(positions))
-        ]
-        floor = _FLOOR * float(np.mean([one.mean_variance for one in found]))
+        location, variance = moments(maps, axis=0)
+        means = location.reshape(-1, n_features)
+        floor = _FLOOR * float(variance.mean())
         whitened = np.empty(positions.shape, dtype=np.float32)
         roots = np.empty((*positions.shape[::2], n_features), dtype=np.float32)
-        for i, (one, patches) in enumerate(zip(found, positions, strict=True)):
-            covariance = replace(
-                one,
-                variances=one.variances + floor,
-                residual_variance=one.residual_variance + floor,
-            )
-            patches = patches.astype(np.float64)
+        found = position_covariances(positions, means, floor, pooled=True)
+        for i, position in enumerate(found):
+            covariance = position.covariance
+            patches = position.patches.astype(np.float64, copy=False)
             by_others = covariance.whiten_leave_one_out(patches)
-            roots[i] = covariance.whiten(np.eye(n_features) + one.location)
+            roots[i] = position.root
             whitened[i] = covariance.whiten(patches) if by_others is None else by_others
-        location = np.stack([one.location for one in found]).astype(np.float32)
-        self.location_ = location.reshape(height, width, n_features)
+        self.location_ = location.astype(np.float32)
         self.precision_root_ = roots.reshape(height, width, n_features, n_features)
         return whitened.swapaxes(0, 1).reshape(maps.shape)
 

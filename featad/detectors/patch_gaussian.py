@@ -1,17 +1,15 @@
 """Anomalous samples have features that are unusual at their position of the map."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import numpy as np
 from typing_extensions import Unpack
 
 from featad._blocks import row_blocks
-from featad._progress import tracked
 from featad.base import NON_NEGATIVE, StrOptions
-from featad.covariance import ShrunkCovariance, shrunk_covariance
 from featad.entry import Entry
 from featad.patch_detector import PatchDetector, PatchOptions
+from featad.position_covariance import inverse, moments, position_covariances
 
 
 class PatchGaussian(PatchDetector):
@@ -121,36 +119,26 @@ class PatchGaussian(PatchDetector):
     def _fit_maps(self, X: np.ndarray) -> Iterable[np.ndarray] | None:
         own = self.positions == "own"
         self._check_samples(X)
-        location, variance = _moments(X, axis=0 if own else (0, 1, 2))
+        location, variance = moments(X, axis=0 if own else (0, 1, 2))
         floor = self.floor * variance.mean()
         dtype = np.result_type(X, np.float32)
         self.location_ = location.astype(dtype)
         if self.covariance == "diagonal":
-            self.precision_root_ = np.sqrt(_inverse(variance + floor)).astype(dtype)
+            self.precision_root_ = np.sqrt(inverse(variance + floor)).astype(dtype)
             return self._held_out(X, location, variance, floor) if own else None
         n_samples, height, width, n_features = X.shape
         groups = X.reshape(n_samples, -1, n_features).swapaxes(0, 1)
         if not own:
             groups = X.reshape(1, -1, n_features)
-        n_groups = len(groups)
-        roots = np.empty((n_groups, n_features, n_features), dtype=dtype)
-        distances = np.full((n_samples, n_groups), np.nan)
-        unit, weight = np.eye(n_features), None
-        turn = unit
-        if self.shrink_to == "pooled" and n_groups > 1:
-            turn = _inverse_root(_pooled(X, location) + floor * unit)
-            weight = n_features / (n_samples + n_features)
-        for i, patches in enumerate(tracked(groups, "position", n_groups)):
-            # to where the target is the identity
-            turned = patches if weight is None else patches @ turn
-            covariance = (
-                _with_floor(shrunk_covariance(turned), floor)
-                if weight is None
-                else _with_identity(turned, weight)
-            )
-            roots[i] = turn @ covariance.whiten(unit + covariance.location)
+        roots = np.empty((len(groups), n_features, n_features), dtype=dtype)
+        distances = np.full((n_samples, len(groups)), np.nan)
+        pooled = self.shrink_to == "pooled"
+        means = location.reshape(-1, n_features)
+        found = position_covariances(groups, means, floor, pooled=pooled)
+        for i, position in enumerate(found):
+            roots[i] = position.root
             if own and self._has_threshold:
-                squares = covariance.leave_one_out(turned)
+                squares = position.covariance.leave_one_out(position.patches)
                 distances[:, i] = np.nan if squares is None else np.sqrt(squares)
         self.precision_root_ = roots.reshape(*location.shape, n_features)
         if np.isnan(distances).any():
@@ -189,7 +177,7 @@ class PatchGaussian(PatchDetector):
         for rows in row_blocks(n, 4 * X[0].size):
             away = n / (n - 1) * (X[rows] - location)  # from the mean of the others
             others = n / (n - 1) * variance - away**2 / n + floor
-            squares = (away**2 * _inverse(others)).sum(axis=-1)
+            squares = (away**2 * inverse(others)).sum(axis=-1)
             yield self._score_of_map(np.sqrt(squares))
 
     def _map(self, X: np.ndarray) -> np.ndarray:
@@ -205,53 +193,3 @@ class PatchGaussian(PatchDetector):
             away = (away @ roots).swapaxes(0, 1)
         squares = np.einsum("...j,...j->...", away, away)
         return np.sqrt(squares).reshape(n_samples, height, width)
-
-
-def _moments(X: np.ndarray, axis) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance along axes of maps, exact where nothing varies."""
-    low, high = X.min(axis=axis), X.max(axis=axis)
-    location = np.where(low == high, low, X.mean(axis=axis, dtype=np.float64))
-    total = np.zeros(location.shape)
-    for rows in row_blocks(len(X), X[0].size):
-        total += ((X[rows] - location) ** 2).sum(axis=axis)
-    return location, total * (location.size / X.size)
-
-
-def _pooled(X: np.ndarray, location: np.ndarray) -> np.ndarray:
-    """Return the mean covariance of positions, (n_features, n_features)."""
-    n_features = X.shape[-1]
-    products = np.zeros((n_features, n_features))
-    for rows in row_blocks(len(X), X[0].size):
-        away = (X[rows] - location).reshape(-1, n_features)
-        products += away.T @ away
-    return products * (n_features / X.size)
-
-
-def _inverse_root(covariance: np.ndarray) -> np.ndarray:
-    """Return the symmetric inverse root; 0 along axes without any variance."""
-    values, axes = np.linalg.eigh(covariance)
-    rounding = len(values) * np.finfo(np.float64).eps * values[-1]
-    return (axes * np.sqrt(_inverse(values - rounding))) @ axes.T
-
-
-def _with_identity(X: np.ndarray, weight: float) -> ShrunkCovariance:
-    """Return the covariance of samples, averaged with the identity of that weight."""
-    location = X.mean(axis=0)
-    values, axes = np.linalg.eigh((X - location).T @ (X - location) / len(X))
-    values = (1 - weight) * np.maximum(values[::-1], 0) + weight
-    return ShrunkCovariance(location, axes.T[::-1], values, weight, weight)
-
-
-def _with_floor(covariance: ShrunkCovariance, floor: float) -> ShrunkCovariance:
-    """Return the covariance with ``floor`` added to the variance of every feature."""
-    return replace(
-        covariance,
-        variances=covariance.variances + floor,
-        residual_variance=covariance.residual_variance + floor,
-    )
-
-
-def _inverse(variance: np.ndarray) -> np.ndarray:
-    """Return 1 / variance, and 0 where there is none."""
-    kept = variance > 0
-    return np.divide(1.0, variance, out=np.zeros_like(variance), where=kept)
