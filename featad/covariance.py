@@ -83,14 +83,6 @@ class ShrunkCovariance:
             whitened[rows] = centered * outside + along @ self.components
         return whitened
 
-    @property
-    def mean_variance(self) -> float:
-        """The mean of the features' variances."""
-        n_features = self.location.size
-        n_outside = n_features - len(self.components)
-        total = self.variances.sum() + n_outside * self.residual_variance
-        return float(total) / n_features
-
     def leave_one_out(self, X: np.ndarray) -> np.ndarray | None:
         """Return the squared distance of each training sample to the others' mean.
 

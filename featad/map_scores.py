@@ -83,3 +83,10 @@ def smooth_maps(maps: np.ndarray, sigma: float) -> np.ndarray:
     if sigma == 0:
         return maps
     return gaussian_filter(maps, sigma, axes=(1, 2))
+
+
+def as_maps(X: np.ndarray) -> np.ndarray:
+    """Return samples as (n, height, width, n_features): a row is one position."""
+    if X.ndim == 2:
+        return X[:, None, None]
+    return X[..., None] if X.ndim == 3 else X

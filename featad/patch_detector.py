@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from featad._blocks import row_blocks
 from featad._validation import check_samples
 from featad.base import NON_NEGATIVE, BaseDetector, StrOptions
-from featad.map_scores import REDUCTIONS, reduce_maps, smooth_maps
+from featad.map_scores import REDUCTIONS, as_maps, reduce_maps, smooth_maps
 
 _log = logging.getLogger("featad")
 _BATCHES = 2**27  # bytes of copies that are made of a part of the maps at a time
@@ -147,7 +147,7 @@ class PatchDetector(BaseDetector):
                 f"anomaly_map needs images, or maps of their features, but "
                 f"{type(self).__name__} was fitted on a table."
             )
-        X = _as_maps(check_samples(self, X, reset=False))
+        X = as_maps(check_samples(self, X, reset=False))
         maps = np.empty(X.shape[:3], dtype=np.float32)
         for rows in row_blocks(len(X), X[0].size):
             maps[rows] = smooth_maps(self._map(X[rows]), self.smoothing)
@@ -166,7 +166,7 @@ class PatchDetector(BaseDetector):
         """Return the strangeness (n, height, width) of every position."""
 
     def _fit(self, X: np.ndarray) -> None:
-        X = _as_maps(X)
+        X = as_maps(X)
         _log.info(
             "%s learns from %d maps of %d x %d positions with %d features. Besides "
             "them, it needs up to %.0f MB of memory.",
@@ -195,7 +195,7 @@ class PatchDetector(BaseDetector):
         return self.held_out_scores_
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
-        X = _as_maps(X)
+        X = as_maps(X)
         scores = [
             self._strangeness_of(X[rows]) for rows in row_blocks(len(X), X[0].size)
         ]
@@ -203,10 +203,3 @@ class PatchDetector(BaseDetector):
 
     def _strangeness_of(self, X: np.ndarray) -> np.ndarray:
         return self._score_of_map(self._map(X))
-
-
-def _as_maps(X: np.ndarray) -> np.ndarray:
-    """Return samples as (n, height, width, n_features): a row is one position."""
-    if X.ndim == 2:
-        return X[:, None, None]
-    return X[..., None] if X.ndim == 3 else X

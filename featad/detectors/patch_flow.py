@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from featad.entry import Entry
-from featad.map_scores import REDUCTIONS, smooth_maps
+from featad.map_scores import REDUCTIONS, as_maps, smooth_maps
 from featad.neural.detector import COUNT, NON_NEGATIVE, Context, StrOptions
 from featad.neural.likelihood import FlowDetector, FlowOptions
 from featad.neural.losses import per_sample
@@ -124,7 +124,7 @@ class PatchFlow(FlowDetector):
         self.n_positions = n_positions
 
     def _fit_whitened(self, X: np.ndarray) -> np.ndarray:
-        maps = _as_maps(X)
+        maps = as_maps(X)
         n_samples, height, width, n_features = maps.shape
         positions = maps.reshape(n_samples, -1, n_features).swapaxes(0, 1)
         location, variance = moments(maps, axis=0)
@@ -144,7 +144,7 @@ class PatchFlow(FlowDetector):
         return whitened.swapaxes(0, 1).reshape(maps.shape)
 
     def _whitened(self, X: np.ndarray) -> np.ndarray:
-        away = _as_maps(X) - self.location_
+        away = as_maps(X) - self.location_
         n_samples, _, _, n_features = away.shape
         positions = away.reshape(n_samples, -1, n_features).swapaxes(0, 1)
         roots = self.precision_root_.reshape(-1, n_features, n_features)
@@ -172,13 +172,6 @@ class PatchFlow(FlowDetector):
     def _nll_map(self, nets, x):
         """Return the negative log-likelihood of each position, (n, height, width)."""
         return nets["flow"].nll(_rows(x.flatten(2))).view(len(x), *x.shape[2:])
-
-
-def _as_maps(X: np.ndarray) -> np.ndarray:
-    """Return samples as (n, height, width, n_features): a row is one position."""
-    if X.ndim == 2:
-        return X[:, None, None]
-    return X[..., None] if X.ndim == 3 else X
 
 
 def _rows(patches: Tensor) -> Tensor:
