@@ -106,7 +106,7 @@ def open_rows(path: str | os.PathLike | None, stream: Any = None) -> Iterator[Wr
     else:
         lines = _csv_lines() if _ending(path) == ".csv" else _json_lines
         with open(path, "wb", buffering=0) as file:
-            yield _lines(lines, _appender(file, path))
+            yield _lines(lines, appender(file, path))
 
 
 def read_rows(path: str | os.PathLike) -> pd.DataFrame:
@@ -140,6 +140,44 @@ def read_rows(path: str | os.PathLike) -> pd.DataFrame:
     return rows.apply(lambda column: column.map(_parser(column.name)))
 
 
+def plain_values(rows: pd.DataFrame) -> Iterator[tuple]:
+    """Yield the plain values of each row; None where one is missing."""
+    rows = rows.astype(object)
+    return rows.where(rows.notna(), None).itertuples(index=False, name=None)
+
+
+def appender(file: Any, name: Any) -> Callable[[bytes], None]:
+    """Return a function that appends bytes to an unbuffered file, all or none.
+
+    Parameters
+    ----------
+    file : binary file
+        Unbuffered, open for writing.
+
+    name : path-like
+        What errors call it.
+
+    Returns
+    -------
+    append : callable
+        Raises OSError if the bytes cannot be written.
+    """
+
+    def append(data):
+        end = _end(file)
+        try:
+            with _named(name):
+                while data:
+                    data = data[file.write(data) or 0 :]
+        except BaseException:
+            if end is not None:
+                with suppress(OSError):  # a device
+                    file.truncate(end)
+            raise
+
+    return append
+
+
 def _ending(path):
     return Path(path).suffix.lower()
 
@@ -169,12 +207,6 @@ def _parser(name):
     return lambda text: parse(text) if text else None
 
 
-def _values(rows):
-    """Yield the plain values of each row; None where one is missing."""
-    rows = rows.astype(object)
-    return rows.where(rows.notna(), None).itertuples(index=False, name=None)
-
-
 def _csv_lines():
     is_first = True
 
@@ -183,7 +215,7 @@ def _csv_lines():
         if is_first:
             yield _csv_line(rows.columns)
             is_first = False
-        yield from map(_csv_line, _values(rows))
+        yield from map(_csv_line, plain_values(rows))
 
     return lines
 
@@ -196,31 +228,13 @@ def _csv_line(values):
 
 
 def _json_lines(rows):
-    for values in _values(rows):
+    for values in plain_values(rows):
         row = dict(zip(rows.columns, map(_as_json, values), strict=True))
         yield json.dumps(row, ensure_ascii=False).translate(_BREAKS) + "\n"
 
 
 def _as_json(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _appender(file, name):
-    """Return a function that appends bytes to an unbuffered file, all or none."""
-
-    def append(data):
-        end = _end(file)
-        try:
-            with _named(name):
-                while data:
-                    data = data[file.write(data) or 0 :]
-        except BaseException:
-            if end is not None:
-                with suppress(OSError):  # a device
-                    file.truncate(end)
-            raise
-
-    return append
 
 
 def _end(file):
@@ -241,7 +255,7 @@ def _stream_appender(stream):
 
         return append
     stream.flush()
-    return _appender(binary, "standard output")
+    return appender(binary, "standard output")
 
 
 @contextmanager
