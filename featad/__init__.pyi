@@ -75,6 +75,9 @@ from featad.persistence import load as load
 from featad.persistence import save as save
 from featad.pipeline import Pipeline as Pipeline
 from featad.pipeline import make_pipeline as make_pipeline
+from featad.plots import MapDisplay as MapDisplay
+from featad.plots import RocDisplay as RocDisplay
+from featad.plots import ScoreDisplay as ScoreDisplay
 from featad.registry import build as build
 from featad.rescoring import rescore_file as rescore_file
 from featad.scoring import score_images as score_images

@@ -81,8 +81,8 @@ def overlays_by(system: Any, train: Any) -> Any:
 
 def write_batch(args: Namespace, system: Any, paths: Sequence[Path]) -> None:
     """Write the report of a scored batch, whose rows are in ``args.output``."""
+    from featad.map_files import SCALE_FILE
     from featad.maps import MapScale
-    from featad.maps.files import SCALE_FILE
     from featad.report import summarize_batch, write_report
     from featad.report.pictures import overlays_of
     from featad.score_files import read_rows
