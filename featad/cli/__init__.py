@@ -23,6 +23,7 @@ _COMMANDS = (
     "calibrate",
     "recalibrate",
     "compare",
+    "report",
     "list",
     "doctor",
     "demo",
