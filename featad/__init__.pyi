@@ -57,6 +57,7 @@ from featad.features import FilterBankFeatures as FilterBankFeatures
 from featad.features import PatchFeatures as PatchFeatures
 from featad.features import VGGFeatures as VGGFeatures
 from featad.features import VGGPatches as VGGPatches
+from featad.few_images import few_shot as few_shot
 from featad.figures import compare_scores as compare_scores
 from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
