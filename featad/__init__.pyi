@@ -82,6 +82,7 @@ from featad.scoring import score_images as score_images
 from featad.scoring import score_to_file as score_to_file
 from featad.tiling import TiledDetector as TiledDetector
 from featad.trimming import TrimmedDetector as TrimmedDetector
+from featad.watching import watch_folder as watch_folder
 from featad.whitening import ShrunkWhitening as ShrunkWhitening
 from featad.whole_systems import p_values as p_values
 
