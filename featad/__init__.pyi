@@ -12,6 +12,7 @@ from featad.datasets import load_folder as load_folder
 from featad.datasets import load_idx as load_idx
 from featad.datasets import make_spots_and_lines as make_spots_and_lines
 from featad.datasets import one_vs_rest as one_vs_rest
+from featad.datasets import save_folder as save_folder
 from featad.datasets import save_split as save_split
 from featad.datasets import slice_windows as slice_windows
 from featad.detectors import ALAD as ALAD

@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
         "--reference",
         metavar="SYSTEM",
         help="one of the systems: print how much the AUROC of the others differs from "
-        "its own, with a 95 % interval and the p-value of a paired bootstrap",
+        "its own, with a 95 %% interval and the p-value of a paired bootstrap",
     )
     parser.add_argument(
         "--cv",
