@@ -18,6 +18,8 @@ lint: $(VENV)/dev.installed
 	$(BIN)/mypy
 
 fuzz: $(VENV)/dev.installed
+	$(BIN)/python -m tests.fuzz.files
+	$(BIN)/python -m tests.fuzz.records
 	$(BIN)/python -m tests.fuzz.kills
 
 docs: $(VENV)/docs.installed
