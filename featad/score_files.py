@@ -154,13 +154,11 @@ def iter_rows(path: str | os.PathLike) -> Iterator[dict]:
             try:
                 row = next(rows, None)
             except csv.Error as error:
-                raise _damaged(path, rows.line_num, str(error)) from error
+                raise _damaged(path, rows.line_num + 1, str(error)) from error
             if row is None:
                 return
             if None in row or None in row.values():
-                raise _damaged(
-                    path, rows.line_num, "one value for each column expected"
-                )
+                raise _damaged(path, rows.line_num, "cells are missing or too many")
             yield {name: _parser(name)(text) for name, text in row.items()}
 
 

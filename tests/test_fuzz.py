@@ -28,8 +28,8 @@ def test_a_damaged_record_is_read_or_refused_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ("a.png,1,2", "line 2: one value for each column"),
-        ("a.png", "line 2: one value for each column"),
+        ("a.png,1,2", "line 2: cells are missing or too many"),
+        ("a.png", "line 2: cells are missing or too many"),
         ("a" * 200_000 + ",1", "line 2: field larger than field limit"),
     ],
 )
