@@ -41,11 +41,20 @@ def plot_histogram(
     Returns
     -------
     path : Path
+        The file that was written.
 
     Raises
     ------
     MissingExtraError
         If matplotlib is not installed (extra ``report``).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from featad.plots import plot_histogram
+    >>> path = tempfile.mkdtemp() + "/scores.png"
+    >>> plot_histogram([1, 1, 1, -1], [0.1, 0.3, 0.2, 0.9], 0.5, path).name
+    'scores.png'
     """
     scores = np.asarray(anomaly_score, dtype=float)
     y = check_labels(y, n_samples=len(scores))
@@ -86,6 +95,15 @@ def plot_roc(
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from featad.plots import plot_roc
+    >>> curves = {"pca": ([1, 1, -1, -1], [0.1, 0.4, 0.3, 0.9])}
+    >>> plot_roc(curves, tempfile.mkdtemp() + "/roc.svg").name
+    'roc.svg'
     """
     figure, axes = _figure(4.8, 4.6)
     drawn = {name: _mean_roc(folds) for name, folds in _folds_of(curves).items()}
@@ -130,6 +148,17 @@ def plot_most_anomalous(
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import featad
+    >>> from featad.plots import plot_most_anomalous
+    >>> images = featad.make_spots_and_lines(4, 0, size=32).images
+    >>> path = tempfile.mkdtemp() + "/strangest.png"
+    >>> plot_most_anomalous(images, [0.1, 0.9, 0.3, 0.2], path, n_images=2).name
+    'strangest.png'
     """
     scores = np.asarray(anomaly_score, dtype=float)
     order = [i for i in np.argsort(scores)[::-1] if np.isfinite(scores[i])][:n_images]
@@ -180,6 +209,17 @@ def plot_overlay(
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from featad.plots import plot_overlay
+    >>> image, ratios = np.ones((16, 16, 3)), np.zeros((16, 16))
+    >>> ratios[4:8, 4:8] = 1.5
+    >>> plot_overlay(image, ratios, tempfile.mkdtemp() + "/where.png").name
+    'where.png'
     """
     step = -(-max(ratios.shape) // _DRAWN)
     image, ratios = image[::step, ::step], ratios[::step, ::step]
@@ -231,6 +271,13 @@ def overlaid(image: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     ------
     MissingExtraError
         If matplotlib is not installed (extra ``report``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.plots import overlaid
+    >>> overlaid(np.ones((16, 16, 3)), np.zeros((16, 16))).shape
+    (16, 16, 3)
     """
     colors = _matplotlib().colormaps["inferno"](np.clip(ratios, 0, 2) / 2)[..., :3]
     alpha = np.clip(0.8 * ratios, 0, 0.8)[..., None]

@@ -139,10 +139,30 @@ def score_images(
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """The result of a scoring run: rows ``scored``, ``anomalous`` and ``failed``.
+    """The result of a scoring run.
 
-    ``first_error`` is the first failure's message, or None. ``low_p_values`` counts,
-    for each level, the p-values that are at most as large.
+    Attributes
+    ----------
+    scored : int
+        Rows with a score.
+
+    anomalous : int
+        Rows that are beyond the threshold.
+
+    failed : int
+        Rows without a score.
+
+    first_error : str or None
+        The message of the first failure.
+
+    low_p_values : dict of float to int
+        For each level, how many p-values are at most as large.
+
+    Examples
+    --------
+    >>> from featad.scoring import ScoreSummary
+    >>> ScoreSummary(10, 2, 0, None, {0.01: 1}).anomalous
+    2
     """
 
     scored: int
@@ -200,6 +220,7 @@ def score_to_file(
     Returns
     -------
     summary : ScoreSummary
+        How many images were scored, are anomalous, and failed.
 
     Raises
     ------
@@ -208,6 +229,19 @@ def score_to_file(
 
     OSError
         If the file cannot be written, or another run is writing it.
+
+    Examples
+    --------
+    >>> import io
+    >>> import featad
+    >>> parts = featad.make_spots_and_lines(8, 0, size=32)
+    >>> system = featad.build("pixels-knn").fit(parts.images)
+    >>> table = io.StringIO()
+    >>> summary = featad.score_to_file(system, parts.images, None, stream=table)
+    >>> summary.scored, summary.failed
+    (8, 0)
+    >>> table.getvalue()[:18]
+    'path,anomaly_score'
     """
     scored = anomalous = failed = 0
     first_error = None

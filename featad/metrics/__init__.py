@@ -1,17 +1,12 @@
 """Figures of anomaly scores, with their uncertainty, and of anomaly maps."""
 
+from featad.metrics.delong import DelongResult, delong_test
 from featad.metrics.maps import aupro, pixel_auroc
 from featad.metrics.scores import (
-    DelongResult,
     auroc,
     average_precision,
-    bootstrap_counts,
     bootstrap_interval,
-    check_scores,
-    check_share,
-    delong_test,
     f1_max,
-    of_draws,
     tpr_at_fpr,
 )
 
@@ -20,13 +15,9 @@ __all__ = [
     "aupro",
     "auroc",
     "average_precision",
-    "bootstrap_counts",
     "bootstrap_interval",
-    "check_scores",
-    "check_share",
     "delong_test",
     "f1_max",
-    "of_draws",
     "pixel_auroc",
     "tpr_at_fpr",
 ]
