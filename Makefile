@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint docs tables bench clean
+.PHONY: demo test lint docs tables bench fuzz clean
 
 demo: $(VENV)/demo.installed
 	$(BIN)/featad demo --output featad-demo
@@ -16,6 +16,9 @@ lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(VENV)/dev.installed
+	$(BIN)/python -m tests.fuzz.kills
 
 docs: $(VENV)/docs.installed
 	$(BIN)/python -m sphinx -n -W --keep-going -c docs . docs/_build
