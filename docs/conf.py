@@ -45,6 +45,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_gallery.gen_gallery",
     "docs.mathml",
+    "docs.checks",
     "docs.docstrings",
 ]
 templates_path = [

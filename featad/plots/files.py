@@ -235,6 +235,14 @@ def check_picture(path: str | os.PathLike) -> None:
 
     MissingExtraError
         If matplotlib is not installed (extra ``report``).
+
+    Examples
+    --------
+    >>> from featad.plots import check_picture
+    >>> check_picture("roc.gif")
+    Traceback (most recent call last):
+    ...
+    ValueError: Pictures are written to .png, .pdf or .svg files...
     """
     if Path(path).suffix.lower() not in (".png", ".pdf", ".svg"):
         raise ValueError(
