@@ -10,13 +10,15 @@ import pandas as pd
 from featad.metrics import (
     auroc,
     average_precision,
+    delong_test,
+    f1_max,
+    tpr_at_fpr,
+)
+from featad.metrics.scores import (
     bootstrap_counts,
     check_scores,
     check_share,
-    delong_test,
-    f1_max,
     of_draws,
-    tpr_at_fpr,
 )
 
 Tested: TypeAlias = list[tuple[np.ndarray, np.ndarray]]
