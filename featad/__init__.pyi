@@ -58,6 +58,7 @@ from featad.features import FilterBankFeatures as FilterBankFeatures
 from featad.features import PatchFeatures as PatchFeatures
 from featad.features import VGGFeatures as VGGFeatures
 from featad.features import VGGPatches as VGGPatches
+from featad.few_images import few_shot as few_shot
 from featad.figures import compare_scores as compare_scores
 from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
@@ -76,6 +77,9 @@ from featad.persistence import load as load
 from featad.persistence import save as save
 from featad.pipeline import Pipeline as Pipeline
 from featad.pipeline import make_pipeline as make_pipeline
+from featad.plots import MapDisplay as MapDisplay
+from featad.plots import RocDisplay as RocDisplay
+from featad.plots import ScoreDisplay as ScoreDisplay
 from featad.registry import build as build
 from featad.rescoring import rescore_file as rescore_file
 from featad.scoring import score_images as score_images

@@ -119,7 +119,7 @@ def compare_scores(
     False
     """
     check_share(confidence, "confidence")
-    labels, places, tested = _by_system(scores)
+    labels, places, tested = by_system(scores)
     check_reference(reference, tested)
     table = pd.DataFrame.from_dict(
         {name: _figures(folds) for name, folds in tested.items()}, orient="index"
@@ -128,7 +128,7 @@ def compare_scores(
     reference = table.index[0] if reference is None else reference
     table["difference"] = table["auroc"] - table.loc[reference, "auroc"]
     unit = "group" if "group" in scores else "sample"
-    if _gives_intervals(labels, unit):
+    if gives_intervals(labels, unit):
         draws = _draws(labels, places, tested, n_bootstrap, random_state)
     else:
         draws = {name: np.full(1, np.nan) for name in tested}
@@ -147,6 +147,11 @@ def compare_scores(
     return table[order].rename_axis("system")
 
 
+def sample_column(scores: pd.DataFrame) -> str:
+    """Return the column of a table of scores that names samples."""
+    return "path" if "path" in scores and "sample" not in scores else "sample"
+
+
 def check_reference(reference: str | None, systems: Collection[str]) -> None:
     """Raise ValueError unless the reference, if there is one, names a system."""
     if reference is not None and reference not in systems:
@@ -156,7 +161,7 @@ def check_reference(reference: str | None, systems: Collection[str]) -> None:
         )
 
 
-def _by_system(
+def by_system(
     scores: pd.DataFrame,
 ) -> tuple[np.ndarray, list[np.ndarray], dict[str, Tested]]:
     """Check a table of scores and take it apart.
@@ -165,7 +170,7 @@ def _by_system(
     the rows of each fold among these; and labels and scores by system and fold. A group
     counts as anomalous if a sample of it is.
     """
-    identity = "path" if "path" in scores and "sample" not in scores else "sample"
+    identity = sample_column(scores)
     columns = ["system", "fold", identity, "label", "anomaly_score"]
     missing = [name for name in columns if name not in scores]
     if missing:
@@ -216,7 +221,7 @@ def _figures(folds: Tested) -> dict[str, float]:
     }
 
 
-def _gives_intervals(labels: np.ndarray, unit: str) -> bool:
+def gives_intervals(labels: np.ndarray, unit: str) -> bool:
     """Return whether each label occurs twice; warn if it does not."""
     for label, kind in ((1, "normal"), (-1, "anomalous")):
         if (labels == label).sum() < 2:

@@ -24,6 +24,7 @@ _COMMANDS = (
     "calibrate",
     "recalibrate",
     "compare",
+    "report",
     "list",
     "doctor",
     "demo",

@@ -1,6 +1,5 @@
 """``featad demo``: the whole job on generated parts, up to scored images."""
 
-import shlex
 import shutil
 from argparse import Namespace
 from pathlib import Path
@@ -61,7 +60,6 @@ def run(args: Namespace) -> int:
     from featad.persistence import load, save
     from featad.registry import build
     from featad.report import summarize, write_report
-    from featad.whole_systems import p_values
 
     folder = Path(args.output)
     options.check_writable(folder / "model.joblib")
@@ -98,15 +96,13 @@ def run(args: Namespace) -> int:
     print(
         f"Fitted the best of them, {best}, with a target of 5 % false alarms: {model}"
     )
-    tested = [parts.images[i] for i in test]
     summary = summarize(
         scores,
         parts,
         table=table,
-        system=system,
-        p_values=dict(zip(test, p_values(system, tested), strict=True)),
-        overlays=reports.overlays_by(system, parts.part("train")),
-        command=shlex.join(["featad", *args.argv]),
+        systems={name: build(name) for name in names} | {best: system},
+        command=reports.command_of(args),
+        **reports.seen_by(system, parts, scores[scores["system"] == best]),
     )
     print(f"Open this page: {write_report(summary, folder / 'report.html')}")
 

@@ -12,8 +12,6 @@ from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
 
-_ENOUGH = 30  # images whose p-values say something about all of them
-
 
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
@@ -104,6 +102,7 @@ def run(args: Namespace) -> int:
         return 2
     from featad.datasets import find_groups
     from featad.images import list_images
+    from featad.score_files import read_rows
     from featad.scoring import score_to_file
 
     leave_warnings_to_us()
@@ -155,7 +154,8 @@ def run(args: Namespace) -> int:
         seconds = (time.perf_counter() - start) / summary.scored
         maps.write_maps(system, paths, args, seconds)
     if args.report:
-        reports.write_batch(args, system, paths)
+        rows = read_rows(args.output)
+        reports.write_batch(args, rows, system, None if "group" in rows else paths)
     options.check_failed(
         summary.failed, summary.failed + summary.scored, args.max_failed
     )
@@ -184,28 +184,26 @@ def _told_how_to_go_on(args):
 
 
 def _say_drift(system, summary, units, model):
-    """Say if most images have moved towards the threshold, and stayed below it."""
+    """Say if the images do not look like those that calibrated the system."""
     from featad.calibration import CalibratedDetector
-    from featad.drift import hidden_drift
+    from featad.drift import drift_in_words
     from featad.systems import last_step
 
     detector = last_step(system)
-    if summary.scored < _ENOUGH or not isinstance(detector, CalibratedDetector):
+    if not isinstance(detector, CalibratedDetector):
         return
-    level = hidden_drift(
+    said = drift_in_words(
         summary.scored,
         summary.anomalous,
         summary.low_p_values,
         detector.n_calibration_,
         detector.target_fpr,
+        units=units,
     )
-    if level is not None:
-        share = summary.low_p_values[level] / summary.scored
+    if said is not None:
         options.log(
-            f"warning: {options.percent(share)} of the {units} have a p-value of at "
-            f"most {level:g}, but {options.percent(level)} of good ones are expected "
-            "to. Have light, focus, camera or product changed since the fit? `featad "
-            f"check {model} DIR` tests it on images known to be good."
+            f"warning: {said} `featad check {model} DIR` tests it on images known to "
+            "be good."
         )
 
 

@@ -279,7 +279,11 @@ def delong_test(
 
 
 def check_scores(
-    y: ArrayLike, anomaly_score: ArrayLike, *, name: str = "anomaly_score"
+    y: ArrayLike,
+    anomaly_score: ArrayLike,
+    *,
+    name: str = "anomaly_score",
+    needs_both: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return labels (int; 1 and -1, both present) and finite scores, one per label."""
     score = np.asarray(anomaly_score, dtype=np.float64)
@@ -288,7 +292,7 @@ def check_scores(
             f"{name} should have shape (n_samples,), got shape {score.shape}. "
             "Pass one score per sample."
         )
-    y = check_labels(y, n_samples=len(score), needs_both=True)
+    y = check_labels(y, n_samples=len(score), needs_both=needs_both)
     n_wrong = int((~np.isfinite(score)).sum())
     if n_wrong:
         raise ValueError(
@@ -334,17 +338,17 @@ def of_draws(
     where a draw holds only one label.
     """
     if metric in _FROM_CURVE:
-        return _FROM_CURVE[metric](*_cumulated(y, score, counts))
+        return _FROM_CURVE[metric](*cumulated(y, score, counts))
     drawn = (np.repeat(np.arange(len(y)), row) for row in counts)
     return np.array([metric(y[index], score[index]) for index in drawn], dtype=float)
 
 
 def _figure(of_curve: Callable, y: ArrayLike, anomaly_score: ArrayLike) -> float:
     y, score = check_scores(y, anomaly_score)
-    return float(of_curve(*_cumulated(y, score, np.ones((1, len(y)), dtype=int)))[0])
+    return float(of_curve(*cumulated(y, score, np.ones((1, len(y)), dtype=int)))[0])
 
 
-def _cumulated(
+def cumulated(
     y: np.ndarray, score: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count anomalies and normals at or above each distinct score, highest first.
