@@ -14,13 +14,13 @@ from sklearn.model_selection import GridSearchCV
 import featad
 from featad.features import default_layers
 
-parts = featad.make_spots_and_lines(40, 40)
+parts = featad.make_spots_and_lines(40, 40, size=64)
 three = default_layers("vgg_mini")[1]
 
 # %%
 # One layer or three, and three detectors: six systems.
 search = GridSearchCV(
-    featad.build("mini-stats-kmeans", image_size=96),
+    featad.build("mini-stats-kmeans", image_size=64),
     {
         "features__layer": [three[1], three],
         "detector": [
