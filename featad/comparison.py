@@ -119,11 +119,12 @@ def compare(
 
     Returns
     -------
-    table : DataFrame
-        Index ``system``, sorted by ``auroc``. The columns of :func:`compare_scores`,
-        and ``fit_seconds``, mean over folds, features of the training images included;
-        ``images_per_second`` when scoring, features included; ``model_mb``, megabytes
-        that the fitted system holds, frozen networks not counted.
+    table : Leaderboard
+        A DataFrame that notebooks show as a leaderboard. Index ``system``, sorted by
+        ``auroc``. The columns of :func:`compare_scores`, and ``fit_seconds``, mean over
+        folds, features of the training images included; ``images_per_second`` when
+        scoring, features included; ``model_mb``, megabytes that the fitted system
+        holds, frozen networks not counted.
 
     scores : DataFrame
         Only with ``return_scores=True``. One row for each system, fold and test sample:

@@ -189,8 +189,21 @@ def iter_rows(path: str | os.PathLike) -> Iterator[dict]:
             yield from map(json.loads, lines)
         return
     with open(path, encoding="utf-8-sig", newline="") as file:  # of Excel, too
-        for row in csv.DictReader(file):
+        rows = csv.DictReader(file)
+        while True:
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                raise _damaged(path, rows.line_num + 1, str(error)) from error
+            if row is None:
+                return
+            if None in row or None in row.values():
+                raise _damaged(path, rows.line_num, "cells are missing or too many")
             yield {name: _parser(name)(text) for name, text in row.items()}
+
+
+def _damaged(path, line, reason):
+    return ValueError(f"{str(path)!r} is damaged at line {line}: {reason}.")
 
 
 def repair(path: str | os.PathLike) -> None:

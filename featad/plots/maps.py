@@ -182,7 +182,8 @@ class MapDisplay:
                 f"ax should hold {shape[0] * shape[1]} axes, {shape[1]} for each of "
                 f"{shape[0]} images, got {len(axes)}."
             )
-        self.axes_, self.contours_ = axes.reshape(shape), []
+        self.axes_ = axes.reshape(shape)
+        self.contours_: list[Any] = []
         for number, row in enumerate(self.axes_):
             self._plot_row(number, row)
         self.ax_ = self.axes_[0, 1]
