@@ -35,7 +35,7 @@ new = np.concatenate([draw(20, hole=False), draw(20, hole=True)])
 labels = np.repeat([1, -1], 20)
 
 # %%
-options = {"max_epochs": 40, "batch_size": 16, "random_state": 0}
+options = {"max_epochs": 20, "batch_size": 8, "random_state": 0}
 detectors = {
     "autoencoder": featad.Autoencoder(**options),
     "U-Net": featad.UNetAutoencoder(corruption="mixed", **options),
