@@ -19,6 +19,7 @@ from featad.errors import FeatadError, is_out_of_memory
 _COMMANDS = (
     "fit",
     "score",
+    "watch",
     "check",
     "calibrate",
     "recalibrate",

@@ -137,16 +137,10 @@ def _claim(folder):
 
 def _write_parts(dataset, folder):
     """Write a generated data set in the MVTec layout and replace an older one."""
-    from PIL import Image
+    from featad.datasets import save_folder
 
     shutil.rmtree(folder, ignore_errors=True)
-
-    for index, (image, kind, part) in enumerate(
-        zip(dataset.images, dataset.kinds, dataset.parts, strict=True)
-    ):
-        path = folder / part / kind / f"{index:04}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
+    save_folder(dataset, folder)
 
 
 def _score_incoming(system, name, folder):
@@ -155,7 +149,7 @@ def _score_incoming(system, name, folder):
     from featad.plots import plot_histogram, plot_most_anomalous, plot_roc
     from featad.scoring import score_to_file
 
-    paths = list_images(folder / "incoming")
+    paths = list_images(folder / "incoming" / "test")
     y = np.array([1 if path.parent.name == "good" else -1 for path in paths])
     score_to_file(system, paths, folder / "scores.csv")
     rows = pd.read_csv(folder / "scores.csv")

@@ -225,8 +225,8 @@ def write_batch(
     written : bool
         False where no image was scored.
     """
+    from featad.map_files import SCALE_FILE
     from featad.maps import MapScale
-    from featad.maps.files import SCALE_FILE
     from featad.report import summarize_batch, write_report
     from featad.report.pictures import overlays_of
 

@@ -3,6 +3,7 @@
 import sys
 import time
 from argparse import Namespace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="instead of images: an earlier output, whose rows with an error are "
         "scored again; all other rows stay (written to --output, or to FILE itself)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where the same command was stopped, if it was; needs --output. "
+        "Until FILE is complete, FILE.unfinished holds what was scored",
+    )
+    parser.add_argument(
+        "--retry-errors",
+        action="store_true",
+        help="with --resume: also score again what could not be scored",
     )
     parser.add_argument(
         "--on-error",
@@ -85,10 +97,7 @@ def run(args: Namespace) -> int:
     if args.retry and args.groups:
         options.log("featad score: error: --groups: not allowed with --retry")
         return 2
-    if args.report and not args.output:
-        options.log("featad score: error: --report needs --output FILE")
-        return 2
-    if wrong := maps.check(args):
+    if wrong := _wrong_use(args) or maps.check(args):
         options.log(f"featad score: error: {wrong}")
         return 2
     from featad.datasets import find_groups
@@ -117,7 +126,7 @@ def run(args: Namespace) -> int:
     for file in filter(None, (args.output, args.report)):
         options.check_writable(file)
     start = time.perf_counter()
-    with progress.shown("scoring", len(paths)) as bar:
+    with _told_how_to_go_on(args), progress.shown("scoring", len(paths)) as bar:
         summary = score_to_file(
             system,
             paths,
@@ -125,12 +134,15 @@ def run(args: Namespace) -> int:
             groups=groups,
             batch_size=args.batch_size,
             on_error=args.on_error,
+            resume=args.resume,
+            retry_errors=args.retry_errors,
             stream=sys.stdout,
             progress=bar.advance,
         )
     units = "images" if groups is None else "parts"
     options.log(
         f"scored {summary.scored} {units}, {summary.anomalous} of them anomalous"
+        + (f"; {summary.resumed} images by an earlier run" if summary.resumed else "")
         + (f"; wrote {args.output}" if args.output else "")
     )
     if summary.failed:
@@ -148,6 +160,27 @@ def run(args: Namespace) -> int:
         summary.failed, summary.failed + summary.scored, args.max_failed
     )
     return 0 if summary.scored else 1
+
+
+def _wrong_use(args):
+    """Return what is wrong with options that need others, or None."""
+    if args.report and not args.output:
+        return "--report needs --output FILE"
+    if args.resume and (args.retry or not args.output):
+        return "--resume needs images and --output FILE"
+    if args.retry_errors and not args.resume:
+        return "--retry-errors needs --resume"
+    return None
+
+
+@contextmanager
+def _told_how_to_go_on(args):
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if args.resume:
+            stop.args += ("the same command goes on from there",)
+        raise
 
 
 def _say_drift(system, summary, units, model):
