@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint tables bench clean
+.PHONY: demo test lint docs tables bench fuzz clean
 
 demo: $(VENV)/demo.installed
 	$(BIN)/featad demo --output featad-demo
@@ -16,6 +16,13 @@ lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(VENV)/dev.installed
+	$(BIN)/python -m tests.fuzz.kills
+
+docs: $(VENV)/docs.installed
+	$(BIN)/python -m sphinx -n -W --keep-going -c docs . docs/_build
+	@echo "Open docs/_build/index.html."
 
 tables: $(VENV)/dev.installed
 	$(BIN)/python -m docs.tables
@@ -35,13 +42,18 @@ bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.false_alarms
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info featad-demo
+	rm -rf $(VENV) build dist *.egg-info featad-demo docs/_build docs/auto_gallery \
+		docs/api/generated
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.installed: setup.cfg constraints.txt | $(BIN)/python
 	$(PIP) -e ".[report]"
+	touch $@
+
+$(VENV)/docs.installed: setup.cfg constraints.txt | $(BIN)/python
+	$(PIP) -e ".[docs]"
 	touch $@
 
 $(VENV)/dev.installed: setup.cfg constraints.txt | $(BIN)/python

@@ -12,6 +12,7 @@ from featad.datasets import load_folder as load_folder
 from featad.datasets import load_idx as load_idx
 from featad.datasets import make_spots_and_lines as make_spots_and_lines
 from featad.datasets import one_vs_rest as one_vs_rest
+from featad.datasets import save_folder as save_folder
 from featad.datasets import save_split as save_split
 from featad.datasets import slice_windows as slice_windows
 from featad.detectors import ALAD as ALAD
@@ -57,6 +58,7 @@ from featad.features import FilterBankFeatures as FilterBankFeatures
 from featad.features import PatchFeatures as PatchFeatures
 from featad.features import VGGFeatures as VGGFeatures
 from featad.features import VGGPatches as VGGPatches
+from featad.few_images import few_shot as few_shot
 from featad.figures import compare_scores as compare_scores
 from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
@@ -85,6 +87,7 @@ from featad.scoring import score_images as score_images
 from featad.scoring import score_to_file as score_to_file
 from featad.tiling import TiledDetector as TiledDetector
 from featad.trimming import TrimmedDetector as TrimmedDetector
+from featad.watching import watch_folder as watch_folder
 from featad.whitening import ShrunkWhitening as ShrunkWhitening
 from featad.whole_systems import p_values as p_values
 

@@ -1,4 +1,4 @@
-"""What a detector says of itself to the registry and to the README."""
+"""What a detector says of itself to the registry and to the guide."""
 
 from dataclasses import dataclass, field
 from typing import Any

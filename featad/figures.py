@@ -151,6 +151,11 @@ def compare_scores(
     return leaderboard
 
 
+def sample_column(scores: pd.DataFrame) -> str:
+    """Return the column of a table of scores that names samples."""
+    return "path" if "path" in scores and "sample" not in scores else "sample"
+
+
 def check_reference(reference: str | None, systems: Collection[str]) -> None:
     """Raise ValueError unless the reference, if there is one, names a system."""
     if reference is not None and reference not in systems:
@@ -169,7 +174,7 @@ def by_system(
     the rows of each fold among these; and labels and scores by system and fold. A group
     counts as anomalous if a sample of it is.
     """
-    identity = "path" if "path" in scores and "sample" not in scores else "sample"
+    identity = sample_column(scores)
     columns = ["system", "fold", identity, "label", "anomaly_score"]
     missing = [name for name in columns if name not in scores]
     if missing:

@@ -10,7 +10,6 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import joblib
 from sklearn.base import BaseEstimator
@@ -18,6 +17,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 import featad
 from featad import safe_files
+from featad._whole_files import replacing
 from featad.base import anomaly_threshold
 from featad.calibration import CalibratedDetector
 from featad.errors import FeatadError, ModelFileError, WeightsNotFoundError
@@ -90,21 +90,16 @@ def save(
     KMeansDistance(n_clusters=1)
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     system = portable_copy(system)
-    partial = path.with_name(f".{uuid4().hex}.part")  # short: the name may be long
-    try:
+    with replacing(path) as partial:
         if path.suffix == safe_files.SUFFIX:
             safe_files.dump(system, partial)
         else:
             joblib.dump(system, partial, compress=3)
         manifest = _manifest(system, partial) | _trained_on(X, like)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, manifest_path(path))
+    with replacing(manifest_path(path)) as partial:
+        partial.write_text(text, encoding="utf-8")
     return manifest
 
 

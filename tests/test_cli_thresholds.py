@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from featad.cli import thresholds
-from featad.cli.options import percent
+from featad._words import percent
 from featad.cli.values import folds_or_share
 
 

@@ -28,6 +28,7 @@ COLUMNS = [
     "f1_max_chance",
     "fit_seconds",
     "images_per_second",
+    "model_mb",
     "difference",
     "difference_low",
     "difference_high",

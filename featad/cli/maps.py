@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featad._words import percent
 from featad.cli import models, options, progress, values
 from featad.cli.progress import LONG, duration
 from featad.errors import DatasetError, ImageReadError
@@ -177,7 +178,7 @@ def _scale(system: Any, method: str, args: Namespace, seconds: float) -> MapScal
                               progress=bar.advance)  # fmt: skip
     options.log(
         f"maps are scaled by {scale.n_images} good images: at most "
-        f"{options.percent(scale.target_fpr)} of those have a pixel above the threshold"
+        f"{percent(scale.target_fpr)} of those have a pixel above the threshold"
     )
     return replace(scale, model=model)
 

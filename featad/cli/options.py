@@ -342,11 +342,6 @@ def check_writable(path: str | os.PathLike, *, own: str | None = None) -> None:
         log(f"{path} exists and will be replaced")
 
 
-def percent(share: float) -> str:
-    """Return a share as people read it: 1 %, 3.6 %, 0.025 %."""
-    return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
-
-
 def log(text: str) -> None:
     """Print a line about the job to stderr."""
     tqdm.write(text, file=sys.stderr)  # above a progress bar, if there is one

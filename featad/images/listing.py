@@ -157,13 +157,18 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = True) -> list[Pa
     return images
 
 
-def scan_folder(folder: str | os.PathLike, *, recursive: bool = True) -> Listing:
+def scan_folder(
+    folder: str | os.PathLike, *, recursive: bool = True, may_be_empty: bool = False
+) -> Listing:
     """Decide what becomes of every file in a folder.
 
     Parameters
     ----------
     folder, recursive
         As in :func:`list_images`.
+
+    may_be_empty : bool, default=False
+        Whether a folder without images is not an error.
 
     Returns
     -------
@@ -199,7 +204,7 @@ def scan_folder(folder: str | os.PathLike, *, recursive: bool = True) -> Listing
     listing = Listing(folder)
     _walk(listing, recursive)
     listing.images.sort(key=natural_key)
-    if not listing.images:
+    if not (listing.images or may_be_empty):
         expected = f"Expected files that end in {_ENDINGS}."
         raise DatasetError(
             f"There are no images in {str(folder)!r}. {listing.summary() or expected}"

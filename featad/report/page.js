@@ -119,6 +119,23 @@
     misses: ["misses", (i) => state.scores.label[i] === -1 && !(state.scores.value[i] > current()), (i) => state.scores.value[i]],
   };
 
+  const nearest = (found) => {
+    const box = make("div", undefined, "nearest");
+    box.append(make("span", "nearest normal", "quiet"));
+    found.forEach(([place, distance]) => {
+      const { name, picture } = report.neighbors[place];
+      const told = `${name.slice(-200)}, distance ${short(distance)}`;
+      const element = picture ? make("img") : make("span", "–");
+      if (picture) {
+        element.src = picture;
+        element.alt = `training image ${told}`;
+      }
+      element.title = told;
+      box.append(element);
+    });
+    return box;
+  };
+
   const card = (i) => {
     const image = report.images[state.scores.image[i]];
     const value = state.scores.value[i];
@@ -144,6 +161,7 @@
     const name = make("div", end.slice(0, 1000), "quiet clipped");
     name.title = image.name.slice(0, 1000);
     item.append(name);
+    if (image.nearest) item.append(nearest(image.nearest));
     return item;
   };
 

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
+from scipy.stats import norm
 
+from featad._whole_files import replacing
+from featad._words import percent
 from featad.report import charts
 from featad.report.charts import Axis, Line
 
@@ -21,6 +24,8 @@ _DRAWN = 8  # systems; more curves cannot be told apart
 
 def write_report(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     """Write a summary as one HTML file that needs nothing else.
+
+    An older file is replaced at once: whoever opens it finds the old page or the new.
 
     Parameters
     ----------
@@ -34,10 +39,10 @@ def write_report(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     -------
     path : Path
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(to_html(summary), encoding="utf-8", newline="\n")
-    return path
+    html = to_html(summary)
+    with replacing(path) as part:
+        part.write_text(html, encoding="utf-8", newline="\n")
+    return Path(path)
 
 
 def to_html(summary: Mapping[str, Any]) -> str:
@@ -88,6 +93,7 @@ def _for_the_page(summary: Mapping[str, Any]) -> dict[str, Any]:
         "kind": summary["kind"],
         "shown": summary["shown"],
         "images": summary["images"],
+        "neighbors": summary["neighbors"]["images"],
         "systems": {
             one["name"]: {
                 "scores": one["scores"],
@@ -121,11 +127,52 @@ def _charts(summary: Mapping[str, Any]) -> dict[str, Any]:
         )
         found["det"] = charts.lines(
             "Detection error curves: missed images against false alarms",
-            Axis("normal images called anomalous", 0.005, 0.9, _ERRORS, True),
-            Axis("anomalous images missed", 0.005, 0.9, _ERRORS, True),
+            Axis("normal images called anomalous", 0.005, 0.9, _ERRORS, norm.ppf),
+            Axis("anomalous images missed", 0.005, 0.9, _ERRORS, norm.ppf),
             [_line(one, "det", "false alarms", "missed") for one in drawn],
         )
+    if summary["few_shot"]:
+        found["few_shot"] = _few_shot_chart(summary)
+    if summary["kind"] == "batch" and summary["batch"]["over_time"] is not None:
+        found["over_time"] = _course_chart(summary["batch"]["over_time"])
     return found
+
+
+def _course_chart(course: Mapping[str, Any]) -> Markup:
+    """Return the share of odd images by hour or day."""
+    told = []
+    for point in course["points"]:
+        when, share = point["start"].replace("T", " "), point["share"]
+        told.append((when, share, f"{when}: {_percent(share)} of {point['n']}"))
+    return charts.bars(
+        f"Share of images {course['what']}, by {course['unit']}",
+        f"share {course['what']}",
+        told,
+        course["expected"],
+    )
+
+
+def _few_shot_chart(summary: Mapping[str, Any]) -> Markup:
+    """Return the AUROC of systems by number of training images."""
+    rows = summary["few_shot"]
+    sizes = sorted({row["n_train"] for row in rows})
+    lowest = min(row["auroc"] for row in rows)
+    drawn = []
+    for one in summary["systems"][:_DRAWN]:
+        own = [row for row in rows if row["system"] == one["name"]]
+        told = [
+            f"{row['n_train']} images: AUROC {row['auroc']:.3f}, {row['low']:.3f} to "
+            f"{row['high']:.3f} in {row['n_draws']} draws"
+            for row in own
+        ]
+        x, y = ([row[key] for row in own] for key in ("n_train", "auroc"))
+        drawn.append(Line(one["name"], np.array(x), np.array(y), told))
+    return charts.lines(
+        "AUROC by number of training images",
+        Axis("training images", sizes[0], sizes[-1], sizes, np.log),
+        Axis("AUROC, mean of draws", min(0.5, lowest), 1, [0.5, 0.6, 0.7, 0.8, 0.9, 1]),
+        drawn,
+    )
 
 
 def _line(one: Mapping[str, Any], curve: str, x: str, y: str) -> Line:
@@ -157,7 +204,7 @@ def _figure(value: float | None, digits: int = 3) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.3g} %"
+    return "–" if value is None else percent(value, digits=3)
 
 
 def _many(value: float | None) -> str:
