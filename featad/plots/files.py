@@ -21,6 +21,9 @@ def plot_histogram(
     anomaly_score: ArrayLike,
     threshold: float | None,
     path: str | os.PathLike,
+    *,
+    kinds: Sequence[str] | None = None,
+    calibration_score: ArrayLike | None = None,
 ) -> Path:
     """Draw a histogram of the anomaly scores of normal and anomalous images.
 
@@ -38,6 +41,9 @@ def plot_histogram(
     path : path-like
         The PNG file to write.
 
+    kinds, calibration_score
+        As for `ScoreDisplay`.
+
     Returns
     -------
     path : Path
@@ -52,7 +58,14 @@ def plot_histogram(
     ScoreDisplay : The same in a notebook.
     """
     axes = style.file_axes(6.4, 3.6)
-    ScoreDisplay.from_predictions(y, anomaly_score, threshold=threshold, ax=axes)
+    ScoreDisplay.from_predictions(
+        y,
+        anomaly_score,
+        kinds=kinds,
+        threshold=threshold,
+        calibration_score=calibration_score,
+        ax=axes,
+    )
     return style.save(axes.figure, path)
 
 
