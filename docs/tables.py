@@ -84,7 +84,9 @@ def _command(name, parser):
 def _argument(action):
     value = action.metavar or "|".join(action.choices or [action.dest.upper()])
     shown = "" if action.nargs == 0 else f" {value}"
-    option = ", ".join(action.option_strings) + shown if action.option_strings else value
+    option = (
+        ", ".join(action.option_strings) + shown if action.option_strings else value
+    )
     return f"`{option}`".replace("|", r"\|")
 
 

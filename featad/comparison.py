@@ -13,7 +13,7 @@ from featad._validation import check_labels
 from featad.copies import warn_of_shared_copies
 from featad.figures import check_reference, compare_scores
 from featad.folds import Fold, FoldScores, drop_unused, make_folds, run_folds
-from featad.metrics import check_share
+from featad.metrics.scores import check_share
 
 
 @overload

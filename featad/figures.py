@@ -11,13 +11,15 @@ from featad.leaderboard import Leaderboard
 from featad.metrics import (
     auroc,
     average_precision,
+    delong_test,
+    f1_max,
+    tpr_at_fpr,
+)
+from featad.metrics.scores import (
     bootstrap_counts,
     check_scores,
     check_share,
-    delong_test,
-    f1_max,
     of_draws,
-    tpr_at_fpr,
 )
 
 Tested: TypeAlias = list[tuple[np.ndarray, np.ndarray]]

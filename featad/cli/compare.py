@@ -3,11 +3,11 @@
 import warnings
 from argparse import ArgumentTypeError, Namespace
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from featad._whole_files import replacing
 from featad.cli import costs, options, progress, reports, values
 from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
@@ -106,14 +106,14 @@ def run(args: Namespace) -> int:
     for path in filter(None, (args.output, args.scores, args.figure, args.report)):
         options.check_writable(path)
     dataset = options.grouped(options.load_data(args), args.groups)
-    if args.few_shot and (args.cv is not None or not dataset.has_split):
-        raise ValueError("--few-shot needs a data set with a test part, and no --cv.")
+    _check_few_shot(dataset, args)
     (table, scores, live), dataset = options.without_unreadable(
         dataset, args, lambda readable: _compare(readable, args)
     )
     print(format_table(table, args.reference))
     if args.output:
-        table.to_csv(args.output)
+        with replacing(args.output) as part:
+            table.to_csv(part)
         split = save_split(dataset, f"{args.output}.split.csv")
         options.log(f"wrote {args.output} and {split}")
     if args.scores:
@@ -223,6 +223,19 @@ def _compare(dataset, args):
     return table, scores, live
 
 
+def _check_few_shot(dataset, args):
+    if not args.few_shot:
+        return
+    if args.cv is not None or not dataset.has_split:
+        raise ValueError("--few-shot needs a data set with a test part, and no --cv.")
+    n_train = int(((dataset.parts == "train") & (dataset.labels == 1)).sum())
+    if args.few_shot[0] < 2 or args.few_shot[-1] > n_train:
+        raise ValueError(
+            f"--few-shot takes numbers from 2 to {n_train}, that of the normal "
+            f"training images, but is {', '.join(map(str, args.few_shot))}."
+        )
+
+
 def _few_shot(dataset, args):
     """Fit on few training images, print the means, and return the table."""
     from featad.few_images import few_shot
@@ -275,8 +288,8 @@ def _write_scores(scores, dataset, path):
     rows = scores.assign(path=[names[i] for i in scores["sample"]])
     columns = ["path", "label", "fold", "system", "anomaly_score"]
     columns += ["group"] if "group" in rows else []
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    rows[columns].to_csv(path, index=False, lineterminator="\n")
+    with replacing(path) as part:
+        rows[columns].to_csv(part, index=False, lineterminator="\n")
 
 
 def _sizes(text):

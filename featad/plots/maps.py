@@ -38,6 +38,13 @@ def overlaid(image: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     ------
     MissingExtraError
         If matplotlib is not installed (extra ``report``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.plots import overlaid
+    >>> overlaid(np.ones((16, 16, 3)), np.zeros((16, 16))).shape
+    (16, 16, 3)
     """
     places = _FROM + (_TO - _FROM) * np.clip(ratios, 0, 2) / 2
     colors = style.matplotlib().colormaps[_COLORS](places)[..., :3]

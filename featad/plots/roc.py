@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from featad.base import anomaly_scores
 from featad.maps.systems import flattened
-from featad.metrics import check_share
+from featad.metrics.scores import check_share
 from featad.plots import style
 from featad.plots.curves import curves_of
 

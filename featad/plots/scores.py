@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from featad.base import anomaly_scores, anomaly_threshold, as_anomaly_score
 from featad.maps.systems import flattened
-from featad.metrics import check_scores
+from featad.metrics.scores import check_scores
 from featad.plots import style
 from featad.systems import last_step
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from featad._whole_files import replacing
 from featad.errors import MissingExtraError
 
 # of Okabe and Ito, "Color universal design", 2008: told apart by color-blind people too
@@ -60,11 +61,10 @@ def file_axes(width: float, height: float, rows: int = 1, columns: int = 1) -> A
 
 def save(figure: Any, path: str | os.PathLike) -> Path:
     """Write a figure, and return its path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib().rc_context({"pdf.fonttype": 42}):  # publishers refuse type 3
-        figure.savefig(path)
-    return path
+    no_type_3 = {"pdf.fonttype": 42}  # publishers refuse it
+    with matplotlib().rc_context(no_type_3), replacing(path) as part:
+        figure.savefig(part)
+    return Path(path)
 
 
 def bare(ax: Any) -> None:

@@ -246,6 +246,18 @@ def to_json(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from featad.report import summarize, to_json
+    >>> columns = ["system", "fold", "sample", "label", "anomaly_score"]
+    >>> rows = [("a", 0, i, y, i) for i, y in enumerate([1, 1, 1, -1, -1])]
+    >>> summary = summarize(pd.DataFrame(rows, columns=columns))
+    >>> to_json(summary, tempfile.mkdtemp() + "/summary.json").name
+    'summary.json'
     """
     path = Path(path)
     with replacing(path) as part:
@@ -268,13 +280,26 @@ def to_csv(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from featad.report import summarize, to_csv
+    >>> columns = ["system", "fold", "sample", "label", "anomaly_score"]
+    >>> rows = [("a", 0, i, y, i) for i, y in enumerate([1, 1, 1, -1, -1])]
+    >>> summary = summarize(pd.DataFrame(rows, columns=columns))
+    >>> to_csv(summary, tempfile.mkdtemp() + "/figures.csv").name
+    'figures.csv'
     """
     path = Path(path)
     rows = [
         {key: value for key, value in one.items() if not isinstance(value, dict | list)}
         for one in summary["systems"]
     ]
-    pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+    with replacing(path) as part:
+        pd.DataFrame(rows).to_csv(part, index=False, lineterminator="\n")
     return path
 
 
