@@ -170,7 +170,7 @@ def plot_most_anomalous(
         beyond = threshold is not None and scores[i] > threshold
         ax.imshow(read_image(sources[i]))
         color = style.ANOMALOUS if beyond else style.INK
-        ax.set_title(_number(scores[i]), fontsize=9, color=color)
+        ax.set_title(style.as_number(scores[i]), fontsize=9, color=color)
     return style.save(axes[0].figure, path)
 
 
@@ -263,10 +263,3 @@ def check_picture(path: str | os.PathLike) -> None:
             f"{Path(path).name!r}."
         )
     style.matplotlib()
-
-
-def _number(score):
-    """Return a score with four significant digits, never as a power of ten."""
-    return np.format_float_positional(
-        score, precision=4, unique=False, fractional=False, trim="-"
-    )
