@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from featad._whole_files import replacing
 from featad.errors import MissingExtraError
 
@@ -100,3 +102,16 @@ def as_text(name: object, longest: int = _LONGEST) -> str:
         text = f"{text[:half]}...{text[-half:]}"
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text  # legends leave out "_..."
+
+
+def as_number(value: float) -> str:
+    """Return a number with four significant digits, never as a power of ten.
+
+    Examples
+    --------
+    >>> as_number(38072.1)
+    '38070'
+    """
+    return np.format_float_positional(
+        value, precision=4, unique=False, fractional=False, trim="-"
+    )
