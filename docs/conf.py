@@ -7,14 +7,11 @@ a link from one Markdown file to another works on the site as it does in the rep
 The site asks no other host for anything, neither when it is built nor when it is read.
 There are no inventories of other projects for this reason: types in docstrings, such
 as ``ndarray`` or ``Pipeline``, are plain text, and every reference that is marked as
-one has to be found in featad itself.
+one has to be found in featad itself. It is built from the root of the project, with
+``python -m sphinx``, which finds the extensions in ``docs/``.
 """
 
-import sys
 from pathlib import Path
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))  # for the extensions of the site, in docs/
 
 import featad
 
@@ -32,7 +29,14 @@ include_patterns = [
     "CONTRIBUTING.md",
     "data/README.md",
 ]
-exclude_patterns = ["docs/_build", "docs/_templates", ".venv", "build", "featad", "tests"]
+exclude_patterns = [
+    "docs/_build",
+    "docs/_templates",
+    ".venv",
+    "build",
+    "featad",
+    "tests",
+]
 
 extensions = [
     "myst_parser",
@@ -41,11 +45,20 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_gallery.gen_gallery",
     "docs.mathml",
-    "docs.references",
+    "docs.checks",
+    "docs.docstrings",
 ]
-templates_path = [str(HERE / "_templates")]  # autosummary looks below the source
+templates_path = [
+    str(Path(__file__).with_name("_templates"))
+]  # autosummary looks below the source
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(sklearn|numpy|torch)\..*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(sklearn|numpy|torch)\..*"),
+    (
+        "py:obj",
+        r"coef_|n_support_|named_steps|kernel=.*",
+    ),  # inherited from scikit-learn
+]
 
 # Pages in Markdown
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -66,6 +79,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
+    "write_computation_times": False,
     "abort_on_example_error": False,
     "only_warn_on_example_error": True,
 }

@@ -64,6 +64,7 @@ from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
 from featad.images import read_image as read_image
 from featad.images import read_mask as read_mask
+from featad.leaderboard import Leaderboard as Leaderboard
 from featad.maps import MapScale as MapScale
 from featad.maps import anomaly_maps as anomaly_maps
 from featad.maps import fit_map_scale as fit_map_scale

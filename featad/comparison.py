@@ -13,7 +13,7 @@ from featad._validation import check_labels
 from featad.copies import warn_of_shared_copies
 from featad.figures import check_reference, compare_scores
 from featad.folds import Fold, FoldScores, drop_unused, make_folds, run_folds
-from featad.metrics import check_share
+from featad.metrics.scores import check_share
 
 
 @overload
@@ -119,11 +119,12 @@ def compare(
 
     Returns
     -------
-    table : DataFrame
-        Index ``system``, sorted by ``auroc``. The columns of :func:`compare_scores`,
-        and ``fit_seconds``, mean over folds, features of the training images included;
-        ``images_per_second`` when scoring, features included; ``model_mb``, megabytes
-        that the fitted system holds, frozen networks not counted.
+    table : Leaderboard
+        A DataFrame that notebooks show as a leaderboard. Index ``system``, sorted by
+        ``auroc``. The columns of :func:`compare_scores`, and ``fit_seconds``, mean over
+        folds, features of the training images included; ``images_per_second`` when
+        scoring, features included; ``model_mb``, megabytes that the fitted system
+        holds, frozen networks not counted.
 
     scores : DataFrame
         Only with ``return_scores=True``. One row for each system, fold and test sample:

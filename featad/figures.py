@@ -7,16 +7,19 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from featad.leaderboard import Leaderboard
 from featad.metrics import (
     auroc,
     average_precision,
+    delong_test,
+    f1_max,
+    tpr_at_fpr,
+)
+from featad.metrics.scores import (
     bootstrap_counts,
     check_scores,
     check_share,
-    delong_test,
-    f1_max,
     of_draws,
-    tpr_at_fpr,
 )
 
 Tested: TypeAlias = list[tuple[np.ndarray, np.ndarray]]
@@ -69,8 +72,9 @@ def compare_scores(
 
     Returns
     -------
-    table : DataFrame
-        Index ``system``, sorted by ``auroc``. Means over the folds of ``auroc``,
+    table : Leaderboard
+        A DataFrame that notebooks show as a leaderboard. Index ``system``, sorted by
+        ``auroc``. Means over the folds of ``auroc``,
         ``average_precision``, ``f1_max`` and ``tpr_at_fpr_1`` (share of anomalies found
         at 1 % false alarms), and of what chance gives, ``average_precision_chance`` and
         ``f1_max_chance``; ``auroc_low`` and ``auroc_high``; ``difference``, the AUROC
@@ -144,7 +148,9 @@ def compare_scores(
     table.loc[reference, ["p_bootstrap", "p_delong"]] = np.nan
     first = ["auroc", "auroc_low", "auroc_high"]
     order = [*first, *[name for name in table.columns if name not in first]]
-    return table[order].rename_axis("system")
+    leaderboard = Leaderboard(table[order].rename_axis("system"))
+    leaderboard.attrs = {"reference": reference, "confidence": confidence}
+    return leaderboard
 
 
 def sample_column(scores: pd.DataFrame) -> str:

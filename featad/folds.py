@@ -14,7 +14,7 @@ from sklearn.base import clone
 from featad._progress import tracked
 from featad.base import anomaly_scores
 from featad.errors import FeatadError
-from featad.metrics import check_scores
+from featad.metrics.scores import check_scores
 from featad.model_selection import OneClassKFold, split_samples
 from featad.shared_steps import after_shared_steps, check_all_rows
 from featad.systems import uses_labels

@@ -111,12 +111,11 @@ def load(
 ) -> Any:
     """Read a system written by `save`, and make sure that it is the same system.
 
-    Before anything is unpickled, the file is checked against its manifest's sha256,
-    its format, and the versions of featad, scikit-learn and NumPy. Afterwards, the
-    pretrained weights are checked against the fingerprint they had at ``fit``.
+    Before anything is unpickled, the file is checked against its manifest's sha256, its
+    format, and the versions of featad, scikit-learn and NumPy. Afterwards, pretrained
+    weights are checked against their fingerprint at ``fit``.
 
-    A joblib file can run code when it is loaded. Load only files you trust, or use the
-    ``.skops`` form.
+    A joblib file can run code when loaded. Load only files you trust, or ``.skops``.
 
     Parameters
     ----------
@@ -125,12 +124,11 @@ def load(
         manifest, and a warning says that it was not checked.
 
     weights : path-like, default=None
-        The file of pretrained weights on this machine, if it is not where it was at
-        ``fit``.
+        The file of pretrained weights, if it is not where it was at ``fit``.
 
     allow_other_versions : bool, default=False
-        Whether to load a file that was fitted with another version of featad,
-        scikit-learn or NumPy. A file of another format is refused in any case.
+        Whether to load what another version of featad, scikit-learn or NumPy has
+        fitted. A file of another format is refused in any case.
 
     Returns
     -------
@@ -140,11 +138,18 @@ def load(
     Raises
     ------
     ModelFileError
-        If the file is missing, truncated, changed, not a model, or was written by
-        another version.
+        If the file is missing, damaged, not a model, or of another version.
 
     WeightsNotFoundError, WeightsChangedError
         If the pretrained weights cannot be found, or are not the same.
+
+    Examples
+    --------
+    >>> import tempfile, featad
+    >>> path = tempfile.mkdtemp() + "/means.joblib"
+    >>> _ = featad.save(featad.KMeansDistance(1).fit([[0.0], [1.0]]), path)
+    >>> featad.load(path)
+    KMeansDistance(n_clusters=1)
     """
     path = Path(path)
     if not path.is_file():

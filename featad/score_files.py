@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,45 @@ _PARSERS: dict[str, Callable] = {
 }
 _BREAKS = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}  # to some readers
 _FOOTER = 4096  # bytes of a Parquet file's end, for each group of rows
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """The result of a scoring run.
+
+    Attributes
+    ----------
+    scored : int
+        Rows with a score.
+
+    anomalous : int
+        Rows that are beyond the threshold.
+
+    failed : int
+        Rows without a score.
+
+    first_error : str or None
+        The message of the first failure.
+
+    low_p_values : dict of float to int
+        For each level, how many p-values are at most as large.
+
+    resumed : int
+        Images that an earlier run had scored.
+
+    Examples
+    --------
+    >>> from featad.scoring import ScoreSummary
+    >>> ScoreSummary(10, 2, 0, None, {0.01: 1}).anomalous
+    2
+    """
+
+    scored: int
+    anomalous: int
+    failed: int
+    first_error: str | None
+    low_p_values: dict[float, int]
+    resumed: int = 0
 
 
 def check_format(path: str | os.PathLike | None) -> None:
@@ -149,8 +189,21 @@ def iter_rows(path: str | os.PathLike) -> Iterator[dict]:
             yield from map(json.loads, lines)
         return
     with open(path, encoding="utf-8-sig", newline="") as file:  # of Excel, too
-        for row in csv.DictReader(file):
+        rows = csv.DictReader(file)
+        while True:
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                raise _damaged(path, rows.line_num + 1, str(error)) from error
+            if row is None:
+                return
+            if None in row or None in row.values():
+                raise _damaged(path, rows.line_num, "cells are missing or too many")
             yield {name: _parser(name)(text) for name, text in row.items()}
+
+
+def _damaged(path, line, reason):
+    return ValueError(f"{str(path)!r} is damaged at line {line}: {reason}.")
 
 
 def repair(path: str | os.PathLike) -> None:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -18,7 +17,7 @@ from featad.drift import LEVELS
 from featad.errors import FeatadError, ImageReadError, is_out_of_memory
 from featad.images import Notes, as_text, check_sources, describe_source
 from featad.resuming import open_journal
-from featad.score_files import check_format, open_rows, reserved
+from featad.score_files import ScoreSummary, check_format, open_rows, reserved
 from featad.scorer import Scorer
 from featad.systems import last_step
 
@@ -116,23 +115,6 @@ def score_images(
     yield from _frames(system, sources, groups, batch_size, on_error)
 
 
-@dataclass(frozen=True)
-class ScoreSummary:
-    """The result of a scoring run: rows ``scored``, ``anomalous`` and ``failed``.
-
-    ``first_error`` is the first failure's message, or None. ``low_p_values`` counts,
-    for each level, the p-values that are at most as large. ``resumed`` counts the
-    images that an earlier run had scored.
-    """
-
-    scored: int
-    anomalous: int
-    failed: int
-    first_error: str | None
-    low_p_values: dict[float, int]
-    resumed: int = 0
-
-
 def score_to_file(
     system: BaseEstimator,
     sources: Sequence[Any],
@@ -194,6 +176,7 @@ def score_to_file(
     Returns
     -------
     summary : ScoreSummary
+        How many images were scored, are anomalous, and failed.
 
     Raises
     ------
@@ -202,6 +185,19 @@ def score_to_file(
 
     OSError
         If the file cannot be written, or another run is writing it.
+
+    Examples
+    --------
+    >>> import io
+    >>> import featad
+    >>> parts = featad.make_spots_and_lines(8, 0, size=32)
+    >>> system = featad.build("pixels-knn").fit(parts.images)
+    >>> table = io.StringIO()
+    >>> summary = featad.score_to_file(system, parts.images, None, stream=table)
+    >>> summary.scored, summary.failed
+    (8, 0)
+    >>> table.getvalue()[:18]
+    'path,anomaly_score'
     """
     scored = anomalous = failed = 0
     first_error = None

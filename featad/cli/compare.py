@@ -106,8 +106,7 @@ def run(args: Namespace) -> int:
     for path in filter(None, (args.output, args.scores, args.figure, args.report)):
         options.check_writable(path)
     dataset = options.grouped(options.load_data(args), args.groups)
-    if args.few_shot and (args.cv is not None or not dataset.has_split):
-        raise ValueError("--few-shot needs a data set with a test part, and no --cv.")
+    _check_few_shot(dataset, args)
     (table, scores, live), dataset = options.without_unreadable(
         dataset, args, lambda readable: _compare(readable, args)
     )
@@ -221,6 +220,19 @@ def _compare(dataset, args):
             on_system=live.add if args.report else None,
         )
     return table, scores, live
+
+
+def _check_few_shot(dataset, args):
+    if not args.few_shot:
+        return
+    if args.cv is not None or not dataset.has_split:
+        raise ValueError("--few-shot needs a data set with a test part, and no --cv.")
+    n_train = int(((dataset.parts == "train") & (dataset.labels == 1)).sum())
+    if args.few_shot[0] < 2 or args.few_shot[-1] > n_train:
+        raise ValueError(
+            f"--few-shot takes numbers from 2 to {n_train}, that of the normal "
+            f"training images, but is {', '.join(map(str, args.few_shot))}."
+        )
 
 
 def _few_shot(dataset, args):

@@ -285,7 +285,7 @@ def readable(
     """
     import numpy as np
 
-    from featad.images import map_images, read_image
+    from featad.images import Rule, map_images, read_image
 
     kept = np.ones(len(dataset), dtype=bool)
     errors = []
@@ -299,7 +299,9 @@ def readable(
         raise DatasetError(
             f"None of the {len(dataset)} images can be read: {errors[0]}"
         )
-    return dataset.select(kept), errors
+    rule = Rule("image that cannot be read", "images that cannot be read")
+    left_out = dataset.left_out | {rule: [Path(str(e.source)) for e in errors]}
+    return dataclasses.replace(dataset.select(kept), left_out=left_out), errors
 
 
 def without_unreadable(

@@ -40,6 +40,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--data",
+        dest="dataset",  # `main` takes DIR without --data where it is called `data`
         metavar="DIR",
         help="the data set that was compared on: the page then shows kinds, masks and "
         "the numbers of training images",
@@ -55,7 +56,7 @@ def run(args: Namespace) -> int:
     options.check_writable(args.report)
     compared = _comparison(args.scores)
     if compared is None:
-        if args.data:
+        if args.dataset:
             raise ValueError("--data is for scores of `featad compare --scores`.")
         rows = read_rows(args.scores)
         missing = {"path", "anomaly_score", "threshold", "error"} - {*rows.columns}
@@ -88,13 +89,13 @@ def _with_images(scores: pd.DataFrame, args: Namespace) -> tuple[pd.DataFrame, A
     from featad.datasets import ImageDataset, load_folder
     from featad.images import describe_source
 
-    if args.data:
-        dataset = load_folder(args.data)
+    if args.dataset:
+        dataset = load_folder(args.dataset)
         names = {describe_source(one, i): i for i, one in enumerate(dataset.images)}
         unknown = set(scores["path"]) - {*names}
         if unknown:
             raise DatasetError(
-                f"{len(unknown)} images of {args.scores} are not in {args.data}; "
+                f"{len(unknown)} images of {args.scores} are not in {args.dataset}; "
                 f"first: {min(unknown)}. Pass the folder as `featad compare` was given "
                 "it."
             )

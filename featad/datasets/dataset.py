@@ -154,6 +154,16 @@ def save_split(dataset: ImageDataset, path: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import featad
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "split.csv")
+    >>> written = featad.save_split(featad.make_spots_and_lines(2, 2, size=32), path)
+    >>> path.read_text().splitlines()[0]
+    'path,sha256,label,part'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -46,8 +46,8 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
 
     neighborhood : int, default=3
         Side of the square of positions over which each layer's map is averaged, at its
-        own resolution. It is odd; 1 leaves the maps as they are. At the border, only
-        positions that exist are averaged.
+        own resolution. It is odd; 1 leaves the maps as they are. Positions beyond the
+        border count as 0, as in the code of [2]_; see Notes.
 
     n_components : int or None, default=None
         Number of features of each position. None keeps all channels of all layers.
@@ -80,6 +80,11 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
     positions take 9.6 MB for each image. A result that is larger than the memory of the
     machine is refused before any image is read. A cache keeps as many bytes for each
     image.
+
+    With zeros beyond the border, features at the border are shorter vectors, and so are
+    the distances between them. A border varies from image to image more than what it
+    frames: where only the positions that exist were averaged, the AUPRO of
+    `PatchGaussian` and `PatchMemory` on transistors was .08 and .10 lower.
 
     References
     ----------

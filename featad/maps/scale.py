@@ -25,8 +25,8 @@ _VALUES = 10_000  # of each map, at most, that tell what is typical
 class MapScale:
     """What values of a system's maps mean, whatever the image.
 
-    It does to maps what `featad.Scorer` does to scores: 0 is typical of normal images,
-    1 is the threshold.
+    It does to maps what `featad.scorer.Scorer` does to scores: 0 is typical of normal
+    images, 1 is the threshold.
 
     Attributes
     ----------
@@ -161,6 +161,7 @@ def fit_map_scale(
     Returns
     -------
     scale : MapScale
+        For maps of this system, and of this method, only.
 
     Raises
     ------

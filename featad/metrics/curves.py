@@ -27,6 +27,7 @@ def mean_roc(
         Share of anomalies found. Of one fold, the curve is scikit-learn's.
 
     area : float
+        The mean AUROC of the folds.
 
     Notes
     -----
@@ -80,8 +81,11 @@ def roc_draws(
     shares : ndarray of shape (n_shares,)
         Shares of normal samples at which the curves are asked for.
 
-    n_bootstrap, random_state
-        As for `featad.metrics.bootstrap_interval`.
+    n_bootstrap : int, default=1000
+        Number of draws.
+
+    random_state : int, RandomState instance or None, default=0
+        Seeds the draws.
 
     Returns
     -------
@@ -90,6 +94,15 @@ def roc_draws(
 
     found : ndarray of shape (n_bootstrap, n_shares)
         Highest share of anomalies found at each of ``shares``, likewise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.array([1, 1, -1, -1])
+    >>> fold = labels, np.array([0.1, 0.2, 0.8, 0.9])
+    >>> areas, found = roc_draws([fold], [np.arange(4)], labels, [0.0], n_bootstrap=3)
+    >>> areas.tolist(), found.shape
+    ([1.0, 1.0, 1.0], (3, 1))
     """
     areas, found = [], []
     for counts in bootstrap_counts(labels, n_bootstrap, random_state):

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from featad.figures import by_system, gives_intervals
-from featad.metrics import check_scores, mean_roc, roc_draws
+from featad.metrics import mean_roc, roc_draws
+from featad.metrics.scores import check_scores
 
 _POINTS = 200  # of a band
 

@@ -41,6 +41,7 @@ def plot_histogram(
     Returns
     -------
     path : Path
+        The file that was written.
 
     Raises
     ------
@@ -50,6 +51,14 @@ def plot_histogram(
     See Also
     --------
     ScoreDisplay : The same in a notebook.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from featad.plots import plot_histogram
+    >>> path = tempfile.mkdtemp() + "/scores.png"
+    >>> plot_histogram([1, 1, 1, -1], [0.1, 0.3, 0.2, 0.9], 0.5, path).name
+    'scores.png'
     """
     axes = style.file_axes(6.4, 3.6)
     ScoreDisplay.from_predictions(y, anomaly_score, threshold=threshold, ax=axes)
@@ -76,10 +85,19 @@ def plot_roc(
     Returns
     -------
     path : Path
+        The file that was written.
 
     See Also
     --------
     RocDisplay : The same in a notebook.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from featad.plots import plot_roc
+    >>> curves = {"pca": ([1, 1, -1, -1], [0.1, 0.4, 0.3, 0.9])}
+    >>> plot_roc(curves, tempfile.mkdtemp() + "/roc.svg").name
+    'roc.svg'
     """
     axes = style.file_axes(4.8, 4.8)
     RocDisplay.from_scores(curves, ax=axes)
@@ -116,6 +134,17 @@ def plot_most_anomalous(
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import featad
+    >>> from featad.plots import plot_most_anomalous
+    >>> images = featad.make_spots_and_lines(4, 0, size=32).images
+    >>> path = tempfile.mkdtemp() + "/strangest.png"
+    >>> plot_most_anomalous(images, [0.1, 0.9, 0.3, 0.2], path, n_images=2).name
+    'strangest.png'
     """
     scores = np.asarray(anomaly_score, dtype=float)
     order = [i for i in np.argsort(scores)[::-1] if np.isfinite(scores[i])][:n_images]
@@ -165,10 +194,21 @@ def plot_overlay(
     Returns
     -------
     path : Path
+        The file that was written.
 
     See Also
     --------
     MapDisplay : The same in a notebook.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from featad.plots import plot_overlay
+    >>> image, ratios = np.ones((16, 16, 3)), np.zeros((16, 16))
+    >>> ratios[4:8, 4:8] = 1.5
+    >>> plot_overlay(image, ratios, tempfile.mkdtemp() + "/where.png").name
+    'where.png'
     """
     shown = MapDisplay(
         images=[image],
@@ -195,6 +235,14 @@ def check_picture(path: str | os.PathLike) -> None:
 
     MissingExtraError
         If matplotlib is not installed (extra ``report``).
+
+    Examples
+    --------
+    >>> from featad.plots import check_picture
+    >>> check_picture("roc.gif")
+    Traceback (most recent call last):
+    ...
+    ValueError: Pictures are written to .png, .pdf or .svg files...
     """
     if Path(path).suffix.lower() not in (".png", ".pdf", ".svg"):
         raise ValueError(

@@ -38,6 +38,13 @@ def overlaid(image: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     ------
     MissingExtraError
         If matplotlib is not installed (extra ``report``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.plots import overlaid
+    >>> overlaid(np.ones((16, 16, 3)), np.zeros((16, 16))).shape
+    (16, 16, 3)
     """
     places = _FROM + (_TO - _FROM) * np.clip(ratios, 0, 2) / 2
     colors = style.matplotlib().colormaps[_COLORS](places)[..., :3]
@@ -175,7 +182,8 @@ class MapDisplay:
                 f"ax should hold {shape[0] * shape[1]} axes, {shape[1]} for each of "
                 f"{shape[0]} images, got {len(axes)}."
             )
-        self.axes_, self.contours_ = axes.reshape(shape), []
+        self.axes_ = axes.reshape(shape)
+        self.contours_: list[Any] = []
         for number, row in enumerate(self.axes_):
             self._plot_row(number, row)
         self.ax_ = self.axes_[0, 1]

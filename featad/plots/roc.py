@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from featad.base import anomaly_scores
 from featad.maps.systems import flattened
-from featad.metrics import check_share
+from featad.metrics.scores import check_share
 from featad.plots import style
 from featad.plots.curves import curves_of
 
@@ -85,7 +85,7 @@ class RocDisplay:
     >>> score = np.arange(40) % 23
     >>> display = featad.RocDisplay.from_predictions(y, score, name="remainder")
     >>> round(display.auroc[0], 3)
-    0.557
+    0.633
     """
 
     def __init__(self, *, fpr, tpr, auroc, name, auroc_interval=None, band=None):
@@ -363,7 +363,8 @@ class RocDisplay:
         return display.plot(ax, kind=kind, bands=bands)
 
     def _label(self, number: int) -> str:
-        text = f"{style.as_text(self.name[number])}: AUROC {self.auroc[number]:.3f}"
+        name = style.as_text(self.name[number], style.IN_LEGEND)
+        text = f"{name}: AUROC {self.auroc[number]:.3f}"
         if self.auroc_interval is None or np.isnan(self.auroc_interval[number][0]):
             return text
         low, high = self.auroc_interval[number]

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from featad.base import anomaly_scores, anomaly_threshold, as_anomaly_score
 from featad.maps.systems import flattened
-from featad.metrics import check_scores
+from featad.metrics.scores import check_scores
 from featad.plots import style
 from featad.systems import last_step
 
@@ -134,7 +134,7 @@ class ScoreDisplay:
         for (name, score, color), counts in zip(
             groups, self.counts_.values(), strict=True
         ):
-            label = f"{style.as_text(name)} ({len(score)})"
+            label = f"{style.as_text(name, style.IN_LEGEND)} ({len(score)})"
             self.bars_[name] = ax.bar(
                 left, counts, widths, below, align="edge", color=color, label=label
             )
@@ -157,7 +157,8 @@ class ScoreDisplay:
                 linewidth=1.2,
                 label=f"threshold ({self.threshold:.4g})",
             )
-        ax.set_ylim(0, 1.05 * max(1, below.max()))
+        tallest = below if self.expected_ is None else np.append(below, self.expected_)
+        ax.set_ylim(0, 1.05 * max(1, tallest.max()))
         ax.set_xlabel("anomaly score")
         ax.set_ylabel("images")
         ax.yaxis.get_major_locator().set_params(integer=True)

@@ -12,7 +12,8 @@ KINDS = (ANOMALOUS, "#e69f00", "#cc79a7", "#009e73", "#f0e442", QUIET)
 LINES = (NORMAL, ANOMALOUS, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)
 DASHES = ("solid", "dashed", "dashdot", "dotted")  # each for one round of LINES
 
-_LONGEST = 60  # characters of a name
+_LONGEST = 60  # characters of a name; of one in a legend:
+IN_LEGEND = 30
 _DPI = 120
 
 
@@ -73,19 +74,29 @@ def bare(ax: Any) -> None:
 
 def legend(ax: Any, place: str = "best") -> None:
     """Draw the legend of axes, without a frame, over what lies behind it."""
-    ax.legend(loc=place, fontsize="small", edgecolor="none", framealpha=0.8)
+    drawn = ax.legend(loc=place, fontsize="small", edgecolor="none", framealpha=0.8)
+    drawn.set_in_layout(False)
 
 
-def as_text(name: object) -> str:
+def as_text(name: object, longest: int = _LONGEST) -> str:
     """Return a name as matplotlib draws it letter by letter, on one line.
+
+    Parameters
+    ----------
+    name : object
+        Its text is taken.
+
+    longest : int, default=60
+        Number of characters; the middle of longer names is left out.
 
     Examples
     --------
-    >>> as_text("a  b\u0000 c")
-    'a b c'
+    >>> as_text("a  cracked tile", longest=9)
+    'a c...ile'
     """
     text = " ".join("".join(c if c.isprintable() else " " for c in str(name)).split())
-    if len(text) > _LONGEST:
-        text = text[: _LONGEST - 3] + "..."
+    if len(text) > longest:
+        half = (longest - 3) // 2
+        text = f"{text[:half]}...{text[-half:]}"
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text  # legends leave out "_..."

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup, escape
 
-_WIDTH, _HEIGHT = 460, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 12, 44
+_WIDTH, _HEIGHT = 360, 280
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
 _HOVERED = 60  # points of a line that tell their values
 
 

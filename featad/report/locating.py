@@ -43,6 +43,15 @@ def locate(
         ``pixel_auroc``; ``aupro``, up to 30 % false positives; ``n_images``;
         ``shrunk``, whether maps are made smaller so that all of them together have at
         most four million pixels. None if there are no masks, or all are empty.
+
+    Examples
+    --------
+    >>> import featad
+    >>> from featad.report import locate
+    >>> parts = featad.make_spots_and_lines(6, 4, size=32)
+    >>> system = featad.build("pixels-pca").fit(parts.part("train").images)
+    >>> sorted(locate(system, parts, [8, 9]))
+    ['aupro', 'n_images', 'pixel_auroc', 'shrunk']
     """
     masks = dataset.masks or [None] * len(dataset)
     chosen = _spread(

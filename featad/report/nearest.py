@@ -64,6 +64,7 @@ class NearestNormal:
                 f"{type(detector).__name__} takes the images themselves, so there are "
                 "no features by which whole images are near to one another."
             )
+        self._of_maps = False
         first = next(self._features([train[0]]))
         n_images = max(1, min(len(train), AT_MOST, _VALUES // first.shape[1]))
         chosen = np.linspace(0, len(train) - 1, n_images).astype(int)
@@ -104,17 +105,20 @@ class NearestNormal:
                 rows = step.transform(rows)
             rows = np.asarray(rows, dtype=np.float32)
             if rows.ndim == 4 and not isinstance(self._steps[-1], ImageReader):
+                self._of_maps = True
                 rows = rows.mean(axis=(1, 2))
             yield rows.reshape(len(rows), -1)
 
     def _sentence(self, n_train: int) -> str:
         last = self._steps[-1]
-        what = "pixels, as the system reads them"
-        if not isinstance(last, ImageReader):
-            what = f"the features that {type(last).__name__} makes of them"
+        what = f"the features that {type(last).__name__} makes of them"
+        if isinstance(last, ImageReader):
+            what = "pixels, as the system reads them"
+        elif self._of_maps:
+            what = f"{what}, averaged over their positions"
         kept = len(self.sources)
         which = f"the {kept:,}" if kept == n_train else f"{kept:,} of the {n_train:,}"
         return (
             f"Nearest among {which} normal training images: the smallest distance "
-            f"between {what}, averaged over positions where these are maps."
+            f"between {what}."
         )

@@ -155,7 +155,7 @@
     if (image.label === -1) told.push("labeled anomalous");
     if (image.label === 1) told.push("labeled normal");
     if (image.kind) told.push(image.kind.slice(0, 200));
-    if (image.p_value !== undefined && image.p_value !== null) told.push(`p = ${short(image.p_value)}`);
+    if (image.p_value !== undefined && image.p_value !== null) told.push(`p = ${Number(image.p_value.toPrecision(2))}`);
     if (told.length) item.append(make("div", told.join(" · "), "clipped"));
     const end = image.name.split(/[\\/]/).slice(-3).join("/");
     const name = make("div", end.slice(0, 1000), "quiet clipped");

@@ -38,6 +38,18 @@ def write_report(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from featad.report import summarize, write_report
+    >>> columns = ["system", "fold", "sample", "label", "anomaly_score"]
+    >>> rows = [("a", 0, i, y, i) for i, y in enumerate([1, 1, 1, -1, -1])]
+    >>> summary = summarize(pd.DataFrame(rows, columns=columns))
+    >>> write_report(summary, tempfile.mkdtemp() + "/report.html").name
+    'report.html'
     """
     html = to_html(summary)
     with replacing(path) as part:
@@ -57,6 +69,16 @@ def to_html(summary: Mapping[str, Any]) -> str:
     -------
     html : str
         One page with its pictures, styles and script. It asks no host for anything.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from featad.report import summarize, to_html
+    >>> columns = ["system", "fold", "sample", "label", "anomaly_score"]
+    >>> rows = [("a", 0, i, y, i) for i, y in enumerate([1, 1, 1, -1, -1])]
+    >>> summary = summarize(pd.DataFrame(rows, columns=columns))
+    >>> to_html(summary).lstrip()[:15]
+    '<!DOCTYPE html>'
     """
     environment = Environment(
         autoescape=True,

@@ -246,6 +246,18 @@ def to_json(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from featad.report import summarize, to_json
+    >>> columns = ["system", "fold", "sample", "label", "anomaly_score"]
+    >>> rows = [("a", 0, i, y, i) for i, y in enumerate([1, 1, 1, -1, -1])]
+    >>> summary = summarize(pd.DataFrame(rows, columns=columns))
+    >>> to_json(summary, tempfile.mkdtemp() + "/summary.json").name
+    'summary.json'
     """
     path = Path(path)
     with replacing(path) as part:
@@ -268,6 +280,18 @@ def to_csv(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from featad.report import summarize, to_csv
+    >>> columns = ["system", "fold", "sample", "label", "anomaly_score"]
+    >>> rows = [("a", 0, i, y, i) for i, y in enumerate([1, 1, 1, -1, -1])]
+    >>> summary = summarize(pd.DataFrame(rows, columns=columns))
+    >>> to_csv(summary, tempfile.mkdtemp() + "/figures.csv").name
+    'figures.csv'
     """
     path = Path(path)
     rows = [
