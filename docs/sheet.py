@@ -42,7 +42,8 @@ def draw_sheet(path: Path = PATH) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100)
     plt.close(figure)
-    colors = Image.open(drawn).convert("RGB").quantize(128)  # a small file
+    octree = Image.Quantize.FASTOCTREE  # a small file that keeps rare colors
+    colors = Image.open(drawn).convert("RGB").quantize(256, method=octree)
     colors.save(path, optimize=True)
 
 

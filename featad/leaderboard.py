@@ -32,10 +32,11 @@ _STYLE = Markup("""<style>
 .featad-leaderboard caption { caption-side: bottom; text-align: left; padding-top: .5em; opacity: .8; max-width: 60em; }
 .featad-leaderboard th, .featad-leaderboard td { text-align: right; padding: .3em .6em; border-bottom: 1px solid rgba(128, 128, 128, .35); vertical-align: middle; white-space: nowrap; background: none; }
 .featad-leaderboard thead th { white-space: normal; vertical-align: bottom; }
-.featad-leaderboard th:first-child, .featad-leaderboard th:last-child, .featad-leaderboard td.text { text-align: left; }
+.featad-leaderboard th:nth-child(-n + 3), .featad-leaderboard td.text { text-align: left; }
+.featad-leaderboard td:nth-child(3) { min-width: 16em; white-space: normal; }
 .featad-leaderboard .name { min-width: 9em; max-width: 22em; max-height: 4.5em; overflow: auto; white-space: normal; overflow-wrap: anywhere; unicode-bidi: isolate; }
 .featad-leaderboard tbody tr:last-child { opacity: .75; font-style: italic; }
-.featad-leaderboard svg { vertical-align: middle; margin-right: .6em; }
+.featad-leaderboard svg { max-width: none; vertical-align: middle; margin-right: .6em; }
 </style>""")  # noqa: E501
 
 
@@ -88,8 +89,8 @@ def _html(table: pd.DataFrame) -> Markup:
     heads = [
         "system",
         f"AUROC ({100 * confidence:g} % interval)",
-        *[head for head, _ in figures.values()],
         f"difference from {reference or 'the reference'}",
+        *[head for head, _ in figures.values()],
     ]
     least = np.nanmin(table[["auroc", "auroc_low"]].to_numpy(dtype=float))
     ends = min(least, 0.99), 1.0
@@ -99,11 +100,11 @@ def _html(table: pd.DataFrame) -> Markup:
             Markup("{}{:.3f} ({})").format(
                 _interval(row, ends), row["auroc"], _range(row, "auroc", ".3f")
             ),
+            "the reference" if name == reference else _difference(row, 1 - confidence),
             [
                 _number(row[figure] * (100 if "%" in form else 1), form)
                 for figure, (_, form) in figures.items()
             ],
-            "" if name == reference else _difference(row, 1 - confidence),
         )
         for name, row in table.iterrows()
     ]
@@ -119,15 +120,15 @@ def _html(table: pd.DataFrame) -> Markup:
     )
 
 
-def _row(name: str, auroc: str, figures: list[str], difference: str) -> Markup:
+def _row(name: str, auroc: str, difference: str, figures: list[str]) -> Markup:
     return Markup(
         '<tr><th scope="row"><div class="name" dir="auto">{}</div></th>'
-        '<td class="text">{}</td>{}<td class="text">{}</td></tr>'
+        '<td class="text">{}</td><td class="text">{}</td>{}</tr>'
     ).format(
         name,
         auroc,
-        _joined(Markup("<td>{}</td>").format(figure) for figure in figures),
         difference,
+        _joined(Markup("<td>{}</td>").format(figure) for figure in figures),
     )
 
 
@@ -142,7 +143,7 @@ def _chance(table: pd.DataFrame, figures: Mapping[str, Any]) -> Markup:
         for name, (_, form) in figures.items()
     ]
     nowhere = Markup('<svg width="{}" height="1"></svg>').format(_WIDTH)
-    return _row("chance", nowhere + "0.500", reached, "")
+    return _row("chance", nowhere + "0.500", "", reached)
 
 
 def _interval(row: pd.Series, ends: tuple[float, float]) -> Markup:

@@ -4,8 +4,8 @@ import numpy as np
 
 from featad.plots import style
 
-_COLORS, _FROM, _TO = "inferno", 0.4, 0.95  # the part of the colors that is used
-_OPAQUE = [0.4, 1, 2], [0, 0.6, 0.85]  # ratios, and how opaque the map is at each
+_COLORS, _FROM, _TO = "inferno", 0.55, 0.95  # the part of the colors that is used
+_OPAQUE = [0.3, 1, 2], [0, 0.75, 0.9]  # ratios, and how opaque the map is at each
 
 
 def overlaid(image: np.ndarray, ratios: np.ndarray) -> np.ndarray:
