@@ -84,10 +84,8 @@ def _command(name, parser):
 def _argument(action):
     value = action.metavar or "|".join(action.choices or [action.dest.upper()])
     shown = "" if action.nargs == 0 else f" {value}"
-    option = (
-        ", ".join(action.option_strings) + shown if action.option_strings else value
-    )
-    return f"`{option}`".replace("|", r"\|")
+    options = ", ".join(action.option_strings)
+    return f"`{options + shown if options else value}`".replace("|", r"\|")
 
 
 def _escaped(text):
