@@ -44,9 +44,10 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx_gallery.gen_gallery",
-    "docs.mathml",
     "docs.checks",
     "docs.docstrings",
+    "docs.families",
+    "docs.mathml",
 ]
 templates_path = [
     str(Path(__file__).with_name("_templates"))

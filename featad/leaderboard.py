@@ -15,6 +15,7 @@ _FIGURES = {
     "tpr_at_fpr_1": ("found at 1 % false alarms", "{:.3g} %"),
     "fit_seconds": ("fit, s", "{:.1f}"),
     "images_per_second": ("images/s", "{:,.0f}"),
+    "model_mb": ("model, MB", "{:.1f}"),
 }
 _WIDTH, _HEIGHT = 100, 14  # of an interval, in pixels
 _UNCLEAR = "no clear difference"
@@ -27,7 +28,7 @@ _CAPTION = (
 # no color but that of the notebook, light or dark: text inherits it
 _STYLE = Markup("""<style>
 .featad-leaderboard { overflow-x: auto; }
-.featad-leaderboard table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.featad-leaderboard table { table-layout: auto; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .featad-leaderboard caption { caption-side: bottom; text-align: left; padding-top: .5em; opacity: .8; max-width: 60em; }
 .featad-leaderboard th, .featad-leaderboard td { text-align: right; padding: .3em .6em; border-bottom: 1px solid rgba(128, 128, 128, .35); vertical-align: middle; white-space: nowrap; background: none; }
 .featad-leaderboard thead th { white-space: normal; vertical-align: bottom; }

@@ -91,14 +91,16 @@ def save(
     """
     path = Path(path)
     system = portable_copy(system)
+    beside = manifest_path(path)
     with replacing(path) as partial:
         if path.suffix == safe_files.SUFFIX:
             safe_files.dump(system, partial)
         else:
             joblib.dump(system, partial, compress=3)
         manifest = _manifest(system, partial) | _trained_on(X, like)
+        beside.unlink(missing_ok=True)  # a kill leaves no manifest of another file
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    with replacing(manifest_path(path)) as partial:
+    with replacing(beside) as partial:
         partial.write_text(text, encoding="utf-8")
     return manifest
 

@@ -49,6 +49,7 @@ beat.
 _STATS = "stats-"
 _PATCHES = "patches-"
 _IMAGES = "images"
+_PATCHES_SIZE = 256  # defects are located better than at 224, benchmarks/results
 
 
 class Scorer(NamedTuple):
@@ -209,7 +210,8 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
         ``<features>-<scorer>``, as ``featad list`` prints them: ``"vgg16-ocsvm"`` takes
         the last fully connected layer, ``"vgg16-stats-mahalanobis"`` the mean, standard
         deviation and maximum of three layers, ``"vgg16-patches-gaussian"`` the maps of
-        two layers at 28 x 28 positions, ``"images-vae"`` the images.
+        two layers at 28 x 28 positions of images of 256 pixels, ``"images-vae"`` the
+        images.
 
     random_state : int or None, default=0
         Seeds every step that is random.
@@ -363,7 +365,8 @@ def _features(features, prefix):
     is_vgg = arch.startswith("vgg")
     if prefix == _PATCHES:
         patches: Any = VGGPatches if is_vgg else PatchFeatures
-        return patches(arch, grid=28, n_components=128, dtype="float16")
+        options = {"grid": 28, "n_components": 128, "dtype": "float16"}
+        return patches(arch, image_size=_PATCHES_SIZE, **options)
     last, three = default_layers(arch)
     network: Any = VGGFeatures if is_vgg else BackboneFeatures
     if prefix == _STATS:

@@ -11,7 +11,8 @@ from sklearn.model_selection import GridSearchCV
 
 import featad
 from featad.errors import MissingExtraError
-from featad.metrics import auroc, bootstrap_counts
+from featad.metrics import auroc
+from featad.metrics.scores import bootstrap_counts
 from featad.model_selection import anomaly_roc_auc
 
 matplotlib = pytest.importorskip("matplotlib")

@@ -81,9 +81,9 @@ def test_a_missing_matplotlib_is_told_with_the_way_out(monkeypatch, tmp_path):
     ("score", "shown"), [(38072.1, "38070"), (0.00123456, "0.001235"), (12, "12")]
 )
 def test_scores_above_pictures_are_no_powers_of_ten(score, shown):
-    from featad.plots.files import _number
+    from featad.plots.style import as_number
 
-    assert _number(score) == shown
+    assert as_number(score) == shown
 
 
 def _color(path):

@@ -18,14 +18,16 @@ import featad
 # %%
 # The parts are generated: brushed plates, some with a dark spot or a dark line. Real
 # images come as paths, which ``featad.load_folder`` or ``featad.list_images`` finds.
-parts = featad.make_spots_and_lines(120, 40)
+parts = featad.make_spots_and_lines(100, 30)
 train, new = parts.part("train"), parts.part("test")
 
 # %%
 # A calibrated system holds out samples to learn how normal images score. Its threshold
 # is set so that about 5 % of normal images are beyond it.
 system = featad.calibrate(
-    featad.build("mini-stats-mahalanobis"), target_fpr=0.05, random_state=0
+    featad.build("mini-stats-mahalanobis", image_size=96),
+    target_fpr=0.05,
+    random_state=0,
 )
 system.fit(train.images)
 

@@ -3,7 +3,7 @@ Train a network on few images
 =============================
 
 Learned detectors take the images themselves. Here a U-Net and an autoencoder learn to
-rebuild plates with two stripes from 60 gray images, and rebuild defects poorly. The
+rebuild 60 gray disks, and then rebuild holes poorly. The
 recipe ``pipelines.cookies`` does this with few photos of one part.
 """
 
@@ -35,7 +35,7 @@ new = np.concatenate([draw(20, hole=False), draw(20, hole=True)])
 labels = np.repeat([1, -1], 20)
 
 # %%
-options = {"max_epochs": 60, "batch_size": 16, "random_state": 0}
+options = {"max_epochs": 20, "batch_size": 8, "random_state": 0}
 detectors = {
     "autoencoder": featad.Autoencoder(**options),
     "U-Net": featad.UNetAutoencoder(corruption="mixed", **options),

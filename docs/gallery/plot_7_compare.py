@@ -15,10 +15,13 @@ import featad
 from featad.plots import plot_roc
 from featad.report import summarize, write_report
 
-parts = featad.make_spots_and_lines(60, 60)
-names = ["mini-stats-mahalanobis", "filters-mahalanobis", "pixels-pca"]
+parts = featad.make_spots_and_lines(60, 60, size=64)
 table, scores = featad.compare(
-    {name: featad.build(name) for name in names},
+    {
+        "mini-stats-mahalanobis": featad.build("mini-stats-mahalanobis", image_size=64),
+        "filters-mahalanobis": featad.build("filters-mahalanobis"),
+        "pixels-pca": featad.build("pixels-pca"),
+    },
     parts.images,
     parts.labels,
     cv=[((parts.parts == "train").nonzero()[0], (parts.parts == "test").nonzero()[0])],

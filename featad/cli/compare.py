@@ -3,11 +3,11 @@
 import warnings
 from argparse import ArgumentTypeError, Namespace
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from featad._whole_files import replacing
 from featad.cli import costs, options, progress, reports, values
 from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
@@ -112,7 +112,8 @@ def run(args: Namespace) -> int:
     )
     print(format_table(table, args.reference))
     if args.output:
-        table.to_csv(args.output)
+        with replacing(args.output) as part:
+            table.to_csv(part)
         split = save_split(dataset, f"{args.output}.split.csv")
         options.log(f"wrote {args.output} and {split}")
     if args.scores:
@@ -287,8 +288,8 @@ def _write_scores(scores, dataset, path):
     rows = scores.assign(path=[names[i] for i in scores["sample"]])
     columns = ["path", "label", "fold", "system", "anomaly_score"]
     columns += ["group"] if "group" in rows else []
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    rows[columns].to_csv(path, index=False, lineterminator="\n")
+    with replacing(path) as part:
+        rows[columns].to_csv(part, index=False, lineterminator="\n")
 
 
 def _sizes(text):

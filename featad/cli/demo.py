@@ -104,10 +104,11 @@ def run(args: Namespace) -> int:
         command=reports.command_of(args),
         **reports.seen_by(system, parts, scores[scores["system"] == best]),
     )
-    print(f"Open this page: {write_report(summary, folder / 'report.html')}")
+    report = write_report(summary, folder / "report.html")
 
     _write_parts(make_spots_and_lines(0, 60, random_state=1), folder / "incoming")
     _score_incoming(load(model), best, folder)
+    print(f"Open this page: {report}")
     return 0
 
 
@@ -144,13 +145,16 @@ def _write_parts(dataset, folder):
 
 
 def _score_incoming(system, name, folder):
+    from featad.base import as_anomaly_score
     from featad.images import list_images
     from featad.metrics import auroc
     from featad.plots import plot_histogram, plot_most_anomalous, plot_roc
     from featad.scoring import score_to_file
+    from featad.systems import last_step
 
     paths = list_images(folder / "incoming" / "test")
-    y = np.array([1 if path.parent.name == "good" else -1 for path in paths])
+    kinds = [path.parent.name for path in paths]
+    y = np.array([1 if kind == "good" else -1 for kind in kinds])
     score_to_file(system, paths, folder / "scores.csv")
     rows = pd.read_csv(folder / "scores.csv")
     called = rows["is_anomaly"].to_numpy(dtype=bool)
@@ -161,9 +165,17 @@ def _score_incoming(system, name, folder):
         f"Scores: {folder / 'scores.csv'}"
     )
     scores, threshold = rows["anomaly_score"], rows["threshold"].iloc[0]
+    held_out = last_step(system).calibration_scores_
     try:
         pictures = (
-            plot_histogram(y, scores, threshold, folder / "scores.png"),
+            plot_histogram(
+                y,
+                scores,
+                threshold,
+                folder / "scores.png",
+                kinds=kinds,
+                calibration_score=as_anomaly_score(held_out),
+            ),
             plot_roc({name: (y, scores)}, folder / "roc.png"),
             plot_most_anomalous(
                 paths, scores, folder / "strangest.png", threshold=threshold

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from featad._sklearn import num_samples
+from featad._whole_files import replacing
 from featad.holding_out import calibration_splits
 from featad.maps.systems import flattened, iter_maps, map_method
 from featad.pipeline import make_pipeline
@@ -100,7 +101,8 @@ class MapScale:
     def save(self, path: str | os.PathLike) -> None:
         """Write the scale to a JSON file."""
         text = json.dumps(asdict(self), indent=2) + "\n"
-        Path(path).write_text(text, encoding="utf-8")
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "MapScale":

@@ -7,7 +7,8 @@ from featad.plots.files import (
     plot_overlay,
     plot_roc,
 )
-from featad.plots.maps import MapDisplay, overlaid
+from featad.plots.maps import MapDisplay
+from featad.plots.overlays import overlaid
 from featad.plots.roc import RocDisplay
 from featad.plots.scores import ScoreDisplay
 

@@ -21,6 +21,9 @@ def plot_histogram(
     anomaly_score: ArrayLike,
     threshold: float | None,
     path: str | os.PathLike,
+    *,
+    kinds: Sequence[str] | None = None,
+    calibration_score: ArrayLike | None = None,
 ) -> Path:
     """Draw a histogram of the anomaly scores of normal and anomalous images.
 
@@ -37,6 +40,9 @@ def plot_histogram(
 
     path : path-like
         The PNG file to write.
+
+    kinds, calibration_score
+        As for `ScoreDisplay`.
 
     Returns
     -------
@@ -61,7 +67,14 @@ def plot_histogram(
     'scores.png'
     """
     axes = style.file_axes(6.4, 3.6)
-    ScoreDisplay.from_predictions(y, anomaly_score, threshold=threshold, ax=axes)
+    ScoreDisplay.from_predictions(
+        y,
+        anomaly_score,
+        kinds=kinds,
+        threshold=threshold,
+        calibration_score=calibration_score,
+        ax=axes,
+    )
     return style.save(axes.figure, path)
 
 
@@ -157,7 +170,7 @@ def plot_most_anomalous(
         beyond = threshold is not None and scores[i] > threshold
         ax.imshow(read_image(sources[i]))
         color = style.ANOMALOUS if beyond else style.INK
-        ax.set_title(_number(scores[i]), fontsize=9, color=color)
+        ax.set_title(style.as_number(scores[i]), fontsize=9, color=color)
     return style.save(axes[0].figure, path)
 
 
@@ -250,10 +263,3 @@ def check_picture(path: str | os.PathLike) -> None:
             f"{Path(path).name!r}."
         )
     style.matplotlib()
-
-
-def _number(score):
-    """Return a score with four significant digits, never as a power of ten."""
-    return np.format_float_positional(
-        score, precision=4, unique=False, fractional=False, trim="-"
-    )

@@ -11,45 +11,10 @@ from featad.images import read_image, read_mask
 from featad.maps import MapScale, segment
 from featad.maps.systems import iter_maps, read_as_seen
 from featad.plots import style
+from featad.plots.overlays import overlaid
 
-_COLORS, _FROM, _TO = "inferno", 0.4, 0.95  # the part of the colors that is used
-_OPAQUE = [0.4, 1, 2], [0, 0.6, 0.85]  # ratios, and how opaque the map is at each
 _DRAWN = 1000  # pixels: a longer side is drawn smaller
 _OUTLINE, _BEHIND = "#00e5ff", "black"
-
-
-def overlaid(image: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-    """Return a gray image with its map over it, in the colors of all overlays.
-
-    Parameters
-    ----------
-    image : ndarray of shape (height, width, channels)
-        In [0, 1].
-
-    ratios : ndarray of shape (height, width)
-        The map in units of `featad.MapScale.ratios`.
-
-    Returns
-    -------
-    pixels : ndarray of shape (height, width, 3), float
-        In [0, 1].
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed (extra ``report``).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from featad.plots import overlaid
-    >>> overlaid(np.ones((16, 16, 3)), np.zeros((16, 16))).shape
-    (16, 16, 3)
-    """
-    places = _FROM + (_TO - _FROM) * np.clip(ratios, 0, 2) / 2
-    colors = style.matplotlib().colormaps[_COLORS](places)[..., :3]
-    alpha = np.interp(ratios, *_OPAQUE)[..., None]
-    return alpha * colors + (1 - alpha) * image.mean(axis=2, keepdims=True)
 
 
 class MapDisplay:
@@ -390,7 +355,9 @@ class MapDisplay:
         colors = matplotlib.colors.ListedColormap(seen)
         drawn = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 2), colors)
         axes = self.axes_.ravel().tolist()
-        bar = self.figure_.colorbar(drawn, ax=axes, aspect=30, ticks=[0, 1, 2])
+        bar = self.figure_.colorbar(
+            drawn, ax=axes, aspect=30, shrink=0.9, ticks=[0, 1, 2]
+        )
         bar.outline.set_visible(False)
         told = ["normal", "threshold", "twice"]
         if self.limits is not None:

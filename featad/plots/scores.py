@@ -155,7 +155,7 @@ class ScoreDisplay:
                 color=style.INK,
                 linestyle="--",
                 linewidth=1.2,
-                label=f"threshold ({self.threshold:.4g})",
+                label=f"threshold ({style.as_number(self.threshold)})",
             )
         tallest = below if self.expected_ is None else np.append(below, self.expected_)
         ax.set_ylim(0, 1.05 * max(1, tallest.max()))

@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from featad._whole_files import replacing
 from featad.errors import MissingExtraError
 
 # of Okabe and Ito, "Color universal design", 2008: told apart by color-blind people too
@@ -60,11 +63,10 @@ def file_axes(width: float, height: float, rows: int = 1, columns: int = 1) -> A
 
 def save(figure: Any, path: str | os.PathLike) -> Path:
     """Write a figure, and return its path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib().rc_context({"pdf.fonttype": 42}):  # publishers refuse type 3
-        figure.savefig(path)
-    return path
+    no_type_3 = {"pdf.fonttype": 42}  # publishers refuse it
+    with matplotlib().rc_context(no_type_3), replacing(path) as part:
+        figure.savefig(part)
+    return Path(path)
 
 
 def bare(ax: Any) -> None:
@@ -100,3 +102,16 @@ def as_text(name: object, longest: int = _LONGEST) -> str:
         text = f"{text[:half]}...{text[-half:]}"
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text  # legends leave out "_..."
+
+
+def as_number(value: float) -> str:
+    """Return a number with four significant digits, never as a power of ten.
+
+    Examples
+    --------
+    >>> as_number(38072.1)
+    '38070'
+    """
+    return np.format_float_positional(
+        value, precision=4, unique=False, fractional=False, trim="-"
+    )

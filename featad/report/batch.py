@@ -1,6 +1,6 @@
 """What a report says of scored images without labels: what was flagged, and drift."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ def summarize_batch(
         },
         "batch": {
             **_batch(rows, scored, detector),
-            "over_time": _course(rows.iloc[scored], [sources[i] for i in scored]),
+            "over_time": _course(rows.iloc[scored], (sources[int(i)] for i in scored)),
         },
         "systems": [
             {
@@ -220,7 +220,7 @@ def _sentences(
     return says
 
 
-def _course(rows: pd.DataFrame, sources: list) -> dict[str, Any] | None:
+def _course(rows: pd.DataFrame, sources: Iterable[Any]) -> dict[str, Any] | None:
     """Return how the share of low p-values, or of flagged images, changes in time."""
     p = rows["p_value"].to_numpy(dtype=float)
     if np.isnan(p).any():

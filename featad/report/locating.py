@@ -65,11 +65,12 @@ def locate(
     found = iter_maps(system, [dataset.images[i] for i in chosen], method=method)
     for i, one in zip(chosen, found, strict=True):
         factor = min(1.0, (share / one.size) ** 0.5)
-        shape = tuple(max(1, int(side * factor)) for side in one.shape)
+        height, width = (max(1, int(side * factor)) for side in one.shape)
+        shape = height, width
         if shape != one.shape:
             shrunk = True
             box = Image.Resampling.BOX
-            one = np.asarray(Image.fromarray(one).resize(shape[::-1], box))
+            one = np.asarray(Image.fromarray(one).resize((width, height), box))
         truth = np.zeros(shape, dtype=bool)
         if masks[i] is not None:
             truth = read_mask(masks[i], size=shape)

@@ -1,7 +1,7 @@
 """How a share changes from hour to hour or day to day, by the times of files."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,12 +13,12 @@ _MOST = 60
 _FEW = 5  # images; fewer give no share
 
 
-def over_time(sources: Sequence[Any], is_low: np.ndarray) -> dict[str, Any] | None:
+def over_time(sources: Iterable[Any], is_low: np.ndarray) -> dict[str, Any] | None:
     """Return the share of odd images for each hour or day in which files were modified.
 
     Parameters
     ----------
-    sources : sequence of sources
+    sources : iterable of n_sources sources
         Only paths have a time.
 
     is_low : bool ndarray of shape (n_sources,)

@@ -298,7 +298,8 @@ def to_csv(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
         {key: value for key, value in one.items() if not isinstance(value, dict | list)}
         for one in summary["systems"]
     ]
-    pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+    with replacing(path) as part:
+        pd.DataFrame(rows).to_csv(part, index=False, lineterminator="\n")
     return path
 
 
