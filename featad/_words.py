@@ -20,3 +20,14 @@ def percent(share: float, digits: int = 2) -> str:
     '96.2 %'
     """
     return f"{float(f'{100 * share:.{digits}g}'):.{digits + 2}g} %"
+
+
+def p_in_words(p: float) -> str:
+    """Return a p-value with its sign.
+
+    Examples
+    --------
+    >>> p_in_words(0.0321), p_in_words(1e-9)
+    ('p = 0.032', 'p < 0.001')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

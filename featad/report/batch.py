@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from featad._words import percent
+from featad._words import p_in_words, percent
 from featad.base import as_anomaly_score
 from featad.calibration import CalibratedDetector
 from featad.drift import LEVELS, drift_in_words, kolmogorov_smirnov
@@ -202,7 +202,9 @@ def _sentences(
         hint = " Run featad check on images known to be good to test it."
         says.append({"text": drift + hint, "warns": True})
     test = kolmogorov_smirnov(p, n)
-    text = f"A Kolmogorov-Smirnov test of all p-values gives {_p(test)}: they are "
+    text = (
+        f"A Kolmogorov-Smirnov test of all p-values gives {p_in_words(test)}: they are "
+    )
     text += "" if test > _ODD else "not "
     text += "spread as those of the calibration are."
     if drift is None:
@@ -215,10 +217,6 @@ def _sentences(
             )
     says.append({"text": text, "warns": False})
     return says
-
-
-def _p(probability: float) -> str:
-    return "p < 0.001" if probability < 0.001 else f"p = {probability:.2g}"
 
 
 def _course(rows: pd.DataFrame, sources: Iterable[Any]) -> dict[str, Any] | None:

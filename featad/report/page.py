@@ -13,7 +13,7 @@ from markupsafe import Markup
 from scipy.stats import norm
 
 from featad._whole_files import replacing
-from featad._words import percent
+from featad._words import p_in_words, percent
 from featad.report import charts
 from featad.report.charts import Axis, Line
 
@@ -87,6 +87,7 @@ def to_html(summary: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"figure": _figure, "percent": _percent, "thousands": _many}
+    environment.filters["p"] = p_in_words
     template = environment.from_string(_asset("page.html"))
     return template.render(
         summary=summary,
