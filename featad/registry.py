@@ -134,7 +134,25 @@ _PLAIN_FEATURES = {
 
 @dataclass(frozen=True)
 class SystemInfo:
-    """A named system; ``summary`` completes "A sample is anomalous if it is ..."."""
+    """A named system.
+
+    Attributes
+    ----------
+    name : str
+        What `featad.build` takes.
+
+    summary : str
+        Completes "A sample is anomalous if it is ...".
+
+    source : str
+        Authors and year.
+
+    Examples
+    --------
+    >>> from featad.registry import list_systems
+    >>> {system.name: system.source for system in list_systems()}["pixels-kmeans"]
+    'MacQueen 1967'
+    """
 
     name: str
     summary: str
@@ -147,6 +165,7 @@ def list_systems() -> list[SystemInfo]:
     Returns
     -------
     systems : list of SystemInfo
+        In the order of ``featad list``.
 
     Examples
     --------
@@ -205,6 +224,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     Returns
     -------
     system : Pipeline
+        Not fitted.
 
     Raises
     ------
