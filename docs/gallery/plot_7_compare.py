@@ -9,10 +9,7 @@ figure, and says whether a system is as good as the best one.
 import tempfile
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-
 import featad
-from featad.plots import plot_roc
 from featad.report import summarize, write_report
 
 parts = featad.make_spots_and_lines(60, 60, size=64)
@@ -27,15 +24,11 @@ table, scores = featad.compare(
     cv=[((parts.parts == "train").nonzero()[0], (parts.parts == "test").nonzero()[0])],
     return_scores=True,
 )
-table[["auroc", "auroc_low", "auroc_high", "p_delong"]].round(3)
+table
 
 # %%
 # The same scores as a picture, and as a page for a browser with a threshold to move.
 folder = Path(tempfile.mkdtemp())
-picture = plot_roc(scores, folder / "roc.png")
+featad.RocDisplay.from_scores(scores)
 page = write_report(summarize(scores, parts, table=table), folder / "report.html")
 print(f"{page.name}: {page.stat().st_size / 1e6:.1f} MB")
-
-figure, axes = plt.subplots(figsize=(5, 4.8), layout="constrained")
-axes.imshow(plt.imread(picture))
-axes.axis("off")
