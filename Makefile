@@ -33,7 +33,7 @@ fuzz: $(VENV)/dev.installed
 	$(BIN)/python -m tests.fuzz.kills
 
 docs: $(VENV)/docs.installed
-	$(BIN)/python -m sphinx -n -W --keep-going -c docs . docs/_build
+	$(BIN)/python -m sphinx -n -W --keep-going -j auto -c docs . docs/_build
 	@echo "Open docs/_build/index.html."
 
 tables: $(VENV)/dev.installed

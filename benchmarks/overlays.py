@@ -76,13 +76,13 @@ def draw_page(part, name: str, system, scale, path: Path) -> None:
         "good": f"{(~is_bad & ~is_odd).sum()} of {(~is_bad).sum()} good parts passed",
         "false alarms": f"{(~is_bad & is_odd).sum()} false alarms",
     }
-    figure, axes = plt.subplots(8, COLUMNS, figsize=(1.6 * COLUMNS, 14))
+    blocks = {kind: chosen for kind, chosen in blocks.items() if len(chosen)}
+    size = (1.6 * COLUMNS, 3.4 * len(blocks) + 0.6)
+    figure, axes = plt.subplots(2 * len(blocks), COLUMNS, figsize=size)
     for ax in axes.ravel():
         ax.axis("off")
     for block, (kind, chosen) in enumerate(blocks.items()):
         axes[2 * block, 0].set_title(counts[kind], loc="left", fontsize=9)
-        if len(chosen) == 0:
-            continue
         maps = featad.anomaly_maps(system, [part.test[i] for i in chosen], resize=False)
         for column, (i, ratios) in enumerate(
             zip(chosen, scale.ratios(maps), strict=True)
@@ -91,7 +91,8 @@ def draw_page(part, name: str, system, scale, path: Path) -> None:
             mask = part.masks[i] if part.masks is not None else None
             _draw(axes[2 * block : 2 * block + 2, column], image, ratios, mask)
     figure.suptitle(
-        f"{part.name}, {name}: outlined is the mask; bright is beyond the threshold",
+        f"{part.name}, {name}: outlined is the mask; bright is beyond the threshold\n"
+        f"{'; '.join(counts.values())}",
         fontsize=10,
     )
     figure.tight_layout()

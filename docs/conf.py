@@ -52,6 +52,7 @@ extensions = [
 templates_path = [
     str(Path(__file__).with_name("_templates"))
 ]  # autosummary looks below the source
+smartquotes = False  # defaults in docstrings are code
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(sklearn|numpy|torch)\..*"),

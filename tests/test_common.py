@@ -86,10 +86,13 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
 
 
 def _quick(detector):
-    """Return it with two epochs at most: enough for everything but outliers."""
+    """Return it with two epochs of one step: enough for everything but outliers."""
     options = TINY.get(detector.__name__, {})
     if "max_epochs" in options:
-        options = {**options, "max_epochs": min(options["max_epochs"], 2)}
+        n_epochs = min(options["max_epochs"], 2)
+        options = {**options, "max_epochs": n_epochs, "batch_size": 512}
+    if "n_steps" in options:
+        options = {**options, "n_steps": 2}
     return detector(**options)
 
 

@@ -52,6 +52,10 @@ def counted(cache, **parameters):
     return Counted(cache=cache, **(defaults | parameters))
 
 
+def no_score(system, X):
+    return 0.0
+
+
 def entries(folder):
     files = [path for path in folder.rglob("*") if len(path.name) == 64]
     return sorted(files, key=lambda path: path.name)
@@ -193,7 +197,14 @@ def test_threads_extract_nothing_twice(images, folder, count):
         np.testing.assert_array_equal(result, results[0])
 
 
-def test_processes_extract_nothing_twice(images, folder, count):
+@pytest.fixture
+def forked():
+    """Have joblib fork its processes, which then need not import anything."""
+    with joblib.parallel_config(backend="multiprocessing"):
+        yield
+
+
+def test_processes_extract_nothing_twice(images, folder, count, forked):
     features = counted(folder, n_jobs=1)
     one, other = joblib.Parallel(n_jobs=2)(
         joblib.delayed(features.transform)(images[order])
@@ -203,7 +214,9 @@ def test_processes_extract_nothing_twice(images, folder, count):
     np.testing.assert_array_equal(one, other[::-1])
 
 
-def test_a_grid_search_over_processes_extracts_each_image_once(images, folder, count):
+def test_a_grid_search_over_processes_extracts_each_image_once(
+    images, folder, count, forked
+):
     pipeline = Pipeline(
         [("features", counted(folder, n_jobs=1)), ("detector", EmpiricalCovariance())]
     )
@@ -212,7 +225,7 @@ def test_a_grid_search_over_processes_extracts_each_image_once(images, folder, c
         {"detector__assume_centered": [True, False]},
         cv=KFold(3),
         n_jobs=2,
-        scoring=lambda system, X: 0.0,
+        scoring=no_score,
     )
     search.fit(list(images))
     assert count() == len(images)

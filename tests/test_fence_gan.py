@@ -17,7 +17,13 @@ TINY = {
     "latent_dim": 3, "width": 4, "dense": False, "device": "cpu", "random_state": 0
 }  # fmt: skip
 PLAIN = {"alpha": 1.0, "beta": 0.0, "gamma": 1.0, "warmup_epochs": 0}
-RING = {"width": 8, "max_epochs": 200, "lr": 0.001, "random_state": 0}
+RING = {
+    "width": 8,
+    "max_epochs": 200,
+    "batch_size": 256,
+    "lr": 0.004,
+    "random_state": 0,
+}
 
 
 class PlainGAN(TorchDetector):

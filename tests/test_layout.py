@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -36,19 +37,26 @@ def _wing(path):
     return first if first.endswith(".py") else f"{first}/"
 
 
+@cache
+def _nodes(path):
+    """Return the nodes of a file's code, at any depth."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
 def _imports(path):
-    """Yield the files of featad that a file imports, at any depth of the code."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Return the files of featad that a file imports, at any depth of the code."""
+    imported = []
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
-            found = [_file(alias.name) for alias in node.names]
+            imported += [_file(alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-            found = [_file(name) or _file(node.module) for name in names]
-        else:
-            continue
-        yield from (file for file in found if file)
+            imported += [_file(name) or _file(node.module) for name in names]
+    return [file for file in imported if file]
 
 
+@cache
 def _file(module):
     """Return the file of a module of featad, None for anything else."""
     target = ROOT.joinpath(*module.split("."))
@@ -98,7 +106,7 @@ def test_detectors_do_not_import_one_another():
 
 def test_recipes_import_public_names_only():
     for path in (ROOT / "pipelines").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in _nodes(path):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("featad"):
                 private = [a.name for a in node.names if a.name.startswith("_")]
                 assert not private
@@ -107,7 +115,7 @@ def test_recipes_import_public_names_only():
 
 def _imported_names(path):
     """Yield the full names that a file imports, at any depth of the code."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:

@@ -293,7 +293,7 @@ def test_one_grid_search_over_features_and_detectors_is_the_comparison(generated
     )
     grid = {"features": list(features.values()), "detector": list(detectors.values())}
     search = GridSearchCV(
-        system, grid, scoring=anomaly_roc_auc, cv=cv, n_jobs=2, refit=False
+        system, grid, scoring=anomaly_roc_auc, cv=cv, refit=False
     ).fit(*generated)
     table = compare(
         {

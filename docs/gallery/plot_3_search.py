@@ -7,6 +7,8 @@ trains on normal images only and is tested on both kinds. The recipe
 ``pipelines.compare`` does the same on a folder of images.
 """
 
+import tempfile
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.model_selection import GridSearchCV
@@ -14,13 +16,14 @@ from sklearn.model_selection import GridSearchCV
 import featad
 from featad.features import default_layers
 
-parts = featad.make_spots_and_lines(30, 30, size=64)
+parts = featad.make_spots_and_lines(60, 40)
 three = default_layers("vgg_mini")[1]
 
 # %%
-# One layer or three, and three detectors: six systems.
+# One layer or three, and three detectors: six systems. With a cache, each image runs
+# through the network once for each choice of layers.
 search = GridSearchCV(
-    featad.build("mini-stats-kmeans", image_size=64),
+    featad.build("mini-stats-kmeans", image_size=128, cache=tempfile.mkdtemp()),
     {
         "features__layer": [three[1], three],
         "detector": [
@@ -52,5 +55,8 @@ table.sort_values("AUROC", ascending=False)
 
 # %%
 figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
-table.pivot(index="detector", columns="layers", values="AUROC").plot.barh(ax=axes)
+table.pivot(index="detector", columns="layers", values="AUROC").plot.barh(
+    ax=axes, legend=False
+)
+figure.legend(title="layers", loc="outside right upper")
 axes.set(xlim=(0.5, 1), xlabel="mean AUROC of two folds", ylabel="")

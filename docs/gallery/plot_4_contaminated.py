@@ -15,7 +15,7 @@ from featad.metrics import auroc
 
 images, digits = featad.load_digits_images()  # 8 x 8 pixels, from scikit-learn
 data = featad.one_vs_rest(
-    images / 255, digits, normal=8, contamination=0.1, random_state=0
+    images / 255, digits, normal=0, contamination=0.1, random_state=0
 )
 train, test = data.part("train"), data.part("test")
 
@@ -37,10 +37,11 @@ scores = {
 pd.Series({name: auroc(test.labels, s) for name, s in scores.items()}).round(3)
 
 # %%
-# The training images that the trimmed detector leaves out, most anomalous first:
-worst = featad.anomaly_scores(detectors["PCA, trimmed"], train.images).argsort()[::-1]
+# The training images that the trimmed nearest neighbors find most anomalous:
+trimmed = detectors["nearest neighbor, trimmed"]
+worst = featad.anomaly_scores(trimmed, train.images).argsort()[::-1]
 figure, axes = plt.subplots(1, 9, figsize=(8, 1.3), layout="constrained")
 for ax, place in zip(axes, worst, strict=False):
     ax.imshow(train.images[place], cmap="gray_r")
-    ax.set_title("other" if train.labels[place] == -1 else "8", fontsize=9)
+    ax.set_title("other" if train.labels[place] == -1 else "0", fontsize=9)
     ax.axis("off")

@@ -55,5 +55,6 @@ table.round(3)
 
 # %%
 figure, axes = plt.subplots(figsize=(6.4, 3), layout="constrained")
-table.plot.barh(ax=axes)
+table.plot.barh(ax=axes, legend=False)
+figure.legend(loc="outside upper center", ncols=2)
 axes.set(xlim=(0.5, 1), xlabel="AUROC")

@@ -12,10 +12,12 @@ from pathlib import Path
 import featad
 from featad.report import summarize, write_report
 
-parts = featad.make_spots_and_lines(60, 60, size=64)
+parts = featad.make_spots_and_lines(80, 60)
 table, scores = featad.compare(
     {
-        "mini-stats-mahalanobis": featad.build("mini-stats-mahalanobis", image_size=64),
+        "mini-stats-mahalanobis": featad.build(
+            "mini-stats-mahalanobis", image_size=128
+        ),
         "filters-mahalanobis": featad.build("filters-mahalanobis"),
         "pixels-pca": featad.build("pixels-pca"),
     },
@@ -27,8 +29,11 @@ table, scores = featad.compare(
 table
 
 # %%
-# The same scores as a picture, and as a page for a browser with a threshold to move.
-folder = Path(tempfile.mkdtemp())
-featad.RocDisplay.from_scores(scores)
-page = write_report(summarize(scores, parts, table=table), folder / "report.html")
+# The same scores as a page for a browser, with a threshold to move.
+page = Path(tempfile.mkdtemp(), "report.html")
+write_report(summarize(scores, parts, table=table), page)
 print(f"{page.name}: {page.stat().st_size / 1e6:.1f} MB")
+
+# %%
+# And as ROC curves, with bands of 95 %.
+featad.RocDisplay.from_scores(scores)

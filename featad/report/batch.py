@@ -199,25 +199,26 @@ def _sentences(
     at_most = {level: int((p <= level).sum()) for level in LEVELS}
     drift = drift_in_words(len(p), int(flagged.sum()), at_most, n, target, units=units)
     if drift is not None:
-        hint = " `featad check` tests it on images known to be good."
+        hint = " Run featad check on images known to be good to test it."
         says.append({"text": drift + hint, "warns": True})
     test = kolmogorov_smirnov(p, n)
-    text = (
-        f"{percent(at_most[_LEVEL] / len(p))} of the {units} have p <= {_LEVEL:g} "
-        f"where {percent(_LEVEL)} are expected. A Kolmogorov-Smirnov test of all "
-        f"p-values gives p = {test:.2g}: "
-    )
-    if test > _ODD:
-        text += "they are spread as those of the calibration are."
-    elif drift is None:
-        text += (
-            "they are not spread as those of the calibration are. Defects among the "
-            f"{units} do that too, and the {units} that pass do not tell of a drift."
-        )
-    else:
-        text += "they are not spread as those of the calibration are."
+    text = f"A Kolmogorov-Smirnov test of all p-values gives {_p(test)}: they are "
+    text += "" if test > _ODD else "not "
+    text += "spread as those of the calibration are."
+    if drift is None:
+        low = f"{percent(at_most[_LEVEL] / len(p))} of the {units} have p <= {_LEVEL:g}"
+        text = f"{low} where {percent(_LEVEL)} are expected. {text}"
+        if test <= _ODD:
+            text += (
+                f" Defects among the {units} do that too, and the {units} that pass do "
+                "not tell of a drift."
+            )
     says.append({"text": text, "warns": False})
     return says
+
+
+def _p(probability: float) -> str:
+    return "p < 0.001" if probability < 0.001 else f"p = {probability:.2g}"
 
 
 def _course(rows: pd.DataFrame, sources: Iterable[Any]) -> dict[str, Any] | None:

@@ -110,9 +110,9 @@ class NearestNormal:
             yield rows.reshape(len(rows), -1)
 
     def _sentence(self, n_train: int) -> str:
-        last = self._steps[-1]
-        what = f"the features that {type(last).__name__} makes of them"
-        if isinstance(last, ImageReader):
+        names = ", ".join(type(step).__name__ for step in self._steps)
+        what = f"the features that the system makes of them ({names})"
+        if isinstance(self._steps[-1], ImageReader):
             what = "pixels, as the system reads them"
         elif self._of_maps:
             what = f"{what}, averaged over their positions"

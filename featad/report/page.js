@@ -157,7 +157,7 @@
     if (image.kind) told.push(image.kind.slice(0, 200));
     if (image.p_value !== undefined && image.p_value !== null) told.push(`p = ${Number(image.p_value.toPrecision(2))}`);
     if (told.length) item.append(make("div", told.join(" · "), "clipped"));
-    const end = image.name.split(/[\\/]/).slice(-3).join("/");
+    const end = image.name.split(/[\\/]/).slice(-2).join("/");
     const name = make("div", end.slice(0, 1000), "quiet clipped");
     name.title = image.name.slice(0, 1000);
     item.append(name);
@@ -195,6 +195,8 @@
     if (input.checked) document.querySelector("input[name=picture][value=picture]").checked = true;
     input.parentElement.hidden = true;
   });
+  const choices = [...document.querySelectorAll("input[name=picture]")].filter((input) => !input.parentElement.hidden);
+  if (choices.length === 1) choices[0].closest("fieldset").hidden = true;
   find("system").addEventListener("change", (event) => choose(event.target.value));
   find("threshold").addEventListener("input", () => { page = 0; update(); });
   find("which").addEventListener("change", () => { page = 0; showImages(); });

@@ -111,14 +111,20 @@ def _as_script(data: Any) -> Markup:
 
 def _for_the_page(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the script of the page needs."""
+    told = ("name", "label", "kind", "p_value", "picture", "map", "mask", "nearest")
     return {
         "kind": summary["kind"],
         "shown": summary["shown"],
-        "images": summary["images"],
+        "images": [
+            {key: image[key] for key in told if key in image}
+            for image in summary["images"]
+        ],
         "neighbors": summary["neighbors"]["images"],
         "systems": {
             one["name"]: {
-                "scores": one["scores"],
+                "scores": {
+                    key: one["scores"][key] for key in ("image", "label", "value")
+                },
                 "scale": one["scale"],
                 "threshold": one["threshold"],
             }
