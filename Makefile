@@ -11,7 +11,7 @@ OLDEST := .venv-oldest
 # many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-oldest lint tables bench clean
+.PHONY: demo test test-oldest lint docs tables bench fuzz clean
 
 demo: $(VENV)/demo.installed
 	$(BIN)/featad demo --output featad-demo
@@ -26,6 +26,15 @@ lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(VENV)/dev.installed
+	$(BIN)/python -m tests.fuzz.files
+	$(BIN)/python -m tests.fuzz.records
+	$(BIN)/python -m tests.fuzz.kills
+
+docs: $(VENV)/docs.installed
+	$(BIN)/python -m sphinx -n -W --keep-going -j auto -c docs . docs/_build
+	@echo "Open docs/_build/index.html."
 
 tables: $(VENV)/dev.installed
 	$(BIN)/python -m docs.tables
@@ -45,13 +54,18 @@ bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.false_alarms
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist *.egg-info featad-demo
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info featad-demo docs/_build docs/auto_gallery \
+		docs/api/generated
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.installed: setup.cfg constraints.txt | $(BIN)/python
 	$(PIP) -e ".[report]"
+	touch $@
+
+$(VENV)/docs.installed: setup.cfg constraints.txt | $(BIN)/python
+	$(PIP) -e ".[docs]"
 	touch $@
 
 $(VENV)/dev.installed: setup.cfg constraints.txt | $(BIN)/python

@@ -27,12 +27,12 @@ def main() -> None:
         _run(**job)
 
 
-def _run(peer, arch, weights, layers, train, test, output):
+def _run(peer, arch, weights, layers, size, train, test, output):
     found = find_weights(arch, weights, preprocessing="imagenet" if weights else None)
     model = _model(peer, arch, found, layers)
     began = time.process_time()
     model.train()
-    for batch in _batches(train, found.preset):
+    for batch in _batches(train, found.preset, size):
         embedding = model(batch)
         if peer == "padim":
             model.memory_bank.append(embedding)
@@ -41,7 +41,7 @@ def _run(peer, arch, weights, layers, train, test, output):
     model.eval()
     scores, maps, began = [], [], time.process_time()
     with torch.inference_mode():
-        for batch in _batches(test, found.preset):
+        for batch in _batches(test, found.preset, size):
             result = model(batch)
             scores.append(result.pred_score.flatten())
             maps.append(result.anomaly_map[:, 0].half())
@@ -63,10 +63,10 @@ def _model(peer, arch, found, layers):
     return PadimModel(layers=nodes, backbone=network, n_features=100)
 
 
-def _batches(paths, preset):
-    """Yield prepared images (n, 3, height, width), as `BackboneFeatures` has them."""
+def _batches(paths, preset, size):
+    """Yield prepared images (n, 3, height, width), as `PatchFeatures` has them."""
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (preset.mean, preset.std))
-    reading = preset.reading() | {"mode": "RGB"}
+    reading = preset.reading(size) | {"mode": "RGB"}
     for start in range(0, len(paths), BATCH_SIZE):
         chosen = paths[start : start + BATCH_SIZE]
         pixels = np.stack([read_image(path, **reading) for path in chosen])

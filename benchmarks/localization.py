@@ -78,6 +78,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="names of data sets", default=SETS)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument(
+        "--systems",
+        nargs="+",
+        choices=[*PATCHES, *STATISTICS],
+        default=[*PATCHES, *STATISTICS],
+        help="parts of the names of systems, such as patches-memory (default: all)",
+    )
+    parser.add_argument(
         "--limit",
         type=int,
         default=200,
@@ -97,7 +104,7 @@ def main() -> None:
                 print(f"{name}: skipped, {error}", file=sys.stderr)
                 continue
             for network in args.networks:
-                for row in _measured(part, network, args.peers):
+                for row in _measured(part, network, args.systems, args.peers):
                     _keep({"set": name, "network": network, **row})
     write("localization.md", _text(args))
 
@@ -132,7 +139,7 @@ def _mask(mask):
     return np.zeros(size, bool) if mask is None else featad.read_mask(mask, size=size)
 
 
-def _measured(part, network, peers):
+def _measured(part, network, wanted, peers):
     """Yield a row of figures for each system of a network, as soon as it is there."""
     arch, weights = NETWORKS[network]
     if weights != "default" and not weights.exists():
@@ -142,8 +149,9 @@ def _measured(part, network, peers):
     if weights != "default":
         options["preprocessing"] = "imagenet"  # said, so nothing is assumed of the file
     for names in (PATCHES, STATISTICS):
-        systems = [f"{network}-{name}" for name in names]
-        yield from _of_one_extraction(part, systems, options)
+        systems = [f"{network}-{name}" for name in names if name in wanted]
+        if systems:
+            yield from _of_one_extraction(part, systems, options)
     if peers and part.masks is not None:
         yield from _of_peers(part, network, peers)
 
@@ -167,6 +175,7 @@ def _of_one_extraction(part, names, options):
 def _of_peers(part, network, python):
     """Yield the rows of anomalib's models, run by another Python in this run."""
     arch, weights = NETWORKS[network]
+    own = featad.build(f"{network}-{PATCHES[0]}")["features"]
     with tempfile.TemporaryDirectory() as folder:
         jobs = [
             {
@@ -174,6 +183,7 @@ def _of_peers(part, network, python):
                 "arch": arch,
                 "weights": str(weights),
                 "layers": patch_layers(arch),
+                "size": own.image_size,
                 "train": [str(path) for path in part.train],
                 "test": [str(path) for path in part.test],
                 "output": str(Path(folder, f"{peer}.npz")),
@@ -282,19 +292,20 @@ def _notes(args):
     peers = (
         " Models of anomalib 2.7 are its own torch models, PatchCore with 1 % coreset "
         "and 9 neighbors and PaDiM with 100 features, given the same network, layers "
-        "and prepared images, in the same run."
+        "and images of 256 pixels, in the same run."
         if table.system.str.startswith("anomalib").any()
         else " anomalib's own models were not run (`--peers`)."
     )
     return (
-        f"\nOn {' and '.join(CHOSEN_ON)} the smoothing, the rule from map to score and "
-        "the pooled covariance of `PatchGaussian` were chosen, and the two layers were "
-        "compared with others, on tiles with 100 training images and blowholes, breaks "
+        f"\nOn {' and '.join(CHOSEN_ON)} were chosen: the size of images (224 or 256 "
+        "pixels), zeros beyond the border of maps, the smoothing, the rule from map to "
+        "score and the pooled covariance of `PatchGaussian`. The two layers were "
+        "compared with others on tiles, with 100 training images and blowholes, breaks "
         "and cracks only. Grid and number of projections were set, not searched. "
         "Nothing was chosen on the other sets, but figures on hazelnut were seen "
-        "meanwhile. Sets and networks that are not in the tables were not measured, "
-        "and rows of several runs of the command, with other sets and networks, stand "
-        "together. "
+        "meanwhile. Systems of patches see images of 256 pixels, statistics 224. Sets "
+        "and networks that are not in the tables were not measured, and rows of "
+        "several runs of the command, with other sets and networks, stand together. "
         "Training and test images (drawn at random where a set has more than "
         f"{args.limit}): {counts}. Masks of deep_pcb are boxes; the sets without pixel "
         "figures have no masks. Maps are resized to 224 pixels, as the masks are. "

@@ -4,7 +4,8 @@ A system is fitted and calibrated on the normal training images of a set, and th
 of its test images are drawn in one scale, that of held-out normal images. The page has
 four blocks: the clearest and the weakest of the defects that were found, those that
 were missed, the most ordinary good parts, and the good parts that were called odd.
-Pages show images of the data sets and are not part of the project.
+Pages show images of the data sets and are not part of the project. What is seen on them
+is told in ``results/overlays.md``.
 """
 
 import argparse
@@ -13,9 +14,12 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 
 import featad
 from benchmarks.localization import NETWORKS, SETS, load_part
+from featad.report import summarize_batch, write_report
+from featad.report.pictures import overlays_of
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -30,19 +34,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="folder of the pages")
     parser.add_argument("--only", nargs="+", help="names of data sets", default=SETS)
-    parser.add_argument("--system", default="squeezenet1_1-patches-memory")
+    parser.add_argument("--system", default="squeezenet1_1-patches-gaussian")
     parser.add_argument("--limit", type=int, default=100, help="images of each part")
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="also write what `featad score --maps --report` does, an HTML page",
+    )
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     for name in args.only:
         path = args.output / f"{name}_{args.system}.png"
-        draw_page(load_part(name, args.limit), args.system, path)
+        part = load_part(name, args.limit)
+        system, scale = _fitted(part, args.system)
+        draw_page(part, args.system, system, scale, path)
         print(f"wrote {path}", file=sys.stderr)
+        if args.report:
+            rows = pd.concat(featad.score_images(system, part.test))
+            overlays, title = overlays_of(system, scale), f"{name}, {args.system}"
+            summary = summarize_batch(
+                rows, part.test, system=system, overlays=overlays, title=title
+            )
+            page = write_report(summary, path.with_suffix(".html"))
+            print(f"wrote {page}", file=sys.stderr)
 
 
-def draw_page(part, name: str, path: Path) -> None:
-    """Fit a system on a set's training images, and draw its maps of test images."""
-    system, scale = _fitted(part, name)
+def draw_page(part, name: str, system, scale, path: Path) -> None:
+    """Draw the maps of a set's test images, of a fitted system."""
     scores = -system.score_samples(part.test)
     is_odd = system.predict(part.test) == -1
     is_bad = part.labels == -1
@@ -58,13 +76,13 @@ def draw_page(part, name: str, path: Path) -> None:
         "good": f"{(~is_bad & ~is_odd).sum()} of {(~is_bad).sum()} good parts passed",
         "false alarms": f"{(~is_bad & is_odd).sum()} false alarms",
     }
-    figure, axes = plt.subplots(8, COLUMNS, figsize=(1.6 * COLUMNS, 14))
+    blocks = {kind: chosen for kind, chosen in blocks.items() if len(chosen)}
+    size = (1.6 * COLUMNS, 3.4 * len(blocks) + 0.6)
+    figure, axes = plt.subplots(2 * len(blocks), COLUMNS, figsize=size)
     for ax in axes.ravel():
         ax.axis("off")
     for block, (kind, chosen) in enumerate(blocks.items()):
         axes[2 * block, 0].set_title(counts[kind], loc="left", fontsize=9)
-        if len(chosen) == 0:
-            continue
         maps = featad.anomaly_maps(system, [part.test[i] for i in chosen], resize=False)
         for column, (i, ratios) in enumerate(
             zip(chosen, scale.ratios(maps), strict=True)
@@ -73,7 +91,8 @@ def draw_page(part, name: str, path: Path) -> None:
             mask = part.masks[i] if part.masks is not None else None
             _draw(axes[2 * block : 2 * block + 2, column], image, ratios, mask)
     figure.suptitle(
-        f"{part.name}, {name}: outlined is the mask; bright is beyond the threshold",
+        f"{part.name}, {name}: outlined is the mask; bright is beyond the threshold\n"
+        f"{'; '.join(counts.values())}",
         fontsize=10,
     )
     figure.tight_layout()

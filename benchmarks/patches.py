@@ -42,7 +42,7 @@ def main() -> None:
     text += (
         f"\n{args.images:,} maps of {maps.shape[1]} x {maps.shape[2]} positions with "
         f"{maps.shape[3]} features in {maps.dtype}, made of {args.read} magnetic tiles "
-        f"at 224 x 224 pixels by SqueezeNet (features.7 and features.9), and copies of "
+        f"at 256 x 256 pixels by SqueezeNet (features.7 and features.9), and copies of "
         f"them with noise. Reading and describing a tile takes {extraction:.1f} ms. "
         "Times are of one processor.\n\nCoresets of all patches, exact:\n\n"
     )
@@ -63,6 +63,7 @@ def _maps(n_images, n_read):
         "squeezenet1_1",
         layer=("features.7", "features.9"),
         grid=28,
+        image_size=256,
         n_components=128,
         dtype="float16",
         **options,

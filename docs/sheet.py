@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 import featad
+from featad.plots import overlaid
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -20,7 +21,6 @@ from matplotlib import pyplot as plt
 PATH = Path(__file__).with_name("where.png")
 SYSTEM = "mini-patches-gaussian"
 SHOWN = ("line", "spot", "line", "spot", "good", "good")
-_CLEAR = 0.3  # of the threshold: what is below has no color
 
 
 def draw_sheet(path: Path = PATH) -> None:
@@ -35,16 +35,15 @@ def draw_sheet(path: Path = PATH) -> None:
     figure, axes = plt.subplots(2, len(chosen), figsize=(1.25 * len(chosen), 2.55))
     for image, ratio, (plain, mapped) in zip(images, ratios, axes.T, strict=True):
         plain.imshow(image)
-        mapped.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-        alpha = np.clip((ratio - _CLEAR) / (1 - _CLEAR), 0, 0.85)
-        mapped.imshow(ratio, cmap="inferno", vmin=0, vmax=2, alpha=alpha)
+        mapped.imshow(overlaid(image / 255, ratio))
     for ax in axes.ravel():
         ax.axis("off")
     figure.subplots_adjust(0, 0, 1, 1, wspace=0.04, hspace=0.04)
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100)
     plt.close(figure)
-    colors = Image.open(drawn).convert("RGB").quantize(128)  # a small file
+    octree = Image.Quantize.FASTOCTREE  # a small file that keeps rare colors
+    colors = Image.open(drawn).convert("RGB").quantize(256, method=octree)
     colors.save(path, optimize=True)
 
 

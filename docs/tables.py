@@ -1,22 +1,25 @@
-"""Write the README's table of detectors, from the detectors themselves.
+"""Write what the guide says of detectors and commands, from the code itself.
 
     python -m docs.tables    # or: make tables
 
-The table stands between two markers.
+What is written stands between two markers on a page.
 """
 
+import argparse
+import re
 from pathlib import Path
 
+from featad.cli import _parser
 from featad.detectors import all_detectors
 from featad.neural.detector import TorchDetector
 
-ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
-BEGIN = "<!-- detectors: written by `make tables` -->"
-END = "<!-- end of detectors -->"
-_HEAD = """\
+GUIDE = Path(__file__).resolve().parent / "guide"
+_DETECTORS_HEAD = """\
 | detector | a sample is anomalous if it is ... | in names of systems | source |
 | --- | --- | --- | --- |"""
+_OPTIONS_HEAD = """\
+| argument | what it does |
+| --- | --- |"""
 _SYSTEMS = {
     "features": "`FEATURES-{}`",
     "patches": "`FEATURES-patches-{}`",
@@ -32,7 +35,7 @@ def detectors_table() -> str:
         if "_entry" in vars(detector)
     }
     names = sorted(found, key=lambda name: (_kind(found[name]), name.lower()))
-    return "\n".join([_HEAD, *(_row(name, found[name]) for name in names)])
+    return "\n".join([_DETECTORS_HEAD, *(_row(name, found[name]) for name in names)])
 
 
 def _takes(detector):
@@ -58,16 +61,59 @@ def _row(name, detector):
     return f"| {' | '.join(cells)} |"
 
 
-def with_table(text: str) -> str:
-    """Return the README's text with the table as it should be."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{detectors_table()}\n{END}{after}"
+def commands_reference() -> str:
+    """Return every command with its arguments, as ``--help`` says them."""
+    actions = _parser()._actions
+    (commands,) = (a for a in actions if isinstance(a, argparse._SubParsersAction))
+    return "\n\n".join(_command(*item) for item in commands.choices.items())
+
+
+def _command(name, parser):
+    expand = parser._get_formatter()._expand_help
+    rows = [
+        f"| {_argument(action)} | {_escaped(expand(action))} |"
+        for action in parser._actions
+        if not isinstance(action, argparse._HelpAction)
+    ]
+    table = [_OPTIONS_HEAD, *rows] if rows else ["It takes no arguments."]
+    return "\n".join(
+        [f"### featad {name}", "", _escaped(parser.description), "", *table]
+    )
+
+
+def _argument(action):
+    value = action.metavar or "|".join(action.choices or [action.dest.upper()])
+    shown = "" if action.nargs == 0 else f" {value}"
+    options = ", ".join(action.option_strings)
+    return f"`{options + shown if options else value}`".replace("|", r"\|")
+
+
+def _escaped(text):
+    """Return a help text for a table: files and options in it are code."""
+    text = re.sub(r"(?<![\w`'-])(--?[a-z][\w-]*|<\w+>)(?![\w`'])", r"`\1`", text)
+    return text.replace("|", r"\|").replace("*", r"\*")
+
+
+WRITTEN = {
+    "detectors": (GUIDE / "detectors.md", detectors_table),
+    "commands": (GUIDE / "commands.md", commands_reference),
+}
+
+
+def with_written(text: str, what: str) -> str:
+    """Return a page's text with the part of this name as it should be."""
+    begin = f"<!-- {what}: written by `make tables` -->"
+    end = f"<!-- end of {what} -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{WRITTEN[what][1]()}\n\n{end}{after}"
 
 
 def main() -> None:
-    """Write the table."""
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write the pages."""
+    for what, (page, _) in WRITTEN.items():
+        text = with_written(page.read_text(encoding="utf-8"), what)
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

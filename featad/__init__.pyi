@@ -12,6 +12,7 @@ from featad.datasets import load_folder as load_folder
 from featad.datasets import load_idx as load_idx
 from featad.datasets import make_spots_and_lines as make_spots_and_lines
 from featad.datasets import one_vs_rest as one_vs_rest
+from featad.datasets import save_folder as save_folder
 from featad.datasets import save_split as save_split
 from featad.datasets import slice_windows as slice_windows
 from featad.detectors import ALAD as ALAD
@@ -57,11 +58,13 @@ from featad.features import FilterBankFeatures as FilterBankFeatures
 from featad.features import PatchFeatures as PatchFeatures
 from featad.features import VGGFeatures as VGGFeatures
 from featad.features import VGGPatches as VGGPatches
+from featad.few_images import few_shot as few_shot
 from featad.figures import compare_scores as compare_scores
 from featad.images import ImageReader as ImageReader
 from featad.images import list_images as list_images
 from featad.images import read_image as read_image
 from featad.images import read_mask as read_mask
+from featad.leaderboard import Leaderboard as Leaderboard
 from featad.maps import MapScale as MapScale
 from featad.maps import anomaly_maps as anomaly_maps
 from featad.maps import fit_map_scale as fit_map_scale
@@ -75,12 +78,16 @@ from featad.persistence import load as load
 from featad.persistence import save as save
 from featad.pipeline import Pipeline as Pipeline
 from featad.pipeline import make_pipeline as make_pipeline
+from featad.plots import MapDisplay as MapDisplay
+from featad.plots import RocDisplay as RocDisplay
+from featad.plots import ScoreDisplay as ScoreDisplay
 from featad.registry import build as build
 from featad.rescoring import rescore_file as rescore_file
 from featad.scoring import score_images as score_images
 from featad.scoring import score_to_file as score_to_file
 from featad.tiling import TiledDetector as TiledDetector
 from featad.trimming import TrimmedDetector as TrimmedDetector
+from featad.watching import watch_folder as watch_folder
 from featad.whitening import ShrunkWhitening as ShrunkWhitening
 from featad.whole_systems import p_values as p_values
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 from sklearn.utils import gen_batches
 
 _VALUES = 2**22
-"""How many numbers are copied or computed at a time: 32 MB in float64."""
 
 
-def row_blocks(n_rows: int, row_size: int) -> Iterator[slice]:
+def row_blocks(
+    n_rows: int, row_size: int, n_values: int | None = None
+) -> Iterator[slice]:
     """Yield slices that cover the rows of an array in order.
 
     Parameters
@@ -17,7 +19,11 @@ def row_blocks(n_rows: int, row_size: int) -> Iterator[slice]:
         Number of rows.
 
     row_size : int
-        How many numbers are made of one row.
+        How many numbers are copied or computed of one row.
+
+    n_values : int or None, default=None
+        How many of them at a time. Fewer stay in the cache of a processor. None: as
+        many as take 32 MB in float64.
 
     Yields
     ------
@@ -28,4 +34,16 @@ def row_blocks(n_rows: int, row_size: int) -> Iterator[slice]:
     >>> list(row_blocks(3, 2**21))
     [slice(0, 2, None), slice(2, 3, None)]
     """
-    yield from gen_batches(n_rows, max(1, _VALUES // max(1, row_size)))
+    yield from gen_batches(n_rows, max(1, (n_values or _VALUES) // max(1, row_size)))
+
+
+def widened(X: np.ndarray) -> np.ndarray:
+    """Return float16 as float32, by torch: NumPy takes four times as long.
+
+    Every other array is returned as it is.
+    """
+    if X.dtype != np.float16:
+        return X
+    import torch  # slow to import
+
+    return torch.from_numpy(np.ascontiguousarray(X)).float().numpy()

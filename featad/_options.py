@@ -48,7 +48,8 @@ def inherit_options(cls: type) -> None:
     for base in bases:
         if cls.__doc__ and base.__doc__:
             text = _merged(cleandoc(cls.__doc__), cleandoc(base.__doc__), names)
-            cls.__doc__ = indent(_with_defaults(cls, text), "    ").strip()
+            text = indent(_with_defaults(cls, text), "    ").strip()
+            cls.__doc__ = f"{text}\n    "
 
 
 def _bases(cls: type) -> Iterator[type]:

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from featad._blocks import row_blocks
 from featad._pixels import looks_channels_first
 from featad._scale import check_scale, unit_images, value_range
 
@@ -57,6 +58,7 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
         given,
         dtype=[np.float64, np.float32, *([] if images else [np.float16])],
         allow_nd=True,
+        ensure_all_finite=not _are_finite_halves(given),
         estimator=estimator,
         input_name="X",
     )
@@ -80,6 +82,19 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
     elif images and array.ndim > 2:
         check_scale(estimator, array, were_integers)
     return array
+
+
+def _are_finite_halves(X: Any) -> bool:
+    """Return whether X is a float16 array without NaN and infinity.
+
+    Their exponents are all ones. To look at the bits takes a twentieth of the time of
+    scikit-learn's check, whose sum of float16 overflows.
+    """
+    if not isinstance(X, np.ndarray) or X.dtype != np.float16 or X.ndim == 0:
+        return False
+    bits, infinite = X.view(np.uint16), 0x7C00
+    blocks = row_blocks(len(X), X[:1].size, 2**17)
+    return all(((bits[rows] & infinite) < infinite).all() for rows in blocks)
 
 
 def _of_shape(array: np.ndarray, expected: tuple[int, ...], name: str) -> np.ndarray:

@@ -44,8 +44,7 @@ def anomaly_scores(system: Any, X: Any) -> np.ndarray:
     Parameters
     ----------
     system : estimator
-        Has ``score_samples`` or else ``decision_function``, both high = normal as in
-        scikit-learn.
+        Has ``score_samples`` or else ``decision_function``, both high = normal.
 
     X : array-like or sequence of length n_samples
         What ``system`` takes: a table, images, or paths.
@@ -59,6 +58,13 @@ def anomaly_scores(system: Any, X: Any) -> np.ndarray:
     ------
     TypeError
         If ``system`` has neither method.
+
+    Examples
+    --------
+    >>> from featad import NearestNeighbors, anomaly_scores
+    >>> detector = NearestNeighbors(n_neighbors=1).fit([[0.0], [1.0], [2.0]])
+    >>> anomaly_scores(detector, [[1.5], [5.0]])
+    array([0.5, 3. ])
     """
     for method in ("score_samples", "decision_function"):
         if hasattr(system, method):
@@ -105,6 +111,13 @@ def anomaly_threshold(system: Any) -> float:
 
     TypeError
         If its detector has no ``offset_``.
+
+    Examples
+    --------
+    >>> from featad import KMeansDistance, anomaly_scores, anomaly_threshold
+    >>> detector = KMeansDistance(n_clusters=1).fit([[0.0], [1.0], [2.0]])
+    >>> anomaly_scores(detector, [[9.0]]) > anomaly_threshold(detector)
+    array([ True])
     """
     detector = last_step(system)
     check_is_fitted(detector)
@@ -180,9 +193,8 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
     A subclass needs no more than two hooks: ``_fit(X)``, which learns, and
     ``_strangeness(X)``, which returns one number per sample, high = anomalous. Both
     receive a validated float array of shape (n_samples, ...). A subclass with
-    parameters of its own has an
-    ``__init__`` that assigns them, ``contamination`` among them, and entries for them
-    in ``_parameter_constraints``.
+    parameters of its own has an ``__init__`` that assigns them, ``contamination`` too,
+    and their ``_parameter_constraints``.
 
     Parameters
     ----------
@@ -195,7 +207,7 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
         Shape of one sample: (n_features,) or (height, width, channels).
 
     image_range_ : tuple of (float, float) or None
-        Smallest and largest value of the training images, integers read in [0, 1];
+        Smallest and largest value of the training images, integers read in [0, 1].
         None for tables. Images on another scale are refused.
 
     n_features_in_ : int
@@ -210,6 +222,16 @@ class BaseDetector(_Threshold, OutlierMixin, BaseEstimator):
     Notes
     -----
     Docstrings of subclasses are completed with the entries above that they lack.
+
+    Examples
+    --------
+    >>> from featad import BaseDetector
+    >>> class Largest(BaseDetector):
+    ...     def _fit(self, X): ...
+    ...     def _strangeness(self, X):
+    ...         return X.max(axis=1)
+    >>> Largest().fit([[0.0], [1.0], [2.0]]).predict([[1.0], [9.0]])
+    array([ 1, -1])
     """
 
     _parameter_constraints: dict = {

@@ -29,7 +29,7 @@ class CalibratedDetector(BaseMetaDetector):
     ----------
     estimator : estimator
         A detector or a pipeline that ends in one; has ``fit`` and ``score_samples``.
-        It is cloned; the object itself is never fitted. A `FrozenEstimator` is not
+        It is cloned; the object itself is never fitted. A ``FrozenEstimator`` is not
         fitted at all: all normal samples calibrate what it holds.
 
     target_fpr : float in (0, 1), default=0.01

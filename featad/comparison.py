@@ -1,6 +1,8 @@
 """Systems side by side on the same folds: scores of all folds to one table."""
 
+import warnings
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -11,7 +13,7 @@ from featad._validation import check_labels
 from featad.copies import warn_of_shared_copies
 from featad.figures import check_reference, compare_scores
 from featad.folds import Fold, FoldScores, drop_unused, make_folds, run_folds
-from featad.metrics import check_share
+from featad.metrics.scores import check_share
 
 
 @overload
@@ -28,6 +30,7 @@ def compare(
     random_state: int | np.random.RandomState | None = 0,
     return_scores: Literal[False] = False,
     on_progress: Callable[[int, int, str], None] | None = None,
+    on_system: Callable[[pd.DataFrame, pd.DataFrame], None] | None = None,
 ) -> pd.DataFrame: ...
 
 
@@ -45,6 +48,7 @@ def compare(
     random_state: int | np.random.RandomState | None = 0,
     return_scores: Literal[True],
     on_progress: Callable[[int, int, str], None] | None = None,
+    on_system: Callable[[pd.DataFrame, pd.DataFrame], None] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]: ...
 
 
@@ -61,6 +65,7 @@ def compare(
     random_state: int | np.random.RandomState | None = 0,
     return_scores: bool = False,
     on_progress: Callable[[int, int, str], None] | None = None,
+    on_system: Callable[[pd.DataFrame, pd.DataFrame], None] | None = None,
 ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Fit and test systems on the same folds: one row a system, best first.
 
@@ -108,12 +113,18 @@ def compare(
     on_progress : callable or None, default=None
         Called with ``(done, total, name)`` after each fold of each system.
 
+    on_system : callable or None, default=None
+        Called with the table and the scores of the systems that are done, as they are
+        returned, after each system.
+
     Returns
     -------
-    table : DataFrame
-        Index ``system``, sorted by ``auroc``. The columns of :func:`compare_scores`,
-        and ``fit_seconds``, mean over folds, features of the training images included;
-        ``images_per_second`` when scoring, features included.
+    table : Leaderboard
+        A DataFrame that notebooks show as a leaderboard. Index ``system``, sorted by
+        ``auroc``. The columns of :func:`compare_scores`, and ``fit_seconds``, mean over
+        folds, features of the training images included; ``images_per_second`` when
+        scoring, features included; ``model_mb``, megabytes that the fitted system
+        holds, frozen networks not counted.
 
     scores : DataFrame
         Only with ``return_scores=True``. One row for each system, fold and test sample:
@@ -166,18 +177,35 @@ def compare(
     folds = make_folds(cv, y, random_state, groups)
     used = drop_unused(X, y, folds)
     warn_of_shared_copies(used[0], used[2])
-    found = run_folds(systems, *used, on_progress)
-    scores = _scores({name: found[name] for name in systems}, y, folds, groups)
-    table = compare_scores(
-        scores,
-        reference=reference,
-        n_bootstrap=n_bootstrap,
-        confidence=confidence,
-        random_state=random_state,
-    )
-    for column in ("fit_seconds", "images_per_second"):
-        times = [getattr(found[name], column) for name in table.index]
-        table.insert(table.columns.get_loc("difference"), column, times)
+
+    def results(
+        found: dict[str, FoldScores], random_state: Any
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        done = {name: found[name] for name in systems if name in found}
+        scores = _scores(done, y, folds, groups)
+        table = compare_scores(
+            scores,
+            reference=reference if reference in done else None,
+            n_bootstrap=n_bootstrap,
+            confidence=confidence,
+            random_state=random_state,
+        )
+        for column in ("fit_seconds", "images_per_second", "model_mb"):
+            costs = [getattr(done[name], column) for name in table.index]
+            table.insert(table.columns.get_loc("difference"), column, costs)
+        return table, scores
+
+    def tell(found: dict[str, FoldScores]) -> None:
+        if on_system is not None and len(found) < len(systems):
+            with warnings.catch_warnings():  # the whole table warns of the same
+                warnings.simplefilter("ignore")
+                table, scores = results(found, deepcopy(random_state))
+            on_system(table, scores)
+
+    found = run_folds(systems, *used, on_progress, tell)
+    table, scores = results(found, random_state)
+    if on_system is not None:
+        on_system(table, scores)
     return (table, scores) if return_scores else table
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 from numpy.typing import DTypeLike
-from sklearn.utils import gen_batches
 
+from featad._blocks import row_blocks
 from featad._progress import within
 
 N_CANDIDATES = 4096
@@ -120,7 +120,7 @@ def _next(distances, X, n_wanted, copies):
 def _update(distances, X, squares, chosen):
     """Let the distances take account of the chosen samples."""
     points, half = X[chosen].T, squares[chosen] / 2
-    for rows in gen_batches(len(X), max(1, _BATCH_VALUES // len(chosen))):
+    for rows in row_blocks(len(X), len(chosen), _BATCH_VALUES):
         products = X[rows] @ points
         products -= half
         found = squares[rows] - 2 * products.max(axis=1)
@@ -140,7 +140,7 @@ def _projected(X, n_projections, random_state):
         directions = random_state.normal(size=(n_features, n_projections))
         directions = (directions / np.sqrt(n_projections)).astype(dtype)
         out = np.empty((n_samples, n_projections), dtype=dtype)
-    for rows in gen_batches(n_samples, max(1, _BATCH_VALUES // n_features)):
+    for rows in row_blocks(n_samples, n_features, _BATCH_VALUES):
         centered = X[rows] - mean
         out[rows] = centered if directions is None else centered @ directions
     return out

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import beta, betabinom, ks_2samp
 
+from featad._words import percent
+
 LEVELS = (0.05, 0.1, 0.2, 0.5)
 """Levels at which low p-values are counted."""
 
+_ENOUGH = 30  # samples whose p-values say something about all of them
 _EXACT = 10**6  # number of pairs up to which the exact test is quick
 
 
@@ -119,9 +122,7 @@ def check_p_values(
         )
     low = _low(len(p), n_calibration, 0, level)
     n_low = int((p <= level).sum())
-    expected = np.arange(2, n_calibration + 2) / (n_calibration + 1)
-    method = "exact" if len(p) * n_calibration <= _EXACT else "asymp"
-    shape = ks_2samp(p, expected, method=method).pvalue
+    shape = kolmogorov_smirnov(p, n_calibration)
     return PValueCheck(
         n_samples=len(p),
         level=level,
@@ -131,6 +132,28 @@ def check_p_values(
         probability=float(min(1.0, 2 * min(low.sf(n_low - 1), shape))),
         error=error,
     )
+
+
+def kolmogorov_smirnov(p_values: ArrayLike, n_calibration: int) -> float:
+    """Return how likely p-values at least as far from those of the calibration are.
+
+    Parameters
+    ----------
+    p_values : array-like of shape (n_samples,)
+
+    n_calibration : int
+        Number of normal samples, or groups, that calibrated the system.
+
+    Returns
+    -------
+    probability : float
+        Of the two-sample Kolmogorov-Smirnov test, if the samples are like those that
+        calibrated the system.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    expected = np.arange(2, n_calibration + 2) / (n_calibration + 1)
+    method = "exact" if len(p) * n_calibration <= _EXACT else "asymp"
+    return float(ks_2samp(p, expected, method=method).pvalue)
 
 
 def rate_in_force(target_fpr: float, n_calibration: int) -> float:
@@ -239,6 +262,58 @@ def hidden_drift(
     chance = _low(passed, n_calibration, rate, level).sf(nearly - 1)
     chance_of_half = _low(passed, n_calibration, rate, 0.5).sf(lower - 1)
     return level if chance < 0.005 and chance_of_half < 0.05 else None
+
+
+def drift_in_words(
+    n_samples: int,
+    n_anomalous: int,
+    n_at_most: Mapping[float, int],
+    n_calibration: int,
+    target_fpr: float,
+    *,
+    units: str = "images",
+) -> str | None:
+    """Return what is said of samples that do not look like those of the calibration.
+
+    Parameters
+    ----------
+    n_samples, n_anomalous, n_at_most, n_calibration, target_fpr
+        As for `hidden_drift`.
+
+    units : str, default="images"
+        What the samples are called.
+
+    Returns
+    -------
+    sentence : str or None
+        None: nothing is wrong, or there are fewer than 30 samples. Where most samples
+        are called anomalous, none are left to tell defects from a drift, and it says
+        so.
+
+    Examples
+    --------
+    >>> from featad.drift import drift_in_words
+    >>> drift_in_words(100, 2, {0.05: 31, 0.5: 80}, 200, target_fpr=0.01)
+    '31 % of the images have p <= 0.05 where 5 % are expected: the camera, the light or
+    the parts have changed.'
+    """
+    if n_samples < _ENOUGH:
+        return None
+    level = hidden_drift(n_samples, n_anomalous, n_at_most, n_calibration, target_fpr)
+    cause = "the camera, the light or the parts have changed"
+    if level is None:
+        if n_anomalous <= n_samples / 2:
+            return None
+        rate = rate_in_force(target_fpr, n_calibration)
+        return (
+            f"{percent(n_anomalous / n_samples)} of the {units} are called anomalous "
+            f"where {percent(rate)} of good ones are expected: {cause}, or most of "
+            f"these {units} have defects."
+        )
+    return (
+        f"{percent(n_at_most[level] / n_samples)} of the {units} have p <= {level:g} "
+        f"where {percent(level)} are expected: {cause}."
+    )
 
 
 def _low(n_samples, n_calibration, above, level):

@@ -1,4 +1,4 @@
-"""What a detector says of itself to the registry and to the README."""
+"""What a detector says of itself to the registry and to the guide."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +36,12 @@ class Entry:
     takes : tuple of {"features", "patches", "images"} or None
         What its named systems give it: a row of features per image, a map of features,
         or the image itself. None: images where it trains networks, otherwise features.
+
+    Examples
+    --------
+    >>> from featad import KMeansDistance
+    >>> KMeansDistance._entry.name
+    'kmeans'
     """
 
     name: str | None

@@ -5,6 +5,16 @@ class FeatadError(Exception):
     """Base of featad's own errors: something outside the program is not as expected.
 
     The command line prints the message as one sentence and exits with code 1.
+
+    Examples
+    --------
+    >>> import featad
+    >>> from featad.errors import FeatadError
+    >>> try:
+    ...     featad.read_image("missing.png")
+    ... except FeatadError as error:
+    ...     print(type(error).__name__)
+    ImageReadError
     """
 
 

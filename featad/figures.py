@@ -7,16 +7,19 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from featad.leaderboard import Leaderboard
 from featad.metrics import (
     auroc,
     average_precision,
+    delong_test,
+    f1_max,
+    tpr_at_fpr,
+)
+from featad.metrics.scores import (
     bootstrap_counts,
     check_scores,
     check_share,
-    delong_test,
-    f1_max,
     of_draws,
-    tpr_at_fpr,
 )
 
 Tested: TypeAlias = list[tuple[np.ndarray, np.ndarray]]
@@ -69,8 +72,9 @@ def compare_scores(
 
     Returns
     -------
-    table : DataFrame
-        Index ``system``, sorted by ``auroc``. Means over the folds of ``auroc``,
+    table : Leaderboard
+        A DataFrame that notebooks show as a leaderboard. Index ``system``, sorted by
+        ``auroc``. Means over the folds of ``auroc``,
         ``average_precision``, ``f1_max`` and ``tpr_at_fpr_1`` (share of anomalies found
         at 1 % false alarms), and of what chance gives, ``average_precision_chance`` and
         ``f1_max_chance``; ``auroc_low`` and ``auroc_high``; ``difference``, the AUROC
@@ -119,7 +123,7 @@ def compare_scores(
     False
     """
     check_share(confidence, "confidence")
-    labels, places, tested = _by_system(scores)
+    labels, places, tested = by_system(scores)
     check_reference(reference, tested)
     table = pd.DataFrame.from_dict(
         {name: _figures(folds) for name, folds in tested.items()}, orient="index"
@@ -128,7 +132,7 @@ def compare_scores(
     reference = table.index[0] if reference is None else reference
     table["difference"] = table["auroc"] - table.loc[reference, "auroc"]
     unit = "group" if "group" in scores else "sample"
-    if _gives_intervals(labels, unit):
+    if gives_intervals(labels, unit):
         draws = _draws(labels, places, tested, n_bootstrap, random_state)
     else:
         draws = {name: np.full(1, np.nan) for name in tested}
@@ -144,7 +148,14 @@ def compare_scores(
     table.loc[reference, ["p_bootstrap", "p_delong"]] = np.nan
     first = ["auroc", "auroc_low", "auroc_high"]
     order = [*first, *[name for name in table.columns if name not in first]]
-    return table[order].rename_axis("system")
+    leaderboard = Leaderboard(table[order].rename_axis("system"))
+    leaderboard.attrs = {"reference": reference, "confidence": confidence}
+    return leaderboard
+
+
+def sample_column(scores: pd.DataFrame) -> str:
+    """Return the column of a table of scores that names samples."""
+    return "path" if "path" in scores and "sample" not in scores else "sample"
 
 
 def check_reference(reference: str | None, systems: Collection[str]) -> None:
@@ -156,7 +167,7 @@ def check_reference(reference: str | None, systems: Collection[str]) -> None:
         )
 
 
-def _by_system(
+def by_system(
     scores: pd.DataFrame,
 ) -> tuple[np.ndarray, list[np.ndarray], dict[str, Tested]]:
     """Check a table of scores and take it apart.
@@ -165,7 +176,7 @@ def _by_system(
     the rows of each fold among these; and labels and scores by system and fold. A group
     counts as anomalous if a sample of it is.
     """
-    identity = "path" if "path" in scores and "sample" not in scores else "sample"
+    identity = sample_column(scores)
     columns = ["system", "fold", identity, "label", "anomaly_score"]
     missing = [name for name in columns if name not in scores]
     if missing:
@@ -216,7 +227,7 @@ def _figures(folds: Tested) -> dict[str, float]:
     }
 
 
-def _gives_intervals(labels: np.ndarray, unit: str) -> bool:
+def gives_intervals(labels: np.ndarray, unit: str) -> bool:
     """Return whether each label occurs twice; warn if it does not."""
     for label, kind in ((1, "normal"), (-1, "anomalous")):
         if (labels == label).sum() < 2:

@@ -1,5 +1,6 @@
 """Running systems on folds: systems in, scores and times out."""
 
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from sklearn.base import clone
 from featad._progress import tracked
 from featad.base import anomaly_scores
 from featad.errors import FeatadError
-from featad.metrics import check_scores
+from featad.metrics.scores import check_scores
 from featad.model_selection import OneClassKFold, split_samples
 from featad.shared_steps import after_shared_steps, check_all_rows
 from featad.systems import uses_labels
@@ -36,11 +37,17 @@ class FoldScores:
 
     images_per_second : float
         Images scored a second, features included.
+
+    model_mb : float
+        Megabytes that the last fitted copy holds, as a model file does before it is
+        compressed: networks that are frozen are not in it. NaN where it cannot be
+        written.
     """
 
     scores: list[np.ndarray]
     fit_seconds: float
     images_per_second: float
+    model_mb: float
 
 
 def make_folds(
@@ -113,6 +120,7 @@ def run_folds(
     y: np.ndarray,
     folds: list[Fold],
     on_progress: Callable[[int, int, str], None] | None = None,
+    on_system: Callable[[dict[str, FoldScores]], None] | None = None,
 ) -> dict[str, FoldScores]:
     """Fit and test every system on the same folds.
 
@@ -133,6 +141,9 @@ def run_folds(
 
     on_progress : callable or None, default=None
         Called with ``(done, total, name)`` after each fold of each system.
+
+    on_system : callable or None, default=None
+        Called with what was found so far after each system.
 
     Returns
     -------
@@ -159,6 +170,8 @@ def run_folds(
         copies, _Features(X, 0.0), _run_step
     ):
         found[name] = _run_one(name, rest, features, y, folds, rounds(name))
+        if on_system is not None:
+            on_system(found)
         del features  # before the next group makes its own
     return found
 
@@ -195,6 +208,7 @@ def _run_one(
         scores=scores,
         fit_seconds=float((fit_times + seconds * n_train).mean()),
         images_per_second=float(1 / (test_times.sum() / n_test.sum() + seconds)),
+        model_mb=_megabytes(fitted),
     )
 
 
@@ -214,6 +228,28 @@ def _unfitted(system: Any) -> Any:
     system = clone(system)
     takes = "drop_anomalies" in system.get_params(deep=False)
     return system.set_params(drop_anomalies=False) if takes else system
+
+
+class _Counter:
+    """A file that keeps nothing but its length."""
+
+    def __init__(self) -> None:
+        self.n_bytes = 0
+
+    def write(self, data: Any) -> int:
+        n_bytes = memoryview(data).nbytes
+        self.n_bytes += n_bytes
+        return n_bytes
+
+
+def _megabytes(fitted: Any) -> float:
+    """Return the size of a fitted system; NaN if it cannot be pickled."""
+    file = _Counter()
+    try:
+        pickle.dump(fitted, file, protocol=5)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return np.nan
+    return file.n_bytes / 1e6
 
 
 def _labels(system: Any, y: np.ndarray) -> np.ndarray | None:

@@ -1,7 +1,8 @@
 """Which of many points is the nearest, by products of matrices."""
 
 import numpy as np
-from sklearn.utils import gen_batches
+
+from featad._blocks import row_blocks, widened
 
 _BATCH_VALUES = 2**19  # products held at a time: they fit into the cache of a processor
 
@@ -48,12 +49,12 @@ class NearestPoint:
 
         indices : ndarray of shape (n,), int64
         """
-        size = max(1, _BATCH_VALUES // max(self._columns.shape[1], X.shape[1]))
+        row_size = max(self._columns.shape[1], X.shape[1])
         dtype = np.result_type(X, self._points)
         indices = np.empty(len(X), dtype=np.int64)
         distances = np.empty(len(X), dtype=dtype)
-        for rows in gen_batches(len(X), size):
-            batch = X[rows] - self._center
+        for rows in row_blocks(len(X), row_size, _BATCH_VALUES):
+            batch = widened(X[rows]) - self._center
             nearest = (self._keys(batch) @ self._columns).argmax(axis=1)
             indices[rows] = nearest
             batch -= self._points[nearest]

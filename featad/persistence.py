@@ -10,7 +10,6 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import joblib
 from sklearn.base import BaseEstimator
@@ -18,6 +17,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 import featad
 from featad import safe_files
+from featad._whole_files import replacing
 from featad.base import anomaly_threshold
 from featad.calibration import CalibratedDetector
 from featad.errors import FeatadError, ModelFileError, WeightsNotFoundError
@@ -90,21 +90,18 @@ def save(
     KMeansDistance(n_clusters=1)
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     system = portable_copy(system)
-    partial = path.with_name(f".{uuid4().hex}.part")  # short: the name may be long
-    try:
+    beside = manifest_path(path)
+    with replacing(path) as partial:
         if path.suffix == safe_files.SUFFIX:
             safe_files.dump(system, partial)
         else:
             joblib.dump(system, partial, compress=3)
         manifest = _manifest(system, partial) | _trained_on(X, like)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)  # a kill leaves no manifest of another file
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, manifest_path(path))
+    with replacing(beside) as partial:
+        partial.write_text(text, encoding="utf-8")
     return manifest
 
 
@@ -116,12 +113,11 @@ def load(
 ) -> Any:
     """Read a system written by `save`, and make sure that it is the same system.
 
-    Before anything is unpickled, the file is checked against its manifest's sha256,
-    its format, and the versions of featad, scikit-learn and NumPy. Afterwards, the
-    pretrained weights are checked against the fingerprint they had at ``fit``.
+    Before anything is unpickled, the file is checked against its manifest's sha256, its
+    format, and the versions of featad, scikit-learn and NumPy. Afterwards, pretrained
+    weights are checked against their fingerprint at ``fit``.
 
-    A joblib file can run code when it is loaded. Load only files you trust, or use the
-    ``.skops`` form.
+    A joblib file can run code when loaded. Load only files you trust, or ``.skops``.
 
     Parameters
     ----------
@@ -130,12 +126,11 @@ def load(
         manifest, and a warning says that it was not checked.
 
     weights : path-like, default=None
-        The file of pretrained weights on this machine, if it is not where it was at
-        ``fit``.
+        The file of pretrained weights, if it is not where it was at ``fit``.
 
     allow_other_versions : bool, default=False
-        Whether to load a file that was fitted with another version of featad,
-        scikit-learn or NumPy. A file of another format is refused in any case.
+        Whether to load what another version of featad, scikit-learn or NumPy has
+        fitted. A file of another format is refused in any case.
 
     Returns
     -------
@@ -145,11 +140,18 @@ def load(
     Raises
     ------
     ModelFileError
-        If the file is missing, truncated, changed, not a model, or was written by
-        another version.
+        If the file is missing, damaged, not a model, or of another version.
 
     WeightsNotFoundError, WeightsChangedError
         If the pretrained weights cannot be found, or are not the same.
+
+    Examples
+    --------
+    >>> import tempfile, featad
+    >>> path = tempfile.mkdtemp() + "/means.joblib"
+    >>> _ = featad.save(featad.KMeansDistance(1).fit([[0.0], [1.0]]), path)
+    >>> featad.load(path)
+    KMeansDistance(n_clusters=1)
     """
     path = Path(path)
     if not path.is_file():

@@ -216,6 +216,7 @@ def make_pipeline(*steps: Any, memory: Any = None, verbose: bool = False) -> Pip
     Returns
     -------
     system : Pipeline
+        Its steps are named after their classes, in lower case.
 
     Examples
     --------

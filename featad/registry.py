@@ -49,6 +49,7 @@ beat.
 _STATS = "stats-"
 _PATCHES = "patches-"
 _IMAGES = "images"
+_PATCHES_SIZE = 256  # defects are located better than at 224, benchmarks/results
 
 
 class Scorer(NamedTuple):
@@ -133,7 +134,25 @@ _PLAIN_FEATURES = {
 
 @dataclass(frozen=True)
 class SystemInfo:
-    """A named system; ``summary`` completes "A sample is anomalous if it is ..."."""
+    """A named system.
+
+    Attributes
+    ----------
+    name : str
+        What `featad.build` takes.
+
+    summary : str
+        Completes "A sample is anomalous if it is ...".
+
+    source : str
+        Authors and year.
+
+    Examples
+    --------
+    >>> from featad.registry import list_systems
+    >>> {system.name: system.source for system in list_systems()}["pixels-kmeans"]
+    'MacQueen 1967'
+    """
 
     name: str
     summary: str
@@ -146,6 +165,7 @@ def list_systems() -> list[SystemInfo]:
     Returns
     -------
     systems : list of SystemInfo
+        In the order of ``featad list``.
 
     Examples
     --------
@@ -190,7 +210,8 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
         ``<features>-<scorer>``, as ``featad list`` prints them: ``"vgg16-ocsvm"`` takes
         the last fully connected layer, ``"vgg16-stats-mahalanobis"`` the mean, standard
         deviation and maximum of three layers, ``"vgg16-patches-gaussian"`` the maps of
-        two layers at 28 x 28 positions, ``"images-vae"`` the images.
+        two layers at 28 x 28 positions of images of 256 pixels, ``"images-vae"`` the
+        images.
 
     random_state : int or None, default=0
         Seeds every step that is random.
@@ -203,6 +224,7 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     Returns
     -------
     system : Pipeline
+        Not fitted.
 
     Raises
     ------
@@ -343,7 +365,8 @@ def _features(features, prefix):
     is_vgg = arch.startswith("vgg")
     if prefix == _PATCHES:
         patches: Any = VGGPatches if is_vgg else PatchFeatures
-        return patches(arch, grid=28, n_components=128, dtype="float16")
+        options = {"grid": 28, "n_components": 128, "dtype": "float16"}
+        return patches(arch, image_size=_PATCHES_SIZE, **options)
     last, three = default_layers(arch)
     network: Any = VGGFeatures if is_vgg else BackboneFeatures
     if prefix == _STATS:

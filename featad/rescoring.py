@@ -4,12 +4,12 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from featad._whole_files import replacing
 from featad.base import anomaly_threshold
 from featad.score_files import check_format, open_rows, read_rows, reserved
 from featad.scoring import COLUMNS, score_images
@@ -94,13 +94,8 @@ def rescore_file(
         rows = rows.astype(object)
         rows.loc[places, list(COLUMNS)] = again.astype(object)
         rows = rows.astype(found[0].dtypes)
-        partial = output.with_name(f".{uuid4().hex}{output.suffix}")
-        try:
-            with open_rows(partial) as write:
-                write(rows)
-            os.replace(partial, output)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(output) as partial, open_rows(partial) as write:
+            write(rows)
         return again
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ FORMATS = (".csv", ".parquet", ".jsonl")
 Write = Callable[[pd.DataFrame], None]
 """Appends a frame of rows."""
 
-_TEXTS = ("path", "group", "error")  # columns; the others are numbers, or is_anomaly
-_COUNTS = ("n_images", "region", "top", "left", "height", "width", "area")
+_TEXTS = ("path", "modified", "group", "error")  # other columns hold numbers
+_COUNTS = ("n_images", "region", "top", "left", "height", "width", "area", "size")
 _PARSERS: dict[str, Callable] = {
     **dict.fromkeys(_TEXTS, str),
     "is_anomaly": "True".__eq__,
@@ -32,6 +33,45 @@ _PARSERS: dict[str, Callable] = {
 }
 _BREAKS = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}  # to some readers
 _FOOTER = 4096  # bytes of a Parquet file's end, for each group of rows
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """The result of a scoring run.
+
+    Attributes
+    ----------
+    scored : int
+        Rows with a score.
+
+    anomalous : int
+        Rows that are beyond the threshold.
+
+    failed : int
+        Rows without a score.
+
+    first_error : str or None
+        The message of the first failure.
+
+    low_p_values : dict of float to int
+        For each level, how many p-values are at most as large.
+
+    resumed : int
+        Images that an earlier run had scored.
+
+    Examples
+    --------
+    >>> from featad.scoring import ScoreSummary
+    >>> ScoreSummary(10, 2, 0, None, {0.01: 1}).anomalous
+    2
+    """
+
+    scored: int
+    anomalous: int
+    failed: int
+    first_error: str | None
+    low_p_values: dict[float, int]
+    resumed: int = 0
 
 
 def check_format(path: str | os.PathLike | None) -> None:
@@ -69,8 +109,10 @@ def reserved(path: str | os.PathLike | None) -> Iterator[None]:
 
 
 @contextmanager
-def open_rows(path: str | os.PathLike | None, stream: Any = None) -> Iterator[Write]:
-    """Open a file for rows; what it held before is lost now.
+def open_rows(
+    path: str | os.PathLike | None, stream: Any = None, *, append: bool = False
+) -> Iterator[Write]:
+    """Open a file for rows; what it held before is lost now, unless it is appended to.
 
     Each row is written at once and whole: if the disk is full, or the process is
     interrupted, the rows before are in the file, and no part of another one.
@@ -82,6 +124,10 @@ def open_rows(path: str | os.PathLike | None, stream: Any = None) -> Iterator[Wr
 
     stream : text file, default=None
         Such as ``sys.stdout``. It is not closed.
+
+    append : bool, default=False
+        Whether to keep the rows of a file that `repair` has left whole. Not for
+        Parquet.
 
     Yields
     ------
@@ -104,9 +150,10 @@ def open_rows(path: str | os.PathLike | None, stream: Any = None) -> Iterator[Wr
         with _parquet(Path(path)) as write:
             yield write
     else:
-        lines = _csv_lines() if _ending(path) == ".csv" else _json_lines
-        with open(path, "wb", buffering=0) as file:
-            yield _lines(lines, _appender(file, path))
+        with open(path, "ab" if append else "wb", buffering=0) as file:
+            has_header = append and _end(file) > 0
+            lines = _csv_lines(has_header) if _ending(path) == ".csv" else _json_lines
+            yield _lines(lines, appender(file, path))
 
 
 def read_rows(path: str | os.PathLike) -> pd.DataFrame:
@@ -132,12 +179,81 @@ def read_rows(path: str | os.PathLike) -> pd.DataFrame:
     check_format(path)
     if _ending(path) == ".parquet":
         return pd.read_parquet(path)
+    return pd.DataFrame(list(iter_rows(path)))
+
+
+def iter_rows(path: str | os.PathLike) -> Iterator[dict]:
+    """Yield the rows of a .csv or .jsonl score file; memory does not grow with it."""
     if _ending(path) == ".jsonl":
-        with open(path, encoding="utf-8") as file:
-            return pd.DataFrame([json.loads(line) for line in file])
+        with open(path, encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+        return
     with open(path, encoding="utf-8-sig", newline="") as file:  # of Excel, too
-        rows = pd.DataFrame(list(csv.DictReader(file)))
-    return rows.apply(lambda column: column.map(_parser(column.name)))
+        rows = csv.DictReader(file)
+        while True:
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                raise _damaged(path, rows.line_num + 1, str(error)) from error
+            if row is None:
+                return
+            if None in row or None in row.values():
+                raise _damaged(path, rows.line_num, "cells are missing or too many")
+            yield {name: _parser(name)(text) for name, text in row.items()}
+
+
+def _damaged(path, line, reason):
+    return ValueError(f"{str(path)!r} is damaged at line {line}: {reason}.")
+
+
+def repair(path: str | os.PathLike) -> None:
+    """Remove the last row of a .csv or .jsonl file if a kill has cut it short."""
+    whole = place = n_quotes = 0
+    with open(path, "r+b") as file:
+        for line in file:
+            place += len(line)
+            n_quotes += line.count(b'"') if _ending(path) == ".csv" else 0
+            if line.endswith(b"\n") and n_quotes % 2 == 0:  # not inside of a text
+                whole = place
+        file.truncate(whole)
+
+
+def plain_values(rows: pd.DataFrame) -> Iterator[tuple]:
+    """Yield the plain values of each row; None where one is missing."""
+    rows = rows.astype(object)
+    return rows.where(rows.notna(), None).itertuples(index=False, name=None)
+
+
+def appender(file: Any, name: Any) -> Callable[[bytes], None]:
+    """Return a function that appends bytes to an unbuffered file, all or none.
+
+    Parameters
+    ----------
+    file : binary file
+        Unbuffered, open for writing.
+
+    name : path-like
+        What errors call it.
+
+    Returns
+    -------
+    append : callable
+        Raises OSError if the bytes cannot be written.
+    """
+
+    def append(data):
+        end = _end(file)
+        try:
+            with _named(name):
+                while data:
+                    data = data[file.write(data) or 0 :]
+        except BaseException:
+            if end is not None:
+                with suppress(OSError):  # a device
+                    file.truncate(end)
+            raise
+
+    return append
 
 
 def _ending(path):
@@ -169,21 +285,13 @@ def _parser(name):
     return lambda text: parse(text) if text else None
 
 
-def _values(rows):
-    """Yield the plain values of each row; None where one is missing."""
-    rows = rows.astype(object)
-    return rows.where(rows.notna(), None).itertuples(index=False, name=None)
-
-
-def _csv_lines():
-    is_first = True
-
+def _csv_lines(has_header=False):
     def lines(rows):
-        nonlocal is_first
-        if is_first:
+        nonlocal has_header
+        if not has_header:
             yield _csv_line(rows.columns)
-            is_first = False
-        yield from map(_csv_line, _values(rows))
+            has_header = True
+        yield from map(_csv_line, plain_values(rows))
 
     return lines
 
@@ -196,31 +304,13 @@ def _csv_line(values):
 
 
 def _json_lines(rows):
-    for values in _values(rows):
+    for values in plain_values(rows):
         row = dict(zip(rows.columns, map(_as_json, values), strict=True))
         yield json.dumps(row, ensure_ascii=False).translate(_BREAKS) + "\n"
 
 
 def _as_json(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _appender(file, name):
-    """Return a function that appends bytes to an unbuffered file, all or none."""
-
-    def append(data):
-        end = _end(file)
-        try:
-            with _named(name):
-                while data:
-                    data = data[file.write(data) or 0 :]
-        except BaseException:
-            if end is not None:
-                with suppress(OSError):  # a device
-                    file.truncate(end)
-            raise
-
-    return append
 
 
 def _end(file):
@@ -241,7 +331,7 @@ def _stream_appender(stream):
 
         return append
     stream.flush()
-    return _appender(binary, "standard output")
+    return appender(binary, "standard output")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from itertools import chain
 from typing import Any
 
@@ -16,7 +16,8 @@ from featad.base import as_anomaly_score
 from featad.drift import LEVELS
 from featad.errors import FeatadError, ImageReadError, is_out_of_memory
 from featad.images import Notes, as_text, check_sources, describe_source
-from featad.score_files import check_format, open_rows, reserved
+from featad.resuming import open_journal
+from featad.score_files import ScoreSummary, check_format, open_rows, reserved
 from featad.scorer import Scorer
 from featad.systems import last_step
 
@@ -110,46 +111,8 @@ def score_images(
     >>> pd.concat(score_images(system, odd))["is_anomaly"].tolist()
     [True]
     """
-    if on_error not in ("skip", "raise"):
-        raise ValueError(f"on_error must be 'skip' or 'raise', but is {on_error!r}.")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more, but is {batch_size}.")
-    if groups is not None:
-        yield from _score_parts(system, sources, groups, batch_size, on_error)
-        return
-    scorer = Scorer(system)  # first: an unfitted system fails here
-    if len(sources):
-        sources = check_sources(sources, estimator_name="score_images")
-    notes = Notes()
-    for start in range(0, len(sources), batch_size):
-        stop = min(start + batch_size, len(sources))
-        batch = [sources[i] for i in range(start, stop)]
-        names = [describe_source(source, start + i) for i, source in enumerate(batch)]
-        with notes.taken():
-            scores, p_values, errors = _score_or_halve(scorer, batch)
-        for i, error in enumerate(errors):
-            if error and (on_error == "raise" or _blames_no_image(error)):
-                if i:
-                    kept = [part[:i] for part in (names, scores, p_values, errors)]
-                    yield _rows(scorer, *kept)
-                raise error
-        yield _rows(scorer, names, scores, p_values, errors)
-    notes.tell()
-
-
-@dataclass(frozen=True)
-class ScoreSummary:
-    """The result of a scoring run: rows ``scored``, ``anomalous`` and ``failed``.
-
-    ``first_error`` is the first failure's message, or None. ``low_p_values`` counts,
-    for each level, the p-values that are at most as large.
-    """
-
-    scored: int
-    anomalous: int
-    failed: int
-    first_error: str | None
-    low_p_values: dict[float, int]
+    _check_options(batch_size, on_error)
+    yield from _frames(system, sources, groups, batch_size, on_error)
 
 
 def score_to_file(
@@ -160,6 +123,8 @@ def score_to_file(
     groups: ArrayLike | None = None,
     batch_size: int = 64,
     on_error: str = "skip",
+    resume: bool = False,
+    retry_errors: bool = False,
     stream: Any = None,
     progress: Callable[[int], None] = lambda n_images: None,
 ) -> ScoreSummary:
@@ -191,6 +156,17 @@ def score_to_file(
     on_error : {"skip", "raise"}, default="skip"
         See `score_images`.
 
+    resume : bool, default=False
+        Whether to go on where an earlier run with ``resume=True`` was stopped, at
+        whatever instruction. The file becomes, byte for byte, that of a run that was
+        not stopped. Until it is complete, a second file, ``path`` + ".unfinished",
+        holds the rows so far. A batch is scored anew if the system, the batch size, or
+        the name or content of one of its images has changed.
+
+    retry_errors : bool, default=False
+        With ``resume``: whether batches with an image that could not be scored are
+        scored again. Those whose files have changed are in any case.
+
     stream : text file, default=None
         Where CSV goes when ``path`` is None.
 
@@ -200,23 +176,43 @@ def score_to_file(
     Returns
     -------
     summary : ScoreSummary
+        How many images were scored, are anomalous, and failed.
 
     Raises
     ------
     ValueError
-        If the file has another ending.
+        If the file has another ending, or there is none to resume.
 
     OSError
         If the file cannot be written, or another run is writing it.
+
+    Examples
+    --------
+    >>> import io
+    >>> import featad
+    >>> parts = featad.make_spots_and_lines(8, 0, size=32)
+    >>> system = featad.build("pixels-knn").fit(parts.images)
+    >>> table = io.StringIO()
+    >>> summary = featad.score_to_file(system, parts.images, None, stream=table)
+    >>> summary.scored, summary.failed
+    (8, 0)
+    >>> table.getvalue()[:18]
+    'path,anomaly_score'
     """
     scored = anomalous = failed = 0
     first_error = None
     low = dict.fromkeys(LEVELS, 0)
     check_format(path)
-    frames = score_images(
-        system, sources, groups=groups, batch_size=batch_size, on_error=on_error
-    )
-    with reserved(path):
+    _check_options(batch_size, on_error)
+    if path is None and resume:
+        raise ValueError("resume needs path: a stream cannot be resumed.")
+    with ExitStack() as stack:
+        stack.enter_context(reserved(path))
+        journal = None
+        if path is not None and resume:
+            opened = open_journal(path, system, retry_errors=retry_errors)
+            journal = stack.enter_context(opened)
+        frames = _frames(system, sources, groups, batch_size, on_error, journal)
         first = next(frames, None)  # what fails at once leaves an older file as it was
         if first is None:
             columns = COLUMNS if groups is None else PART_COLUMNS
@@ -233,7 +229,56 @@ def score_to_file(
                 for level in low:
                     low[level] += int((rows["p_value"] <= level).sum())
                 progress(len(rows) if groups is None else int(rows["n_images"].sum()))
-    return ScoreSummary(scored, anomalous, failed, first_error, low)
+        resumed = 0 if journal is None else journal.n_found
+    return ScoreSummary(scored, anomalous, failed, first_error, low, resumed)
+
+
+def _check_options(batch_size, on_error):
+    if on_error not in ("skip", "raise"):
+        raise ValueError(f"on_error must be 'skip' or 'raise', but is {on_error!r}.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, but is {batch_size}.")
+
+
+def _frames(system, sources, groups, batch_size, on_error, journal=None):
+    """Yield the rows of images, or of parts, a batch at a time."""
+    scorer = Scorer(system)  # first: an unfitted system fails here
+    if groups is None:
+        yield from _score_batches(scorer, sources, batch_size, on_error, journal)
+        return
+    part_scorer = Scorer(system, by_group=True)
+    sources, groups = _in_order_of_parts(system, sources, groups)
+    frames = _score_batches(scorer, sources, batch_size, on_error, journal)
+    yield from _join_parts(part_scorer, frames, groups)
+
+
+def _score_batches(scorer, sources, batch_size, on_error, journal):
+    """Yield the rows of images, those that a journal has from there."""
+    if len(sources):
+        sources = check_sources(sources, estimator_name="score_images")
+    notes = Notes()
+    for start in range(0, len(sources), batch_size):
+        stop = min(start + batch_size, len(sources))
+        batch = [sources[i] for i in range(start, stop)]
+        names = [describe_source(source, start + i) for i, source in enumerate(batch)]
+        if journal is not None:
+            key = journal.key(names, batch)  # before the images are read
+            if (rows := journal.find(key)) is not None:
+                yield rows
+                continue
+        with notes.taken():
+            scores, p_values, errors = _score_or_halve(scorer, batch)
+        for i, error in enumerate(errors):
+            if error and (on_error == "raise" or _blames_no_image(error)):
+                if i:
+                    kept = [part[:i] for part in (names, scores, p_values, errors)]
+                    yield _rows(scorer, *kept)
+                raise error
+        rows = _rows(scorer, names, scores, p_values, errors)
+        if journal is not None:
+            journal.add(key, rows)
+        yield rows
+    notes.tell()
 
 
 def _score_or_halve(scorer, batch):
@@ -290,9 +335,8 @@ def _rows(scorer, names, scores, p_values, errors):
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
 
-def _score_parts(system, sources, groups, batch_size, on_error):
-    """Yield one row per part; the images of a part are scored one after another."""
-    scorer = Scorer(system, by_group=True)
+def _in_order_of_parts(system, sources, groups):
+    """Return sources and groups such that a part's images follow one another."""
     # names of files and folders need not be UTF-8
     groups = np.array([describe_source(str(group)) for group in groups], dtype=str)
     if len(groups) != len(sources):
@@ -303,17 +347,22 @@ def _score_parts(system, sources, groups, batch_size, on_error):
         last_step(system).p_values_from_scores(np.zeros(len(groups)), groups=groups)
     _, first, part = np.unique(groups, return_index=True, return_inverse=True)
     order = np.argsort(first[part], kind="stable")
-    groups, ordered = groups[order], [sources[i] for i in order]
-    ends = np.r_[0, np.bincount(part)[np.argsort(first)].cumsum()]
+    return [sources[i] for i in order], groups[order]
+
+
+def _join_parts(scorer, frames, groups):
+    """Yield one row per part from the rows of its images, which follow one another."""
+    last = np.append(groups[1:] != groups[:-1], True)  # of its part
     pending, done = pd.DataFrame(), 0
-    for rows in score_images(system, ordered, batch_size=batch_size, on_error=on_error):
+    for rows in frames:
         rows = rows.assign(group=groups[done : done + len(rows)])
         pending = pd.concat([pending, rows]) if len(pending) else rows
         done += len(rows)
-        complete = ends[ends <= done][-1] - (done - len(pending))
-        if complete:
+        ends = np.flatnonzero(last[done - len(pending) : done])
+        if len(ends):
+            complete = ends[-1] + 1
             yield _part_rows(scorer, pending[:complete])
-        pending = pending[complete:]
+            pending = pending[complete:]
 
 
 def _part_rows(scorer, rows):

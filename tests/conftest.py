@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -188,3 +189,18 @@ def tree(tmp_path):
         return tmp_path / "data"
 
     return write
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Return a running Chromium; tests skip where it is not installed."""
+    driver = pytest.importorskip("playwright.sync_api")
+    found = os.environ.get("FEATAD_BROWSER") or shutil.which("chromium")
+    if not found:
+        pytest.skip("no chromium on this machine; set FEATAD_BROWSER to a browser")
+    with driver.sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox"]
+        )
+        yield running
+        running.close()

@@ -114,6 +114,7 @@ def test_demo_does_the_whole_job(tmp_path, capsys):
     assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert "Using vgg_mini" in printed
+    assert printed.endswith(f"Open this page: {output / 'report.html'}\n")
     assert "mini-stats-mahalanobis" in printed
     assert len(pd.read_csv(output / "scores.csv")) == 60
     assert (output / "model.joblib.json").exists()

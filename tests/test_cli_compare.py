@@ -1,7 +1,5 @@
 """``featad compare``: table, scores and curves; what it needs, and says where not."""
 
-import json
-import re
 import shutil
 
 import numpy as np
@@ -197,22 +195,6 @@ def test_the_table_is_as_wide_as_its_systems_need(monkeypatch):
     lines = format_table(table).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[0].split()[-2:] == ["s", "images/s"]
-
-
-def test_compare_writes_a_report_with_threshold_and_p_values(part_folder, tmp_path):
-    page = tmp_path / "report.html"
-    arguments = ["compare", "--data", str(part_folder), *QUICK, "--report", str(page)]
-    assert main(arguments) == 0
-    data = re.search(r'id="report">(.*?)</script>', page.read_text("utf-8")).group(1)
-    data = json.loads(data)
-    assert data["systems"]["pixels-knn"]["threshold"] is not None
-    assert all(0 < image["p_value"] <= 1 for image in data["images"])
-    assert "featad compare --data" in page.read_text("utf-8")
-
-
-def test_a_report_is_an_html_file(capsys):
-    assert main(["compare", "--data", "x", *QUICK, "--report", "report.pdf"]) == 2
-    assert "takes an .html file, but is 'report.pdf'" in capsys.readouterr().err
 
 
 def test_test_images_that_are_training_images_are_told_of_once(

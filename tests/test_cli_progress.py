@@ -158,3 +158,27 @@ def test_a_loop_that_is_left_early_is_forgotten():
         for _ in tracked(range(2), "image", 2):
             pass
     assert (Level("image", 0, 2),) in heard
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_the_rate_and_the_time_left(clock):
+    progress = Progress("scoring", 600, stream=Terminal(), clock=clock)
+    clock.now += 10
+    progress.advance(120)
+    assert progress.text(with_rate=True) == (
+        "scoring: image 121 of 600, about 40 s left, 12 a second"
+    )
+    progress.close()
+
+
+def test_slow_rounds_are_told_by_the_time_that_each_takes(progress, clock):
+    for fold in range(2):
+        progress.hear((Level("fold", fold, 3),))
+        clock.now += 20
+    assert progress.text(with_rate=True).endswith("about 1 min left, about 40 s each")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from featad.cli import main, maps
-from featad.maps.files import REGION_COLUMNS
+from featad.map_files import REGION_COLUMNS
 
 pytest.importorskip("matplotlib")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from featad._words import percent
 from featad.cli import thresholds
-from featad.cli.options import percent
 from featad.cli.values import folds_or_share
 
 

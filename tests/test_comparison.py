@@ -28,6 +28,7 @@ COLUMNS = [
     "f1_max_chance",
     "fit_seconds",
     "images_per_second",
+    "model_mb",
     "difference",
     "difference_low",
     "difference_high",
@@ -341,3 +342,25 @@ def test_any_splitter_is_taken(X, y):
     cv = ShuffleSplit(3, test_size=0.5, random_state=0)
     table = compare({"a": Mahalanobis()}, X, y, cv=cv, n_bootstrap=5)
     assert table.loc["a", "auroc"] > 0.5
+
+
+def test_results_are_told_after_each_system(systems, X, y):
+    told = []
+    table, scores = compare(
+        systems,
+        X,
+        y,
+        n_bootstrap=20,
+        return_scores=True,
+        on_system=lambda *results: told.append(results),
+    )
+    assert [len(found) for found, _ in told] == list(range(1, len(systems) + 1))
+    pd.testing.assert_frame_equal(told[-1][0], table)
+    pd.testing.assert_frame_equal(told[-1][1], scores)
+    first = told[0][0].index[0]
+    assert told[0][0].loc[first, "auroc"] == table.loc[first, "auroc"]
+
+
+def test_a_systems_size_is_what_it_pickles_to(X, y):
+    table = compare({"a": Mahalanobis()}, X, y, cv=2, n_bootstrap=20)
+    assert 0 < table.loc["a", "model_mb"] < 0.1

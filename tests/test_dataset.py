@@ -5,8 +5,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from featad.datasets import load_folder, make_spots_and_lines, save_split
+from featad.datasets import (
+    load_folder,
+    make_spots_and_lines,
+    save_folder,
+    save_split,
+)
 from featad.errors import DatasetError
+from featad.images import read_image, read_mask
 
 
 @pytest.fixture
@@ -88,3 +94,21 @@ def test_a_data_set_shows_itself_in_one_line(mvtec):
 
 def test_a_data_set_shows_how_many_groups_it_has(grouped):
     assert repr(load_folder(grouped)).endswith("kinds anomaly, good; 2 groups>")
+
+
+def test_a_data_set_is_the_same_once_written_as_a_folder(tmp_path):
+    parts = make_spots_and_lines(2, 4, size=16)
+    again = load_folder(save_folder(parts, tmp_path))
+    order = [int(path.stem) for path in again.images]
+    for name in ("labels", "parts", "kinds"):
+        expected = getattr(parts, name)[order]
+        np.testing.assert_array_equal(getattr(again, name), expected)
+    for index, path, mask in zip(order, again.images, again.masks, strict=True):
+        np.testing.assert_allclose(read_image(path) * 255, parts.images[index])
+        if mask is not None:
+            np.testing.assert_array_equal(read_mask(mask), parts.masks[index])
+
+
+def test_paths_are_not_written_as_a_folder(mvtec, tmp_path):
+    with pytest.raises(TypeError, match="a uint8 array, but they are list"):
+        save_folder(load_folder(mvtec), tmp_path)

@@ -75,6 +75,15 @@ def test_training_samples_look_as_new_ones_do_to_the_flow():
     assert abs(seen - fresh) < 0.2 * abs(as_scored - fresh)
 
 
+def test_rounding_along_an_axis_that_never_varied_is_not_odd():
+    X, new = normal(200, 5), normal(5, 5, seed=1)
+    X[:, 4] *= 1e-7
+    detector = FeatureFlow(**TINY).fit(X)
+    moved = new * [1, 1, 1, 1, 1e-7]
+    as_usual, rounded = map(detector.score_samples, (moved, moved + [0, 0, 0, 0, 1e-5]))
+    np.testing.assert_allclose(rounded, as_usual, atol=0.1)
+
+
 @pytest.mark.parametrize(
     "X", [np.ones((20, 3)), normal(20, 1), normal(3, 50), normal(2, 4)]
 )

@@ -5,7 +5,7 @@ import pytest
 
 import featad
 from featad.images import ImageReader
-from featad.maps.files import MapFolder
+from featad.map_files import MapFolder
 
 
 @pytest.fixture(scope="module")

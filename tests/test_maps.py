@@ -18,6 +18,7 @@ SCORERS = {
     "k-means": featad.KMeansDistance(1, random_state=0),
     "neighbors": featad.NearestNeighbors(1),
     "pca": featad.PCAReconstruction(2),
+    "flow": featad.FeatureFlow(width=8, n_blocks=2, max_epochs=3, random_state=0),
     "scikit-learn's one-class SVM": OneClassSVM(nu=0.1, gamma=0.5),
     "scikit-learn's local outliers": LocalOutlierFactor(novelty=True),
 }

@@ -10,12 +10,12 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, ro
 from featad.metrics import (
     auroc,
     average_precision,
-    bootstrap_counts,
     bootstrap_interval,
     delong_test,
     f1_max,
     tpr_at_fpr,
 )
+from featad.metrics.scores import bootstrap_counts
 
 METRICS = [auroc, average_precision, f1_max, tpr_at_fpr]
 

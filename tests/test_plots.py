@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from sklearn.metrics import auc
 
 from featad.errors import MissingExtraError
-from featad.metrics import auroc
 from featad.plots import (
     plot_histogram,
     plot_most_anomalous,
@@ -35,22 +33,10 @@ def test_the_roc_curve_is_drawn(tmp_path):
     assert _ink(plot_roc({"a": (Y, SCORES)}, tmp_path / "r.png")) > 0.005
 
 
-def test_the_mean_curve_of_folds_has_their_mean_area():
-    from featad.plots import _mean_roc
-
-    rng = np.random.default_rng(0)
-    folds = [(Y, rng.integers(0, 6, 24) + 2 * (Y == -1)), (Y[5:], SCORES[5:])]
-    folds += [(Y, rng.normal(size=24))]
-    fpr, tpr, area = _mean_roc(folds)
-    assert auc(fpr, tpr) == pytest.approx(area, abs=1e-12)
-    assert area == pytest.approx(np.mean([auroc(*fold) for fold in folds]))
-    assert (np.diff(tpr) >= -1e-12).all()
-
-
 @pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
 def test_curves_of_a_table_of_scores_are_drawn(ending, tmp_path):
     pytest.importorskip("matplotlib")
-    rows = {"fold": 1, "label": Y, "anomaly_score": SCORES}
+    rows = {"fold": 1, "sample": range(24), "label": Y, "anomaly_score": SCORES}
     scores = pd.concat([pd.DataFrame({"system": name} | rows) for name in "ab"])
     path = plot_roc(scores, tmp_path / f"r.{ending}")
     assert path.stat().st_size > 2000
@@ -95,9 +81,9 @@ def test_a_missing_matplotlib_is_told_with_the_way_out(monkeypatch, tmp_path):
     ("score", "shown"), [(38072.1, "38070"), (0.00123456, "0.001235"), (12, "12")]
 )
 def test_scores_above_pictures_are_no_powers_of_ten(score, shown):
-    from featad.plots import _number
+    from featad.plots.style import as_number
 
-    assert _number(score) == shown
+    assert as_number(score) == shown
 
 
 def _color(path):

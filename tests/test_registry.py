@@ -172,7 +172,7 @@ def test_patches_systems_take_two_layers_at_28_x_28_positions(kind):
     system = build(f"vgg16-patches-{kind}")
     features = system["features"]
     assert isinstance(features, VGGPatches)
-    assert (features.layer, features.grid) == (None, 28)
+    assert (features.layer, features.grid, features.image_size) == (None, 28, 256)
     assert (features.n_components, features.dtype) == (128, "float16")
     assert system["reduce"] == "passthrough"
     assert type(build(f"resnet18-patches-{kind}")["features"]) is PatchFeatures

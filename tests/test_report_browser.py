@@ -1,10 +1,4 @@
-"""Reports in a real browser: the slider, the gallery, the table; nothing else is asked.
-
-The tests drive Chromium, and skip where it is not installed.
-"""
-
-import os
-import shutil
+"""Reports in a real browser: the slider, the gallery, the table, and no request."""
 
 import numpy as np
 import pytest
@@ -15,21 +9,6 @@ from featad.report import summarize, summarize_batch, write_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HOSTILE = '<img src=x onerror="alert(1)"> "quoted" \u202e' + "n" * 3000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Return a running browser."""
-    driver = pytest.importorskip("playwright.sync_api")
-    found = os.environ.get("FEATAD_BROWSER") or shutil.which("chromium")
-    if not found:
-        pytest.skip("no chromium on this machine; set FEATAD_BROWSER to a browser")
-    with driver.sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox"]
-        )
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,12 @@ from featad.errors import FeatadError, is_out_of_memory
 _COMMANDS = (
     "fit",
     "score",
+    "watch",
     "check",
     "calibrate",
     "recalibrate",
     "compare",
+    "report",
     "list",
     "doctor",
     "demo",

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from typing import Any
 
+from featad._words import percent
 from featad.cli import models, options, progress
 from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import held_out
@@ -72,7 +73,7 @@ def _say(check, table, units, detector, model):
     """Yield the findings in plain words."""
     from featad.drift import rate_in_force
 
-    n, low, percent = check.n_samples, check.n_low, options.percent
+    n, low = check.n_samples, check.n_low
     called = int(table["is_anomaly"].sum())
     rate = rate_in_force(detector.target_fpr, detector.n_calibration_)
     like = f"{held_out(detector)} that set it"

@@ -2,11 +2,12 @@
 
 import warnings
 from argparse import ArgumentTypeError, Namespace
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
+from featad._whole_files import replacing
 from featad.cli import costs, options, progress, reports, values
 from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
@@ -39,7 +40,7 @@ def add_parser(commands: Any) -> None:
         "--reference",
         metavar="SYSTEM",
         help="one of the systems: print how much the AUROC of the others differs from "
-        "its own, with a 95 % interval and the p-value of a paired bootstrap",
+        "its own, with a 95 %% interval and the p-value of a paired bootstrap",
     )
     parser.add_argument(
         "--cv",
@@ -68,9 +69,19 @@ def add_parser(commands: Any) -> None:
         help="also draw the ROC curves, means over folds, to this .pdf, .png or .svg "
         "file",
     )
+    parser.add_argument(
+        "--few-shot",
+        type=_sizes,
+        metavar="N,N,...",
+        help="also fit each system on a few of the training images, such as 5,10,20, "
+        "drawn three times, and print the mean AUROC; the report shows the curve. It "
+        "needs a data set with a test part",
+    )
     reports.add_report(
         parser,
-        what="figures, curves, a threshold to move, and the images with their scores",
+        what="figures, curves, a threshold to move, and the images with their scores. "
+        "It is written anew after each system, so that a run that is stopped leaves "
+        "what was done",
     )
 
 
@@ -95,12 +106,14 @@ def run(args: Namespace) -> int:
     for path in filter(None, (args.output, args.scores, args.figure, args.report)):
         options.check_writable(path)
     dataset = options.grouped(options.load_data(args), args.groups)
-    (table, scores), dataset = options.without_unreadable(
+    _check_few_shot(dataset, args)
+    (table, scores, live), dataset = options.without_unreadable(
         dataset, args, lambda readable: _compare(readable, args)
     )
     print(format_table(table, args.reference))
     if args.output:
-        table.to_csv(args.output)
+        with replacing(args.output) as part:
+            table.to_csv(part)
         split = save_split(dataset, f"{args.output}.split.csv")
         options.log(f"wrote {args.output} and {split}")
     if args.scores:
@@ -108,8 +121,10 @@ def run(args: Namespace) -> int:
         options.log(f"wrote {args.scores}")
     if args.figure:
         options.log(f"wrote {plot_roc(scores, args.figure)}")
-    if args.report:
-        reports.write_comparison(args, table, scores, dataset)
+    with live.telling() if args.report else nullcontext():
+        few = _few_shot(dataset, args) if args.few_shot else None
+        if args.report:
+            live.finish(few)
     return 0
 
 
@@ -186,10 +201,15 @@ def _compare(dataset, args):
         announced = costs.announcement(name, system, n_train, n_folds)
         if announced:
             options.log(announced)
-    with progress.shown("comparing"), warnings.catch_warnings():
+    live = reports.LiveComparison(args, dataset, systems)
+    with (
+        live.telling() if args.report else nullcontext(),
+        progress.shown("comparing"),
+        warnings.catch_warnings(),
+    ):
         if isinstance(cv, list):  # loading has told of copies across this split
             warnings.filterwarnings("ignore", ".* exact copies of them are trained on")
-        return compare(
+        table, scores = compare(
             systems,
             dataset.images,
             dataset.labels,
@@ -198,7 +218,48 @@ def _compare(dataset, args):
             reference=args.reference,
             random_state=args.seed,
             return_scores=True,
+            on_system=live.add if args.report else None,
         )
+    return table, scores, live
+
+
+def _check_few_shot(dataset, args):
+    if not args.few_shot:
+        return
+    if args.cv is not None or not dataset.has_split:
+        raise ValueError("--few-shot needs a data set with a test part, and no --cv.")
+    n_train = int(((dataset.parts == "train") & (dataset.labels == 1)).sum())
+    if args.few_shot[0] < 2 or args.few_shot[-1] > n_train:
+        raise ValueError(
+            f"--few-shot takes numbers from 2 to {n_train}, that of the normal "
+            f"training images, but is {', '.join(map(str, args.few_shot))}."
+        )
+
+
+def _few_shot(dataset, args):
+    """Fit on few training images, print the means, and return the table."""
+    from featad.few_images import few_shot
+
+    systems = {name: options.build_system(name, args) for name in args.systems}
+    set_machine_options(systems.values(), device=args.device, cache=args.cache)
+    with progress.shown("few images"):
+        table = few_shot(
+            systems,
+            dataset.images,
+            dataset.labels,
+            train=np.flatnonzero((dataset.parts == "train") & (dataset.labels == 1)),
+            test=np.flatnonzero(dataset.parts == "test"),
+            sizes=args.few_shot,
+            random_state=args.seed,
+        )
+    means = table.pivot_table("auroc", "system", "n_train").loc[args.systems]
+    print("\nMean AUROC by number of training images:")
+    print(
+        means.rename_axis(None)
+        .rename_axis(None, axis=1)
+        .to_string(float_format="{:.3f}".format)
+    )
+    return table
 
 
 def _check_kinds(dataset, labels, images):
@@ -227,8 +288,12 @@ def _write_scores(scores, dataset, path):
     rows = scores.assign(path=[names[i] for i in scores["sample"]])
     columns = ["path", "label", "fold", "system", "anomaly_score"]
     columns += ["group"] if "group" in rows else []
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    rows[columns].to_csv(path, index=False, lineterminator="\n")
+    with replacing(path) as part:
+        rows[columns].to_csv(part, index=False, lineterminator="\n")
+
+
+def _sizes(text):
+    return sorted({values.positive_int(size) for size in text.split(",")})
 
 
 def _system_names(text):

@@ -1,6 +1,5 @@
 """``featad demo``: the whole job on generated parts, up to scored images."""
 
-import shlex
 import shutil
 from argparse import Namespace
 from pathlib import Path
@@ -61,7 +60,6 @@ def run(args: Namespace) -> int:
     from featad.persistence import load, save
     from featad.registry import build
     from featad.report import summarize, write_report
-    from featad.whole_systems import p_values
 
     folder = Path(args.output)
     options.check_writable(folder / "model.joblib")
@@ -98,20 +96,19 @@ def run(args: Namespace) -> int:
     print(
         f"Fitted the best of them, {best}, with a target of 5 % false alarms: {model}"
     )
-    tested = [parts.images[i] for i in test]
     summary = summarize(
         scores,
         parts,
         table=table,
-        system=system,
-        p_values=dict(zip(test, p_values(system, tested), strict=True)),
-        overlays=reports.overlays_by(system, parts.part("train")),
-        command=shlex.join(["featad", *args.argv]),
+        systems={name: build(name) for name in names} | {best: system},
+        command=reports.command_of(args),
+        **reports.seen_by(system, parts, scores[scores["system"] == best]),
     )
-    print(f"Open this page: {write_report(summary, folder / 'report.html')}")
+    report = write_report(summary, folder / "report.html")
 
     _write_parts(make_spots_and_lines(0, 60, random_state=1), folder / "incoming")
     _score_incoming(load(model), best, folder)
+    print(f"Open this page: {report}")
     return 0
 
 
@@ -141,26 +138,23 @@ def _claim(folder):
 
 def _write_parts(dataset, folder):
     """Write a generated data set in the MVTec layout and replace an older one."""
-    from PIL import Image
+    from featad.datasets import save_folder
 
     shutil.rmtree(folder, ignore_errors=True)
-
-    for index, (image, kind, part) in enumerate(
-        zip(dataset.images, dataset.kinds, dataset.parts, strict=True)
-    ):
-        path = folder / part / kind / f"{index:04}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
+    save_folder(dataset, folder)
 
 
 def _score_incoming(system, name, folder):
+    from featad.base import as_anomaly_score
     from featad.images import list_images
     from featad.metrics import auroc
     from featad.plots import plot_histogram, plot_most_anomalous, plot_roc
     from featad.scoring import score_to_file
+    from featad.systems import last_step
 
-    paths = list_images(folder / "incoming")
-    y = np.array([1 if path.parent.name == "good" else -1 for path in paths])
+    paths = list_images(folder / "incoming" / "test")
+    kinds = [path.parent.name for path in paths]
+    y = np.array([1 if kind == "good" else -1 for kind in kinds])
     score_to_file(system, paths, folder / "scores.csv")
     rows = pd.read_csv(folder / "scores.csv")
     called = rows["is_anomaly"].to_numpy(dtype=bool)
@@ -171,9 +165,17 @@ def _score_incoming(system, name, folder):
         f"Scores: {folder / 'scores.csv'}"
     )
     scores, threshold = rows["anomaly_score"], rows["threshold"].iloc[0]
+    held_out = last_step(system).calibration_scores_
     try:
         pictures = (
-            plot_histogram(y, scores, threshold, folder / "scores.png"),
+            plot_histogram(
+                y,
+                scores,
+                threshold,
+                folder / "scores.png",
+                kinds=kinds,
+                calibration_score=as_anomaly_score(held_out),
+            ),
             plot_roc({name: (y, scores)}, folder / "roc.png"),
             plot_most_anomalous(
                 paths, scores, folder / "strangest.png", threshold=threshold

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featad._words import percent
 from featad.cli import models, options, progress, values
 from featad.cli.progress import LONG, duration
 from featad.errors import DatasetError, ImageReadError
 
 if TYPE_CHECKING:  # importing these takes seconds, which `--help` need not
+    from featad.map_files import MapFolder
     from featad.maps import MapScale
-    from featad.maps.files import MapFolder
 
 _AT_MOST = 100  # good images that fix a scale
 _HELD_OUT = 0.3  # of the images a model was fitted on
@@ -106,7 +107,7 @@ def write_maps(
     seconds : float
         What scoring took for an image.
     """
-    from featad.maps.files import MapFolder
+    from featad.map_files import MapFolder
     from featad.maps.systems import map_method
 
     method = map_method(system, args.map_method)
@@ -152,8 +153,8 @@ def _regions_of(system: Any, method: str, folder: MapFolder, path: Path) -> Any:
 
 def _scale(system: Any, method: str, args: Namespace, seconds: float) -> MapScale:
     """Return the scale of the maps: an earlier one, or from good images."""
+    from featad.map_files import SCALE_FILE
     from featad.maps import MapScale, fit_map_scale
-    from featad.maps.files import SCALE_FILE
 
     model = _digest(args.model)
     given, earlier = args.map_scale, Path(args.maps, SCALE_FILE)
@@ -177,7 +178,7 @@ def _scale(system: Any, method: str, args: Namespace, seconds: float) -> MapScal
                               progress=bar.advance)  # fmt: skip
     options.log(
         f"maps are scaled by {scale.n_images} good images: at most "
-        f"{options.percent(scale.target_fpr)} of those have a pixel above the threshold"
+        f"{percent(scale.target_fpr)} of those have a pixel above the threshold"
     )
     return replace(scale, model=model)
 

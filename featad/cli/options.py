@@ -285,7 +285,7 @@ def readable(
     """
     import numpy as np
 
-    from featad.images import map_images, read_image
+    from featad.images import Rule, map_images, read_image
 
     kept = np.ones(len(dataset), dtype=bool)
     errors = []
@@ -299,7 +299,9 @@ def readable(
         raise DatasetError(
             f"None of the {len(dataset)} images can be read: {errors[0]}"
         )
-    return dataset.select(kept), errors
+    rule = Rule("image that cannot be read", "images that cannot be read")
+    left_out = dataset.left_out | {rule: [Path(str(e.source)) for e in errors]}
+    return dataclasses.replace(dataset.select(kept), left_out=left_out), errors
 
 
 def without_unreadable(
@@ -340,11 +342,6 @@ def check_writable(path: str | os.PathLike, *, own: str | None = None) -> None:
         raise OSError(error.errno, error.strerror, str(folder)) from error
     if Path(path).exists() and path != own:
         log(f"{path} exists and will be replaced")
-
-
-def percent(share: float) -> str:
-    """Return a share as people read it: 1 %, 3.6 %, 0.025 %."""
-    return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
 def log(text: str) -> None:

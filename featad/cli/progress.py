@@ -56,9 +56,9 @@ def _tick(progress: "Progress", stop: threading.Event) -> None:
 class Progress:
     """What `shown` does, step by step.
 
-    A terminal has one bar, for the outermost loop. Elsewhere a line says how long a
-    loop will take as soon as that is known, if it is more than a minute, and there is a
-    line every half minute.
+    A terminal has one bar, for the outermost loop, with its rate. Elsewhere a line says
+    how long a loop will take as soon as that is known, if it is more than a minute, and
+    there is a line every half minute.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class Progress:
                 return
             if self._bar is not None:
                 self._bar.n = fraction(self._levels)
-                self._bar.set_description_str(self.text())
+                self._bar.set_description_str(self.text(with_rate=True))
                 return
             loop, now = self._levels[0].what, self.clock()
             new = loop not in self._announced and (self.seconds_left() or 0) > LONG
@@ -137,21 +137,33 @@ class Progress:
                 self._said = now
                 print(self.text(), file=self.stream, flush=True)
 
-    def text(self) -> str:
+    def text(self, *, with_rate: bool = False) -> str:
         """Return one line: which round of how many, and how long it will take."""
         what, done, total = self._levels[0]
         line = f"{self.what}: {what} {min(done + 1, total):,} of {total:,}"
-        left = self.seconds_left()
-        return line if left is None else f"{line}, {duration(left)} left"
+        whole = self._seconds_in_all()
+        if whole is None:
+            return line
+        line += f", {duration(self.seconds_left() or 0)} left"
+        if not with_rate or not whole:
+            return line
+        rate = total / whole
+        each = f"{rate:.2g} a second" if rate >= 1 else f"{duration(1 / rate)} each"
+        return f"{line}, {each}"
 
     def seconds_left(self) -> float | None:
         """Return how long the outermost loop still takes; None: not known yet."""
+        whole = self._seconds_in_all()
+        return None if whole is None else whole * (1 - fraction(self._levels))
+
+    def _seconds_in_all(self) -> float | None:
+        """Return how long the outermost loop takes in all; None: not known yet."""
         start, before = self._began[self._levels[0].what]
         now = fraction(self._levels)
         elapsed = self.clock() - start
         if elapsed < FIRST or now <= before:
             return None
-        return elapsed * (1 - now) / (now - before)
+        return elapsed / (now - before)
 
     def close(self) -> None:
         """Remove the bar."""

@@ -3,6 +3,7 @@
 import sys
 import time
 from argparse import Namespace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,6 @@ from featad.cli import maps, models, options, progress, reports, values
 from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
-
-_ENOUGH = 30  # images whose p-values say something about all of them
 
 
 def add_parser(commands: Any) -> None:
@@ -44,6 +43,17 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="instead of images: an earlier output, whose rows with an error are "
         "scored again; all other rows stay (written to --output, or to FILE itself)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where the same command was stopped, if it was; needs --output. "
+        "Until FILE is complete, FILE.unfinished holds what was scored",
+    )
+    parser.add_argument(
+        "--retry-errors",
+        action="store_true",
+        help="with --resume: also score again what could not be scored",
     )
     parser.add_argument(
         "--on-error",
@@ -87,14 +97,12 @@ def run(args: Namespace) -> int:
     if args.retry and args.groups:
         options.log("featad score: error: --groups: not allowed with --retry")
         return 2
-    if args.report and not args.output:
-        options.log("featad score: error: --report needs --output FILE")
-        return 2
-    if wrong := maps.check(args):
+    if wrong := _wrong_use(args) or maps.check(args):
         options.log(f"featad score: error: {wrong}")
         return 2
     from featad.datasets import find_groups
     from featad.images import list_images
+    from featad.score_files import read_rows
     from featad.scoring import score_to_file
 
     leave_warnings_to_us()
@@ -118,7 +126,7 @@ def run(args: Namespace) -> int:
     for file in filter(None, (args.output, args.report)):
         options.check_writable(file)
     start = time.perf_counter()
-    with progress.shown("scoring", len(paths)) as bar:
+    with _told_how_to_go_on(args), progress.shown("scoring", len(paths)) as bar:
         summary = score_to_file(
             system,
             paths,
@@ -126,12 +134,15 @@ def run(args: Namespace) -> int:
             groups=groups,
             batch_size=args.batch_size,
             on_error=args.on_error,
+            resume=args.resume,
+            retry_errors=args.retry_errors,
             stream=sys.stdout,
             progress=bar.advance,
         )
     units = "images" if groups is None else "parts"
     options.log(
         f"scored {summary.scored} {units}, {summary.anomalous} of them anomalous"
+        + (f"; {summary.resumed} images by an earlier run" if summary.resumed else "")
         + (f"; wrote {args.output}" if args.output else "")
     )
     if summary.failed:
@@ -143,36 +154,56 @@ def run(args: Namespace) -> int:
         seconds = (time.perf_counter() - start) / summary.scored
         maps.write_maps(system, paths, args, seconds)
     if args.report:
-        reports.write_batch(args, system, paths)
+        rows = read_rows(args.output)
+        reports.write_batch(args, rows, system, None if "group" in rows else paths)
     options.check_failed(
         summary.failed, summary.failed + summary.scored, args.max_failed
     )
     return 0 if summary.scored else 1
 
 
+def _wrong_use(args):
+    """Return what is wrong with options that need others, or None."""
+    if args.report and not args.output:
+        return "--report needs --output FILE"
+    if args.resume and (args.retry or not args.output):
+        return "--resume needs images and --output FILE"
+    if args.retry_errors and not args.resume:
+        return "--retry-errors needs --resume"
+    return None
+
+
+@contextmanager
+def _told_how_to_go_on(args):
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if args.resume:
+            stop.args += ("the same command goes on from there",)
+        raise
+
+
 def _say_drift(system, summary, units, model):
-    """Say if most images have moved towards the threshold, and stayed below it."""
+    """Say if the images do not look like those that calibrated the system."""
     from featad.calibration import CalibratedDetector
-    from featad.drift import hidden_drift
+    from featad.drift import drift_in_words
     from featad.systems import last_step
 
     detector = last_step(system)
-    if summary.scored < _ENOUGH or not isinstance(detector, CalibratedDetector):
+    if not isinstance(detector, CalibratedDetector):
         return
-    level = hidden_drift(
+    said = drift_in_words(
         summary.scored,
         summary.anomalous,
         summary.low_p_values,
         detector.n_calibration_,
         detector.target_fpr,
+        units=units,
     )
-    if level is not None:
-        share = summary.low_p_values[level] / summary.scored
+    if said is not None:
         options.log(
-            f"warning: {options.percent(share)} of the {units} have a p-value of at "
-            f"most {level:g}, but {options.percent(level)} of good ones are expected "
-            "to. Have light, focus, camera or product changed since the fit? `featad "
-            f"check {model} DIR` tests it on images known to be good."
+            f"warning: {said} `featad check {model} DIR` tests it on images known to "
+            "be good."
         )
 
 

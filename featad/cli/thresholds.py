@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from featad.cli.options import percent
+from featad._words import percent
 
 _NAMED = 3  # images at the threshold, and beyond all others
 

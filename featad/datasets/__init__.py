@@ -11,6 +11,7 @@ from featad.datasets.samples import (
     one_vs_rest,
 )
 from featad.datasets.slices import aggregate_scores, slice_windows
+from featad.datasets.writing import save_folder
 
 __all__ = [
     "ImageDataset",
@@ -23,6 +24,7 @@ __all__ = [
     "make_spots_and_lines",
     "one_vs_rest",
     "read_idx",
+    "save_folder",
     "save_split",
     "slice_windows",
 ]

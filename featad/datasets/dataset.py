@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from featad._whole_files import replacing
 from featad.errors import DatasetError, ImageReadError
 from featad.images import Rule, Source, content_hash
 
@@ -154,11 +155,21 @@ def save_split(dataset: ImageDataset, path: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import featad
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "split.csv")
+    >>> written = featad.save_split(featad.make_spots_and_lines(2, 2, size=32), path)
+    >>> path.read_text().splitlines()[0]
+    'path,sha256,label,part'
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     frame = dataset.to_frame().drop(columns="kind")
-    frame.to_csv(path, index=False, lineterminator="\n")
+    with replacing(path) as part:
+        frame.to_csv(part, index=False, lineterminator="\n")
     return path
 
 

@@ -35,6 +35,16 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     ----------
     .. [1] LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998:
        the file format.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from featad.datasets import read_idx
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "labels")
+    >>> path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))  # uint8, 1 axis of 3
+    11
+    >>> read_idx(path)
+    array([7, 2, 1], dtype=uint8)
     """
     path = Path(path)
     try:
@@ -79,14 +89,31 @@ def load_idx(
     Returns
     -------
     images : uint8 ndarray of shape (n_samples, height, width)
+        Gray values, 0 to 255.
 
     labels : uint8 ndarray of shape (n_samples,)
+        The class of each image.
 
     Raises
     ------
     DatasetError
         If a file is missing or damaged, several files match, or the numbers of images
         and labels differ.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from featad import load_idx
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name, values in {
+    ...     "images-idx3": [8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 9, 9, 0],
+    ...     "labels-idx1": [8, 1, 0, 0, 0, 1, 7],
+    ... }.items():
+    ...     path = folder / f"train-{name}-ubyte"
+    ...     n_bytes = path.write_bytes(bytes([0, 0, *values]))
+    >>> images, labels = load_idx(folder)
+    >>> images.shape, labels
+    ((1, 2, 2), array([7], dtype=uint8))
     """
     prefixes = {"train": "train", "test": "t10k"}
     if part not in prefixes:

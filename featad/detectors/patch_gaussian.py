@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from typing_extensions import Unpack
 
-from featad._blocks import row_blocks
+from featad._blocks import row_blocks, widened
 from featad.base import NON_NEGATIVE, StrOptions
 from featad.entry import Entry
 from featad.patch_detector import PatchDetector, PatchOptions
@@ -181,15 +181,17 @@ class PatchGaussian(PatchDetector):
             yield self._score_of_map(np.sqrt(squares))
 
     def _map(self, X: np.ndarray) -> np.ndarray:
-        n_samples, height, width, n_features = X.shape
-        away = X - self.location_
-        if self.covariance == "diagonal":
-            away *= self.precision_root_
-        elif self.positions == "shared":
-            away = away @ self.precision_root_
-        else:
-            away = away.reshape(n_samples, -1, n_features).swapaxes(0, 1)
-            roots = self.precision_root_.reshape(-1, n_features, n_features)
-            away = (away @ roots).swapaxes(0, 1)
-        squares = np.einsum("...j,...j->...", away, away)
-        return np.sqrt(squares).reshape(n_samples, height, width)
+        squares = np.empty(X.shape[:3], dtype=np.result_type(X, self.location_))
+        own = self.positions == "own"
+        for row in range(X.shape[1]):  # what it takes fits into a processor's cache
+            here = row if own else ...
+            away = widened(X[:, row]) - self.location_[here]
+            if self.covariance == "diagonal":
+                away *= self.precision_root_[here]
+            elif own:  # a product of matrices for each position
+                products = away.swapaxes(0, 1) @ self.precision_root_[here]
+                away = products.swapaxes(0, 1)
+            else:
+                away = away @ self.precision_root_
+            squares[:, row] = np.einsum("...j,...j->...", away, away)
+        return np.sqrt(squares)

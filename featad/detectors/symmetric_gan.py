@@ -46,7 +46,7 @@ class SymmetricGAN(UNetDetector):
     middle column of an odd width belongs to both halves, so it is guessed from itself.
 
     The map is the absolute error of both guesses, put together again. The default is
-    ``"mean"``, with which the figures in the README were measured.
+    ``"mean"``, with which the figures in the docs were measured.
 
     In a table the last features, from the end, mirror the first.
 

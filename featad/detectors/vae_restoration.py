@@ -53,10 +53,10 @@ class VAERestoration(ReconstructionDetector):
 
     Notes
     -----
-    The restoration u minimizes |u - G(E(u))|^2 + 2 variance KL(E(u)) + weight TV(x -
-    u). This is the negative evidence lower bound, at the mean of the code and in units
-    of squared pixels, plus the total variation. Gradient steps start at u = x and are
-    halved where they overshoot. Below differences of 0.02 the total variation is
+    The restoration u minimizes ``|u - G(E(u))|^2 + 2 variance KL(E(u)) + weight TV(x -
+    u)``. This is the negative evidence lower bound, at the mean of the code and in
+    units of squared pixels, plus the total variation. Gradient steps start at u = x and
+    are halved where they overshoot. Below differences of 0.02 the total variation is
     rounded off; otherwise rounding errors would decide its sign, and the score would
     not be reproducible.
 
@@ -64,7 +64,7 @@ class VAERestoration(ReconstructionDetector):
     training that of the batch, then that of all training samples. A constant difference
     in brightness has no total variation, so undoing it costs nothing. Tables have no
     neighboring pixels: there TV(x - u) is the sum of absolute differences. The map is
-    |x - u|.
+    ``|x - u|``.
 
     To choose the weight, a rectangle of each held-out image (a quarter of the features
     of a table) is replaced by another image's. The weight whose movements find the

@@ -4,12 +4,12 @@ import hashlib
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from featad._locks import turn
+from featad._whole_files import replacing
 from featad.errors import FeatadError
 
 _DIGEST = 32  # bytes of sha256, in front of the values
@@ -96,14 +96,10 @@ class FeatureCache:
     def put(self, key: str, row: np.ndarray) -> None:
         """Store an image's features."""
         values = row.astype(self._dtype).tobytes()
-        path = self._path(key)
-        partial = path.with_name(f"{uuid4().hex}.part")
         try:
-            path.parent.mkdir(exist_ok=True)
-            partial.write_bytes(self._digest(key, values) + values)
-            os.replace(partial, path)
+            with replacing(self._path(key)) as part:
+                part.write_bytes(self._digest(key, values) + values)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise self._refusal(error) from error
 
     def _path(self, key):

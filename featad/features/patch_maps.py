@@ -101,6 +101,7 @@ class PatchMaps:
             "patches": {
                 "grid": list(self.grid),
                 "neighborhood": neighborhood,
+                "border": "zeros",
                 "n_components": n_components,
                 "reduction": reduction if n_components is not None else None,
                 "random_state": random_state if n_components is not None else None,
@@ -129,7 +130,7 @@ class PatchMaps:
         k = self._neighborhood
         if k == 1:
             return x
-        return functional.avg_pool2d(x, k, 1, k // 2, count_include_pad=False)
+        return functional.avg_pool2d(x, k, 1, k // 2)  # zeros beyond the border
 
     def _on_grid(self, x: Tensor) -> Tensor:
         height, width = self.grid

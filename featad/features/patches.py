@@ -46,8 +46,8 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
 
     neighborhood : int, default=3
         Side of the square of positions over which each layer's map is averaged, at its
-        own resolution. It is odd; 1 leaves the maps as they are. At the border, only
-        positions that exist are averaged.
+        own resolution. It is odd; 1 leaves the maps as they are. Positions beyond the
+        border count as 0, as in the code of [2]_; see Notes.
 
     n_components : int or None, default=None
         Number of features of each position. None keeps all channels of all layers.
@@ -80,6 +80,13 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
     positions take 9.6 MB for each image. A result that is larger than the memory of the
     machine is refused before any image is read. A cache keeps as many bytes for each
     image.
+
+    With zeros beyond the border, features at the border are shorter vectors, and so are
+    the distances between them: the border counts for less. On transistors, where what
+    lies at the border varies, the AUPRO of `PatchGaussian` and `PatchMemory` is .08 and
+    .10 higher than with averages of the positions that exist. On magnetic tiles, some
+    of whose defects lie at the border, it is .03 and .05 lower, while the AUROC of the
+    images is .00 and .05 higher.
 
     References
     ----------

@@ -33,7 +33,22 @@ _NUMBER = re.compile(r"(\d+)")
 
 
 class Rule(NamedTuple):
-    """Why files are left out, as what one of them is called, and several of them."""
+    """Why files are left out.
+
+    Attributes
+    ----------
+    one : str
+        What one such file is called.
+
+    many : str
+        What several are called.
+
+    Examples
+    --------
+    >>> from featad.images import Rule
+    >>> Rule("empty file", "empty files").many
+    'empty files'
+    """
 
     one: str
     many: str
@@ -72,6 +87,12 @@ class Listing:
 
     real : dict of Path to str
         Where an image really lies, if a link leads to it.
+
+    Examples
+    --------
+    >>> from featad.images import Listing, scan_folder
+    >>> isinstance(scan_folder("."), Listing)
+    True
     """
 
     folder: Path
@@ -157,13 +178,21 @@ def list_images(folder: str | os.PathLike, *, recursive: bool = True) -> list[Pa
     return images
 
 
-def scan_folder(folder: str | os.PathLike, *, recursive: bool = True) -> Listing:
+def scan_folder(
+    folder: str | os.PathLike, *, recursive: bool = True, may_be_empty: bool = False
+) -> Listing:
     """Decide what becomes of every file in a folder.
 
     Parameters
     ----------
-    folder, recursive
+    folder : path-like
         As in :func:`list_images`.
+
+    recursive : bool, default=True
+        As in :func:`list_images`.
+
+    may_be_empty : bool, default=False
+        Whether a folder without images is not an error.
 
     Returns
     -------
@@ -199,7 +228,7 @@ def scan_folder(folder: str | os.PathLike, *, recursive: bool = True) -> Listing
     listing = Listing(folder)
     _walk(listing, recursive)
     listing.images.sort(key=natural_key)
-    if not listing.images:
+    if not (listing.images or may_be_empty):
         expected = f"Expected files that end in {_ENDINGS}."
         raise DatasetError(
             f"There are no images in {str(folder)!r}. {listing.summary() or expected}"
@@ -282,7 +311,24 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def natural_key(path: str | os.PathLike) -> tuple:
-    """Return a sort key: "2.png" comes before "10.png", and case is ignored."""
+    """Return a sort key: "2.png" comes before "10.png", and case is ignored.
+
+    Parameters
+    ----------
+    path : path-like
+        The path to sort.
+
+    Returns
+    -------
+    key : tuple
+        Compares with other keys only.
+
+    Examples
+    --------
+    >>> from featad.images import natural_key
+    >>> sorted(["10.png", "2.png"], key=natural_key)
+    ['2.png', '10.png']
+    """
     text = str(path)
     folder, name = os.path.split(text)
     return (*_key_of_folder(folder), _key_of_name(name)), text

@@ -129,6 +129,16 @@ def label_rows(
     values : ndarray or DataFrame
         A data frame, if wanted, has those labels of the Series ``X`` that are left;
         for other inputs the places.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad import FilterBankFeatures
+    >>> from featad.images import label_rows
+    >>> features = FilterBankFeatures().set_output(transform="pandas")
+    >>> sources = ["a.png", "unreadable.png", "c.png"]
+    >>> label_rows(features, np.zeros((2, 3)), [0, 2], sources).index.tolist()
+    [0, 2]
     """
     if values.ndim != 2 or output_container(transformer) != "pandas":
         return values
@@ -156,6 +166,17 @@ def warn_unreadable(
     ------
     ImageReadError
         If every image would be skipped, so that none is left.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from featad.errors import ImageReadError
+    >>> from featad.images import warn_unreadable
+    >>> error = ImageReadError("a.png", "the file is empty")
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warn_unreadable([error], 3, "skip")
+    >>> len(told)
+    1
     """
     if not errors:
         return

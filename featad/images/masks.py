@@ -50,6 +50,7 @@ def read_mask(
     Returns
     -------
     mask : bool ndarray of shape (height, width)
+        True where the image is anomalous.
 
     Raises
     ------

@@ -50,11 +50,18 @@ def local_path(source: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        Absolute, if it was given with ``~`` or as a URL.
 
     Raises
     ------
     ImageReadError
         If it is the URL of something elsewhere.
+
+    Examples
+    --------
+    >>> from featad.images import local_path
+    >>> local_path("file:///data/screws/1.png").as_posix()
+    '/data/screws/1.png'
     """
     text = os.fsdecode(source)
     if os.path.exists(text):
@@ -87,6 +94,13 @@ def describe_source(source: Source, index: int | None = None) -> str:
     -------
     name : str
         The path, or for instance ``"image 3 (ndarray of shape (8, 8, 3))"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featad.images import describe_source
+    >>> describe_source(np.zeros((8, 8, 3)), 3)
+    'image 3 (ndarray of shape (8, 8, 3))'
     """
     if isinstance(source, str | os.PathLike):
         return as_text(os.fsdecode(source))
@@ -144,6 +158,12 @@ def content_hash(source: Source) -> str:
     ------
     ImageReadError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> from featad.images import content_hash
+    >>> content_hash(b"the bytes of a file")[:8]
+    '0f599b94'
     """
     digest = hashlib.sha256()
     if isinstance(source, Contents):
@@ -176,7 +196,24 @@ def _update_with_pil(digest: Any, image: Image.Image) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """Turn an exception into a clause for :class:`ImageReadError`."""
+    """Turn an exception into a clause for :class:`ImageReadError`.
+
+    Parameters
+    ----------
+    error : Exception
+        What reading an image has raised.
+
+    Returns
+    -------
+    reason : str
+        What it says, and its type.
+
+    Examples
+    --------
+    >>> from featad.images import reason_of
+    >>> reason_of(ValueError("The header is damaged."))
+    'The header is damaged (ValueError)'
+    """
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     return f"{str(error).rstrip('.') or 'no reason given'} ({type(error).__name__})"
@@ -202,6 +239,12 @@ def check_sources(X: Any, *, estimator_name: str) -> Sequence:
     ------
     ValueError, TypeError
         If X is one source, a table, a data frame, sparse, empty or of another type.
+
+    Examples
+    --------
+    >>> from featad.images import check_sources
+    >>> check_sources(["a.png", "b.png"], estimator_name="VGGFeatures")
+    ['a.png', 'b.png']
     """
     name = estimator_name
     if isinstance(X, np.ndarray) and X.dtype.kind not in "OUT":

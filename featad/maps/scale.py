@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from featad._sklearn import num_samples
+from featad._whole_files import replacing
 from featad.holding_out import calibration_splits
 from featad.maps.systems import flattened, iter_maps, map_method
 from featad.pipeline import make_pipeline
@@ -25,8 +26,8 @@ _VALUES = 10_000  # of each map, at most, that tell what is typical
 class MapScale:
     """What values of a system's maps mean, whatever the image.
 
-    It does to maps what `featad.Scorer` does to scores: 0 is typical of normal images,
-    1 is the threshold.
+    It does to maps what `featad.scorer.Scorer` does to scores: 0 is typical of normal
+    images, 1 is the threshold.
 
     Attributes
     ----------
@@ -100,7 +101,8 @@ class MapScale:
     def save(self, path: str | os.PathLike) -> None:
         """Write the scale to a JSON file."""
         text = json.dumps(asdict(self), indent=2) + "\n"
-        Path(path).write_text(text, encoding="utf-8")
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "MapScale":
@@ -161,6 +163,7 @@ def fit_map_scale(
     Returns
     -------
     scale : MapScale
+        For maps of this system, and of this method, only.
 
     Raises
     ------

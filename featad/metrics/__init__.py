@@ -1,17 +1,13 @@
 """Figures of anomaly scores, with their uncertainty, and of anomaly maps."""
 
+from featad.metrics.curves import mean_roc, roc_draws
+from featad.metrics.delong import DelongResult, delong_test
 from featad.metrics.maps import aupro, pixel_auroc
 from featad.metrics.scores import (
-    DelongResult,
     auroc,
     average_precision,
-    bootstrap_counts,
     bootstrap_interval,
-    check_scores,
-    check_share,
-    delong_test,
     f1_max,
-    of_draws,
     tpr_at_fpr,
 )
 
@@ -20,13 +16,11 @@ __all__ = [
     "aupro",
     "auroc",
     "average_precision",
-    "bootstrap_counts",
     "bootstrap_interval",
-    "check_scores",
-    "check_share",
     "delong_test",
     "f1_max",
-    "of_draws",
+    "mean_roc",
     "pixel_auroc",
+    "roc_draws",
     "tpr_at_fpr",
 ]

@@ -54,7 +54,10 @@ def aupro(
 
     Parameters
     ----------
-    masks, maps
+    masks : sequence of bool ndarrays of shape (height, width)
+        As in :func:`pixel_auroc`.
+
+    maps : sequence of float ndarrays of the same shapes
         As in :func:`pixel_auroc`.
 
     max_fpr : float in (0, 1], default=0.3

@@ -12,6 +12,8 @@ from featad.neural.flows import Flow
 from featad.neural.noise import add_noise
 from featad.neural.options import TorchOptions
 
+_SILENT = 0.1  # deviation of a whitened number below which its shrinkage is all it has
+
 
 class FlowOptions(TorchOptions, total=False):
     """What ``**options`` of a ``FlowDetector`` may hold."""
@@ -72,7 +74,11 @@ class FlowDetector(TorchDetector):
                 f"{type(self).__name__} needs at least 2 samples to estimate a "
                 "covariance, got 1 sample."
             )
-        super()._train(self._fit_whitened(X), labels)
+        whitened = self._fit_whitened(X)
+        samples = tuple(range(whitened.ndim - 1))
+        mean, deviation = whitened.mean(axis=samples), whitened.std(axis=samples)
+        # keeps the unit of the shrunk covariance, which standardizing would undo
+        super()._train(np.where(deviation < _SILENT, mean, whitened), labels)
 
     def _to_tensor(self, X: np.ndarray) -> Tensor:
         return super()._to_tensor(self._whitened(X))

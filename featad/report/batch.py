@@ -1,20 +1,28 @@
 """What a report says of scored images without labels: what was flagged, and drift."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from featad._words import percent
 from featad.base import as_anomaly_score
 from featad.calibration import CalibratedDetector
-from featad.drift import LEVELS, hidden_drift
+from featad.drift import LEVELS, drift_in_words, kolmogorov_smirnov
 from featad.maps.systems import flattened
-from featad.report.pictures import Overlays, pictures_of
-from featad.report.summary import SCHEMA, now, plain, reproducibility
+from featad.report.data_card import image_facts
+from featad.report.judged import plain
+from featad.report.nearest import NearestNormal
+from featad.report.over_time import over_time
+from featad.report.pictures import Overlays, illustrate, reader_of
+from featad.report.repeating import now, reproducibility
+from featad.report.summary import SCHEMA, add_nearest
 from featad.systems import last_step
 
 _ERRORS = 50  # that are listed
+_LEVEL = 0.05  # what counts as a low p-value
+_ODD = 0.01  # probability of a test that is worth a remark
 
 
 def summarize_batch(
@@ -23,6 +31,7 @@ def summarize_batch(
     *,
     system: Any = None,
     overlays: Overlays | None = None,
+    nearest: NearestNormal | str = "",
     title: str = "Scores",
     max_images: int = 500,
     command: str = "",
@@ -43,6 +52,9 @@ def summarize_batch(
         the accepted rate, and whether the images look like those that calibrated it.
 
     overlays : callable or None, default=None
+        As for :func:`featad.report.summarize`.
+
+    nearest : NearestNormal or str, default=""
         As for :func:`featad.report.summarize`.
 
     title : str, default="Scores"
@@ -97,8 +109,10 @@ def summarize_batch(
         for i in scored
     ]
     worst = np.argsort(-score[scored], kind="stable")[:max_images]
-    for place in worst:
-        images[place].update(pictures_of(sources[scored[place]], None, overlays))
+    shown = {int(place): sources[scored[place]] for place in worst}
+    reader = reader_of(system)
+    illustrate(images, shown, overlays=overlays, reader=reader)
+    neighbors = add_nearest(images, shown, nearest, reader)
     detector = None if system is None else last_step(system)
     name = "system" if system is None else type(flattened(system)[1]).__name__
     threshold = plain(rows["threshold"].iloc[scored[0]])
@@ -107,14 +121,19 @@ def summarize_batch(
         "kind": "batch",
         "title": title,
         "created": now(),
+        "unfinished": None,
         "data": {
             "n_images": len(rows),
             "kinds": [],
-            "sizes": sorted({i["size"] for i in images if i.get("size")})[:8],
-            "left_out": {},
+            **image_facts(images),
+            "left_out": [],
             "digest": "",
+            "n_groups": None,
         },
-        "batch": _batch(rows, scored, detector),
+        "batch": {
+            **_batch(rows, scored, detector),
+            "over_time": _course(rows.iloc[scored], (sources[int(i)] for i in scored)),
+        },
         "systems": [
             {
                 "name": name,
@@ -133,6 +152,9 @@ def summarize_batch(
         ],
         "shown": name,
         "images": images,
+        "neighbors": neighbors,
+        "located": None,
+        "few_shot": [],
         "reproduce": reproducibility(command, {} if system is None else {name: system}),
     }
 
@@ -166,26 +188,50 @@ def _sentences(
         return [{"text": text, "warns": False}]
     p = rows["p_value"].to_numpy(dtype=float)
     target, n = float(detector.target_fpr), int(detector.n_calibration_)
+    units = "parts" if "group" in rows else "images"
     says = [
         {
-            "text": f"Of good parts, {_percent(target)} are expected to be called "
-            f"anomalous; of this batch, {_percent(flagged.mean())} are.",
+            "text": f"Of good {units}, {percent(target)} are expected to be called "
+            f"anomalous; of this batch, {percent(flagged.mean())} are.",
             "warns": False,
         }
     ]
     at_most = {level: int((p <= level).sum()) for level in LEVELS}
-    level = hidden_drift(len(p), int(flagged.sum()), at_most, n, target)
-    if level is not None:
-        says.append(
-            {
-                "text": f"{_percent(at_most[level] / len(p))} of the images have a "
-                f"p-value of at most {level:g}, but {_percent(level)} of good ones are "
-                "expected to. Have light, focus, camera or product changed since the "
-                "fit? `featad check` tests it on images known to be good.",
-                "warns": True,
-            }
-        )
+    drift = drift_in_words(len(p), int(flagged.sum()), at_most, n, target, units=units)
+    if drift is not None:
+        hint = " Run featad check on images known to be good to test it."
+        says.append({"text": drift + hint, "warns": True})
+    test = kolmogorov_smirnov(p, n)
+    text = f"A Kolmogorov-Smirnov test of all p-values gives {_p(test)}: they are "
+    text += "" if test > _ODD else "not "
+    text += "spread as those of the calibration are."
+    if drift is None:
+        low = f"{percent(at_most[_LEVEL] / len(p))} of the {units} have p <= {_LEVEL:g}"
+        text = f"{low} where {percent(_LEVEL)} are expected. {text}"
+        if test <= _ODD:
+            text += (
+                f" Defects among the {units} do that too, and the {units} that pass do "
+                "not tell of a drift."
+            )
+    says.append({"text": text, "warns": False})
     return says
+
+
+def _p(probability: float) -> str:
+    return "p < 0.001" if probability < 0.001 else f"p = {probability:.2g}"
+
+
+def _course(rows: pd.DataFrame, sources: Iterable[Any]) -> dict[str, Any] | None:
+    """Return how the share of low p-values, or of flagged images, changes in time."""
+    p = rows["p_value"].to_numpy(dtype=float)
+    if np.isnan(p).any():
+        is_low = rows["is_anomaly"].to_numpy(dtype=bool)
+        what, expected = "called anomalous", None
+    else:
+        is_low = p <= _LEVEL
+        what, expected = f"with p <= {_LEVEL:g}", _LEVEL
+    course = over_time(sources, is_low)
+    return None if course is None else {**course, "what": what, "expected": expected}
 
 
 def _calibration(detector: Any) -> list[float] | None:
@@ -193,7 +239,3 @@ def _calibration(detector: Any) -> list[float] | None:
     if not isinstance(detector, CalibratedDetector):
         return None
     return sorted(float(s) for s in as_anomaly_score(detector.calibration_scores_))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

@@ -1,14 +1,14 @@
 """Charts as SVG: lines, histograms and bars, from numbers alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
-from scipy.stats import norm
 
-_WIDTH, _HEIGHT = 460, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 12, 44
+_WIDTH, _HEIGHT = 360, 280
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
 _HOVERED = 60  # points of a line that tell their values
 
 
@@ -26,22 +26,20 @@ class Line:
 class Axis:
     """An axis: its label, its ends, and the values that are written beside it.
 
-    ``deviates`` places shares as a normal distribution does, so that curves of
-    detection errors are nearly straight.
+    ``stretch`` is what values are placed by: that of a normal distribution makes curves
+    of detection errors nearly straight.
     """
 
     label: str
     low: float
     high: float
     ticks: Sequence[float]
-    deviates: bool = False
+    stretch: Callable[[Any], Any] = np.asarray
 
     def place(self, values: np.ndarray | float) -> np.ndarray:
         """Return where values lie between the ends, from 0 to 1."""
         placed = np.clip(np.asarray(values, dtype=float), self.low, self.high)
-        low, high = self.low, self.high
-        if self.deviates:
-            placed, low, high = norm.ppf(placed), norm.ppf(low), norm.ppf(high)
+        placed, low, high = map(self.stretch, (placed, self.low, self.high))
         if high <= low:
             return np.full_like(placed, 0.5)
         return (placed - low) / (high - low)
@@ -129,6 +127,58 @@ def histogram(
                 '<line class="threshold" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}">'
                 "<title>threshold {3:.4g}</title></line>"
             ).format(at, _TOP, _HEIGHT - _BOTTOM, threshold)
+        )
+    return _svg(title, parts)
+
+
+def bars(
+    title: str,
+    label: str,
+    values: Sequence[tuple[str, float, str]],
+    expected: float | None,
+) -> Markup:
+    """Return a bar for each of a few shares.
+
+    Parameters
+    ----------
+    title, label : str
+        What it shows, and what lies along the axis of shares.
+
+    values : sequence of (name, share, text)
+        ``text`` is told on hover. The first and the last name are written.
+
+    expected : float or None
+        Drawn as a line.
+    """
+    most = max([share for _, share, _ in values] + [expected or 0, 1e-9])
+    high = min(1.0, 1.15 * most)
+    x, y = Axis("", 0, len(values), []), Axis(label, 0, high, _round_ticks(0, high))
+    parts = [_frame(x, y)]
+    for i, (_, share, text) in enumerate(values):
+        left, top = _at(x, y, i + 0.12, share)
+        right, bottom = _at(x, y, i + 0.88, 0)
+        parts.append(
+            Markup(
+                '<rect class="odd" x="{:.1f}" y="{:.1f}" width="{:.1f}" '
+                'height="{:.1f}"><title>{}</title></rect>'
+            ).format(left, top, right - left, max(bottom - top, 0.5), text)
+        )
+    last = len(values) - 1
+    for i, share_of_bar, anchor in ((0, 0, "start"), (last, 1, "end")):
+        left, bottom = _at(x, y, i + share_of_bar, 0)
+        parts.append(
+            Markup(
+                '<text class="tick" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>'
+            ).format(left, bottom + 16, anchor, values[i][0])
+        )
+    if expected is not None:
+        left, top = _at(x, y, 0, expected)
+        right, _ = _at(x, y, len(values), expected)
+        parts.append(
+            Markup(
+                '<line class="threshold" x1="{:.1f}" x2="{:.1f}" y1="{:.1f}" '
+                'y2="{:.1f}"><title>expected: {:.3g}</title></line>'
+            ).format(left, right, top, top, expected)
         )
     return _svg(title, parts)
 

@@ -119,6 +119,23 @@
     misses: ["misses", (i) => state.scores.label[i] === -1 && !(state.scores.value[i] > current()), (i) => state.scores.value[i]],
   };
 
+  const nearest = (found) => {
+    const box = make("div", undefined, "nearest");
+    box.append(make("span", "nearest normal", "quiet"));
+    found.forEach(([place, distance]) => {
+      const { name, picture } = report.neighbors[place];
+      const told = `${name.slice(-200)}, distance ${short(distance)}`;
+      const element = picture ? make("img") : make("span", "–");
+      if (picture) {
+        element.src = picture;
+        element.alt = `training image ${told}`;
+      }
+      element.title = told;
+      box.append(element);
+    });
+    return box;
+  };
+
   const card = (i) => {
     const image = report.images[state.scores.image[i]];
     const value = state.scores.value[i];
@@ -138,12 +155,13 @@
     if (image.label === -1) told.push("labeled anomalous");
     if (image.label === 1) told.push("labeled normal");
     if (image.kind) told.push(image.kind.slice(0, 200));
-    if (image.p_value !== undefined && image.p_value !== null) told.push(`p = ${short(image.p_value)}`);
+    if (image.p_value !== undefined && image.p_value !== null) told.push(`p = ${Number(image.p_value.toPrecision(2))}`);
     if (told.length) item.append(make("div", told.join(" · "), "clipped"));
-    const end = image.name.split(/[\\/]/).slice(-3).join("/");
+    const end = image.name.split(/[\\/]/).slice(-2).join("/");
     const name = make("div", end.slice(0, 1000), "quiet clipped");
     name.title = image.name.slice(0, 1000);
     item.append(name);
+    if (image.nearest) item.append(nearest(image.nearest));
     return item;
   };
 
@@ -177,6 +195,8 @@
     if (input.checked) document.querySelector("input[name=picture][value=picture]").checked = true;
     input.parentElement.hidden = true;
   });
+  const choices = [...document.querySelectorAll("input[name=picture]")].filter((input) => !input.parentElement.hidden);
+  if (choices.length === 1) choices[0].closest("fieldset").hidden = true;
   find("system").addEventListener("change", (event) => choose(event.target.value));
   find("threshold").addEventListener("input", () => { page = 0; update(); });
   find("which").addEventListener("change", () => { page = 0; showImages(); });

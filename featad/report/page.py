@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
+from scipy.stats import norm
 
+from featad._whole_files import replacing
+from featad._words import percent
 from featad.report import charts
 from featad.report.charts import Axis, Line
 
@@ -21,6 +24,8 @@ _DRAWN = 8  # systems; more curves cannot be told apart
 
 def write_report(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     """Write a summary as one HTML file that needs nothing else.
+
+    An older file is replaced at once: whoever opens it finds the old page or the new.
 
     Parameters
     ----------
@@ -33,11 +38,23 @@ def write_report(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from featad.report import summarize, write_report
+    >>> columns = ["system", "fold", "sample", "label", "anomaly_score"]
+    >>> rows = [("a", 0, i, y, i) for i, y in enumerate([1, 1, 1, -1, -1])]
+    >>> summary = summarize(pd.DataFrame(rows, columns=columns))
+    >>> write_report(summary, tempfile.mkdtemp() + "/report.html").name
+    'report.html'
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(to_html(summary), encoding="utf-8", newline="\n")
-    return path
+    html = to_html(summary)
+    with replacing(path) as part:
+        part.write_text(html, encoding="utf-8", newline="\n")
+    return Path(path)
 
 
 def to_html(summary: Mapping[str, Any]) -> str:
@@ -52,6 +69,16 @@ def to_html(summary: Mapping[str, Any]) -> str:
     -------
     html : str
         One page with its pictures, styles and script. It asks no host for anything.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from featad.report import summarize, to_html
+    >>> columns = ["system", "fold", "sample", "label", "anomaly_score"]
+    >>> rows = [("a", 0, i, y, i) for i, y in enumerate([1, 1, 1, -1, -1])]
+    >>> summary = summarize(pd.DataFrame(rows, columns=columns))
+    >>> to_html(summary).lstrip()[:15]
+    '<!DOCTYPE html>'
     """
     environment = Environment(
         autoescape=True,
@@ -84,13 +111,20 @@ def _as_script(data: Any) -> Markup:
 
 def _for_the_page(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the script of the page needs."""
+    told = ("name", "label", "kind", "p_value", "picture", "map", "mask", "nearest")
     return {
         "kind": summary["kind"],
         "shown": summary["shown"],
-        "images": summary["images"],
+        "images": [
+            {key: image[key] for key in told if key in image}
+            for image in summary["images"]
+        ],
+        "neighbors": summary["neighbors"]["images"],
         "systems": {
             one["name"]: {
-                "scores": one["scores"],
+                "scores": {
+                    key: one["scores"][key] for key in ("image", "label", "value")
+                },
                 "scale": one["scale"],
                 "threshold": one["threshold"],
             }
@@ -121,11 +155,52 @@ def _charts(summary: Mapping[str, Any]) -> dict[str, Any]:
         )
         found["det"] = charts.lines(
             "Detection error curves: missed images against false alarms",
-            Axis("normal images called anomalous", 0.005, 0.9, _ERRORS, True),
-            Axis("anomalous images missed", 0.005, 0.9, _ERRORS, True),
+            Axis("normal images called anomalous", 0.005, 0.9, _ERRORS, norm.ppf),
+            Axis("anomalous images missed", 0.005, 0.9, _ERRORS, norm.ppf),
             [_line(one, "det", "false alarms", "missed") for one in drawn],
         )
+    if summary["few_shot"]:
+        found["few_shot"] = _few_shot_chart(summary)
+    if summary["kind"] == "batch" and summary["batch"]["over_time"] is not None:
+        found["over_time"] = _course_chart(summary["batch"]["over_time"])
     return found
+
+
+def _course_chart(course: Mapping[str, Any]) -> Markup:
+    """Return the share of odd images by hour or day."""
+    told = []
+    for point in course["points"]:
+        when, share = point["start"].replace("T", " "), point["share"]
+        told.append((when, share, f"{when}: {_percent(share)} of {point['n']}"))
+    return charts.bars(
+        f"Share of images {course['what']}, by {course['unit']}",
+        f"share {course['what']}",
+        told,
+        course["expected"],
+    )
+
+
+def _few_shot_chart(summary: Mapping[str, Any]) -> Markup:
+    """Return the AUROC of systems by number of training images."""
+    rows = summary["few_shot"]
+    sizes = sorted({row["n_train"] for row in rows})
+    lowest = min(row["auroc"] for row in rows)
+    drawn = []
+    for one in summary["systems"][:_DRAWN]:
+        own = [row for row in rows if row["system"] == one["name"]]
+        told = [
+            f"{row['n_train']} images: AUROC {row['auroc']:.3f}, {row['low']:.3f} to "
+            f"{row['high']:.3f} in {row['n_draws']} draws"
+            for row in own
+        ]
+        x, y = ([row[key] for row in own] for key in ("n_train", "auroc"))
+        drawn.append(Line(one["name"], np.array(x), np.array(y), told))
+    return charts.lines(
+        "AUROC by number of training images",
+        Axis("training images", sizes[0], sizes[-1], sizes, np.log),
+        Axis("AUROC, mean of draws", min(0.5, lowest), 1, [0.5, 0.6, 0.7, 0.8, 0.9, 1]),
+        drawn,
+    )
 
 
 def _line(one: Mapping[str, Any], curve: str, x: str, y: str) -> Line:
@@ -157,7 +232,7 @@ def _figure(value: float | None, digits: int = 3) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.3g} %"
+    return "–" if value is None else percent(value, digits=3)
 
 
 def _many(value: float | None) -> str:

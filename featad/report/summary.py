@@ -1,32 +1,28 @@
 """What a report says, as plain data: it knows nothing of HTML."""
 
-import hashlib
 import json
 import os
-import platform
 from collections.abc import Mapping
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import det_curve, precision_recall_curve, roc_curve
+from sklearn.exceptions import NotFittedError
 
-import featad
+from featad._whole_files import replacing
 from featad.base import anomaly_threshold
 from featad.datasets import ImageDataset
-from featad.figures import compare_scores
+from featad.figures import compare_scores, sample_column
 from featad.images import describe_source
-from featad.report.pictures import Overlays, pictures_of
+from featad.report.data_card import data_card
+from featad.report.judged import judged, plain
+from featad.report.nearest import NearestNormal
+from featad.report.pictures import Overlays, illustrate, reader_of, thumbnail
+from featad.report.repeating import now, reproducibility
 
-SCHEMA = "featad-report/1"
+SCHEMA = "featad-report/2"
 """Name and version of the layout of a summary. The version goes up when it changes."""
-
-_PACKAGES = ("featad", "numpy", "pillow", "scikit-learn", "torch", "torchvision")
-_POINTS = 400  # of a curve
-_EXAMPLES = 8
 
 
 def summarize(
@@ -34,12 +30,17 @@ def summarize(
     dataset: ImageDataset | None = None,
     *,
     table: pd.DataFrame | None = None,
-    system: Any = None,
+    systems: Mapping[str, Any] | None = None,
     shown: str | None = None,
     overlays: Overlays | None = None,
+    nearest: NearestNormal | str = "",
+    located: Mapping[str, Any] | None = None,
+    few_shot: pd.DataFrame | None = None,
     max_images: int = 500,
     p_values: Mapping[Any, float] | None = None,
     command: str = "",
+    unfinished: Mapping[str, Any] | None = None,
+    earlier: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Gather what a report of a comparison says, as JSON can hold it.
 
@@ -56,9 +57,9 @@ def summarize(
         What ``compare`` returned beside the scores, with times. None: its figures are
         computed from the scores.
 
-    system : estimator or None, default=None
-        A fitted system by the name ``shown``, whose threshold and parameters the report
-        tells.
+    systems : dict of str to estimator or None, default=None
+        The systems by name, whose parameters the report tells. One that is fitted, and
+        has the scores that were compared, tells its threshold too.
 
     shown : str or None, default=None
         The system that the explorer and the gallery start with. None: the best one.
@@ -67,22 +68,41 @@ def summarize(
         Takes a list of images and returns a picture (height, width, 3) in [0, 1] of
         each one, with its map drawn over it.
 
+    nearest : NearestNormal or str, default=""
+        Finds the normal training images that an image is nearest to; or why it is not
+        known, which the page then says.
+
+    located : dict or None, default=None
+        Figures of the pixels of the system ``shown``, from
+        :func:`featad.report.locate`.
+
+    few_shot : DataFrame or None, default=None
+        What :func:`featad.few_shot` returned.
+
     max_images : int, default=500
         Number of images with pictures: of each system the most and the least anomalous
         ones, and those nearest to the best threshold; then others, evenly spread.
 
     p_values : dict or None, default=None
-        The p-value of each test sample, where ``system`` is calibrated.
+        The p-value of each test sample, where the system ``shown`` is calibrated.
 
     command : str, default=""
         The command that repeats the comparison.
+
+    unfinished : dict or None, default=None
+        Of a comparison that is not done: ``missing``, the names of the systems that are
+        still to come, and ``reason``, why it has stopped, or "" while it runs.
+
+    earlier : dict or None, default=None
+        An earlier summary of the same comparison with fewer systems, whose pictures
+        and digest are used again.
 
     Returns
     -------
     summary : dict
         The keys are ``schema``, ``kind`` ("comparison"), ``created``, ``title``,
-        ``data``, ``systems``, ``shown``, ``images`` and ``reproduce``. See
-        ``docs/report.md``.
+        ``unfinished``, ``data``, ``systems``, ``shown``, ``images``, ``neighbors``,
+        ``located``, ``few_shot`` and ``reproduce``. See ``docs/report.md``.
 
     Raises
     ------
@@ -108,35 +128,107 @@ def summarize(
         raise ValueError(
             f"shown should be one of {', '.join(map(str, table.index))}, got {shown!r}."
         )
-    identity = "sample" if "sample" in scores else "path"
-    samples = pd.unique(scores[identity])
+    systems = dict(systems or {})
+    reader = reader_of(systems.get(shown))
+    samples = pd.unique(scores[sample_column(scores)])
     place = {sample: index for index, sample in enumerate(samples)}
     found = [
-        _system(name, table.loc[name], scores[scores["system"] == name], place)
+        judged(name, table.loc[name], scores[scores["system"] == name], place)
         for name in table.index
     ]
-    images = _images(scores, samples, identity, dataset)
+    for one in found:
+        if one["n_folds"] == 1 and one["name"] in systems:
+            one["threshold"] = _threshold(systems[one["name"]])
+    if sample_column(scores) != "sample":
+        dataset = None
+    images = _images(scores, samples, dataset)
     for sample, p_value in (p_values or {}).items():
         images[place[sample]]["p_value"] = plain(p_value)
-    if dataset is not None and identity == "sample":
+    neighbors: dict[str, Any] = {"says": "", "images": []}
+    if dataset is not None:
+        chosen = {
+            index: samples[index] for index in _chosen(found, len(samples), max_images)
+        }
+        sources = {index: dataset.images[i] for index, i in chosen.items()}
         masks = dataset.masks or [None] * len(dataset)
-        for index in _chosen(found, len(samples), max_images):
-            sample = samples[index]
-            pictures = pictures_of(dataset.images[sample], masks[sample], overlays)
-            images[index].update(pictures)
-    if system is not None:
-        own = next(one for one in found if one["name"] == shown)
-        own["threshold"] = anomaly_threshold(system) if own["n_folds"] == 1 else None
+        illustrate(
+            images,
+            sources,
+            masks={index: masks[i] for index, i in chosen.items()},
+            overlays=overlays,
+            reader=reader,
+            earlier=earlier["images"] if earlier else (),
+        )
+        neighbors = add_nearest(images, sources, nearest, reader)
     return {
         "schema": SCHEMA,
         "kind": "comparison",
         "title": dataset.name if dataset is not None else "Comparison",
         "created": now(),
-        "data": _data_card(dataset, images),
+        "unfinished": dict(unfinished) if unfinished else None,
+        "data": data_card(
+            dataset, images, reader, earlier["data"] if earlier else None
+        ),
         "systems": found,
         "shown": shown,
         "images": images,
-        "reproduce": reproducibility(command, {shown: system} if system else {}),
+        "neighbors": neighbors,
+        "located": dict(located) if located else None,
+        "few_shot": _few_shot(few_shot),
+        "reproduce": reproducibility(command, systems),
+    }
+
+
+def add_nearest(
+    images: list[dict[str, Any]],
+    sources: Mapping[int, Any],
+    nearest: NearestNormal | str,
+    reader: Any,
+) -> dict[str, Any]:
+    """Add to images with pictures the training images that they are nearest to.
+
+    Parameters
+    ----------
+    images : list of dict
+        Of a summary. ``nearest`` is a list of ``[place, distance]``.
+
+    sources : dict of int to source
+        By position in ``images``.
+
+    nearest : NearestNormal or str
+
+    reader : callable
+        Reads a source.
+
+    Returns
+    -------
+    neighbors : dict
+        ``says``, what nearest means or why it is not known; ``images``, of the training
+        images that are near to one, to which places refer.
+    """
+    if isinstance(nearest, str):
+        return {"says": nearest, "images": []}
+    shown = [index for index in sources if images[index].get("picture")]
+    if not shown:
+        return {"says": "", "images": []}
+    distances, places = nearest.find([sources[index] for index in shown])
+    used, places = np.unique(places, return_inverse=True)
+    for index, near, far in zip(
+        shown, places.reshape(distances.shape), distances, strict=True
+    ):
+        images[index]["nearest"] = [
+            [int(place), float(distance)]
+            for place, distance in zip(near, far, strict=True)
+        ]
+    return {
+        "says": nearest.says,
+        "images": [
+            {
+                "name": describe_source(nearest.sources[i], int(i)),
+                "picture": thumbnail(nearest.sources[i], reader),
+            }
+            for i in used
+        ],
     }
 
 
@@ -154,9 +246,23 @@ def to_json(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from featad.report import summarize, to_json
+    >>> columns = ["system", "fold", "sample", "label", "anomaly_score"]
+    >>> rows = [("a", 0, i, y, i) for i, y in enumerate([1, 1, 1, -1, -1])]
+    >>> summary = summarize(pd.DataFrame(rows, columns=columns))
+    >>> to_json(summary, tempfile.mkdtemp() + "/summary.json").name
+    'summary.json'
     """
     path = Path(path)
-    path.write_text(json.dumps(summary, allow_nan=False, indent=1), encoding="utf-8")
+    with replacing(path) as part:
+        text = json.dumps(summary, allow_nan=False, indent=1)
+        part.write_text(text, encoding="utf-8")
     return path
 
 
@@ -174,123 +280,75 @@ def to_csv(summary: Mapping[str, Any], path: str | os.PathLike) -> Path:
     Returns
     -------
     path : Path
+        The file that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from featad.report import summarize, to_csv
+    >>> columns = ["system", "fold", "sample", "label", "anomaly_score"]
+    >>> rows = [("a", 0, i, y, i) for i, y in enumerate([1, 1, 1, -1, -1])]
+    >>> summary = summarize(pd.DataFrame(rows, columns=columns))
+    >>> to_csv(summary, tempfile.mkdtemp() + "/figures.csv").name
+    'figures.csv'
     """
     path = Path(path)
     rows = [
         {key: value for key, value in one.items() if not isinstance(value, dict | list)}
         for one in summary["systems"]
     ]
-    pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+    with replacing(path) as part:
+        pd.DataFrame(rows).to_csv(part, index=False, lineterminator="\n")
     return path
 
 
-def reproducibility(command: str, systems: Mapping[str, Any]) -> dict[str, Any]:
-    """Return versions, the command, and the parameters of fitted systems."""
-    return {
-        "command": command,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "parameters": {
-            name: {
-                key: repr(value)
-                for key, value in sorted(system.get_params().items())
-                if not hasattr(value, "get_params")
-                and key.rpartition("__")[2]
-                not in ("steps", "memory", "transform_input")
-            }
-            for name, system in systems.items()
-        },
-    }
+def _threshold(system: Any) -> float | None:
+    """Return the threshold of a fitted system, on the scale of anomaly scores."""
+    try:
+        return plain(anomaly_threshold(system))
+    except (TypeError, NotFittedError):
+        return None
 
 
-def plain(value: Any) -> float | None:
-    """Return a number as JSON can hold it; None for NaN and infinity."""
-    value = float(value)
-    return value if np.isfinite(value) else None
-
-
-def _system(
-    name: str, row: pd.Series, rows: pd.DataFrame, place: Mapping[Any, int]
-) -> dict[str, Any]:
-    """Return the figures, curves and scores of a system."""
-    identity = "sample" if "sample" in rows else "path"
-    y = rows["label"].to_numpy()
-    value = rows["anomaly_score"].to_numpy(dtype=float)
-    n_folds = rows["fold"].nunique()
-    if n_folds > 1:  # fits share no scale: a score's place among the fold's normal ones
-        value = _places(rows)
-    figures = {str(key): plain(number) for key, number in row.items()}
-    return {
-        "name": str(name),
-        **figures,
-        "n_folds": int(n_folds),
-        "scale": "anomaly score" if n_folds == 1 else _PLACE,
-        "threshold": None,
-        "curves": _curves(y, value),
-        "scores": {
-            "image": [place[sample] for sample in rows[identity]],
-            "label": [int(label) for label in y],
-            "value": [float(one) for one in value],
-            "fold": [str(fold) for fold in rows["fold"]],
-        },
-    }
-
-
-_PLACE = "share of the fold's normal images that score lower"
-
-
-def _places(rows: pd.DataFrame) -> np.ndarray:
-    """Return each score's place among those of its fold's normal images, 0 to 1."""
-    places = np.empty(len(rows))
-    score, label = rows["anomaly_score"].to_numpy(), rows["label"].to_numpy()
-    for indices in rows.reset_index(drop=True).groupby("fold").indices.values():
-        normal = np.sort(score[indices][label[indices] == 1])
-        low = np.searchsorted(normal, score[indices], side="left")
-        places[indices] = low / max(1, len(normal))
-    return places
-
-
-def _curves(y: np.ndarray, value: np.ndarray) -> dict[str, dict[str, list]]:
-    """Return points of the ROC, precision-recall and DET curves."""
-    anomalous = y == -1
-    if anomalous.all() or not anomalous.any():
-        return {}
-    fpr, tpr, at = roc_curve(anomalous, value)
-    precision, recall, at_precision = precision_recall_curve(anomalous, value)
-    false_alarms, misses, at_det = det_curve(anomalous, value)
-    return {
-        "roc": _thinned(fpr, tpr, at),
-        "pr": _thinned(recall[:-1], precision[:-1], at_precision),
-        "det": _thinned(false_alarms, misses, at_det),
-    }
-
-
-def _thinned(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> dict[str, list]:
-    kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), _POINTS)).astype(int))
-    return {
-        "x": [float(one) for one in x[kept]],
-        "y": [float(one) for one in y[kept]],
-        "threshold": [plain(one) for one in at[kept]],
-    }
-
-
-def _images(scores, samples, identity, dataset) -> list[dict[str, Any]]:
-    """Return what is known of each test image, without pictures."""
-    first = scores.drop_duplicates(identity).set_index(identity)
-    found = []
-    for sample in samples:
-        image = {
-            "name": str(sample),
-            "label": int(first.loc[sample, "label"]),
-            "kind": "",
-            "group": str(first.loc[sample, "group"]) if "group" in first else "",
+def _few_shot(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Return for each system and number of images the AUROC of the draws."""
+    if table is None:
+        return []
+    return [
+        {
+            "system": str(name),
+            "n_train": int(n_train),
+            "auroc": plain(rows.mean()),
+            "low": plain(rows.min()),
+            "high": plain(rows.max()),
+            "n_draws": len(rows),
         }
-        if dataset is not None and identity == "sample":
-            source = dataset.images[sample]
-            image["name"] = describe_source(source, int(sample))
+        for (name, n_train), rows in table.groupby(["system", "n_train"], sort=False)[
+            "auroc"
+        ]
+    ]
+
+
+def _images(
+    scores: pd.DataFrame, samples: Any, dataset: ImageDataset | None
+) -> list[dict[str, Any]]:
+    """Return what is known of each test image, without pictures."""
+    identity = sample_column(scores)
+    first = scores.drop_duplicates(identity)
+    found = [
+        {"name": str(sample), "label": int(label), "kind": "", "group": str(group)}
+        for sample, label, group in zip(
+            first[identity],
+            first["label"],
+            first["group"] if "group" in first else [""] * len(first),
+            strict=True,
+        )
+    ]
+    if dataset is not None:
+        for image, sample in zip(found, samples, strict=True):
+            image["name"] = describe_source(dataset.images[sample], int(sample))
             image["kind"] = str(dataset.kinds[sample])
-        found.append(image)
     return found
 
 
@@ -312,52 +370,3 @@ def _chosen(systems: list[dict], n_images: int, max_images: int) -> list[int]:
     spread = np.linspace(0, n_images - 1, max_images).astype(int)
     order.update(dict.fromkeys(int(i) for i in spread))
     return list(order)[:max_images]
-
-
-def _data_card(dataset: ImageDataset | None, images: list[dict]) -> dict[str, Any]:
-    """Return what the data are: counts by kind, sizes, what was left out, a digest."""
-    tested = sum(image["label"] == 1 for image in images)
-    card: dict[str, Any] = {
-        "n_normal_tested": tested,
-        "n_anomalous_tested": len(images) - tested,
-        "kinds": [],
-        "sizes": sorted({i["size"] for i in images if i.get("size")})[:_EXAMPLES],
-        "left_out": {},
-        "digest": "",
-        "n_images": len(images),
-        "n_masks": 0,
-    }
-    if dataset is None:
-        return card
-    frame = pd.DataFrame(
-        {"kind": dataset.kinds, "part": dataset.parts, "label": dataset.labels}
-    )
-    for (kind, label), rows in frame.groupby(["kind", "label"], sort=False):
-        card["kinds"].append(
-            {
-                "kind": str(kind),
-                "label": int(label),
-                "train": int((rows["part"] == "train").sum()),
-                "test": int((rows["part"] == "test").sum()),
-                "all": len(rows),
-            }
-        )
-    card["left_out"] = {
-        rule.one if len(files) == 1 else rule.many: len(files)
-        for rule, files in dataset.left_out.items()
-    }
-    card["n_images"] = len(dataset)
-    if dataset.masks is not None:
-        card["n_masks"] = sum(mask is not None for mask in dataset.masks)
-    listing = dataset.to_frame()[["sha256", "label", "part"]].to_csv(index=False)
-    card["digest"] = hashlib.sha256(listing.encode()).hexdigest()
-    return card
-
-
-def now() -> str:
-    """Return the time, in UTC, as ISO 8601 has it."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def _version(name: str) -> str:
-    return featad.__version__ if name == "featad" else version(name)

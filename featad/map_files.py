@@ -6,11 +6,11 @@ import re
 import time
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 
+from featad._whole_files import replacing
 from featad.images import as_text
 from featad.maps.regions import segment
 from featad.maps.scale import MapScale
@@ -126,13 +126,8 @@ class MapFolder:
 
     def _whole(self, path: Any, ending: str, write: Any) -> None:
         """Write a file beside its place, and move it there once it is complete."""
-        place = self.place(path, ending)
-        part = place.with_name(f".{uuid4().hex}{ending}")
-        try:
+        with replacing(self.place(path, ending)) as part:
             write(part)
-            os.replace(part, place)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _of(path: Any, table: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,46 @@
+"""
+Where a part is odd
+===================
+
+Detectors of patches judge every position of an image. Their maps have one scale for
+all images: 0 is typical of normal pixels, and 1 is the threshold.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import featad
+
+parts = featad.make_spots_and_lines(50, 8, size=128)
+train, new = parts.part("train"), parts.part("test")
+
+# %%
+# Fit on most of the clean plates, and measure the scale of the maps on the others.
+system = featad.build("mini-patches-gaussian", image_size=128)
+system.fit(train.images[:40])
+scale = featad.fit_map_scale(system, train.images[40:])
+ratios = scale.ratios(featad.anomaly_maps(system, new.images))
+
+# %%
+# Connected pixels beyond the threshold are regions.
+figure, axes = plt.subplots(2, 4, figsize=(8, 4.2), layout="constrained")
+for image, ratio, kind, (top, bottom) in zip(
+    new.images[-4:], ratios[-4:], new.kinds[-4:], axes.T, strict=True
+):
+    labels, regions = featad.segment(ratio)
+    top.imshow(image)
+    top.contour(labels > 0, [0.5], colors="#00e5ff", linewidths=1)
+    top.set_title(f"{kind}: {len(regions)} region(s)", fontsize=9)
+    bottom.imshow(np.clip(ratio, 0, 2), cmap="inferno", vmin=0, vmax=2)
+    for ax in (top, bottom):
+        ax.axis("off")
+
+# %%
+# The plates come with masks, which tell how well the maps find the defects.
+from featad.metrics import aupro, pixel_auroc
+
+masks = [
+    np.zeros(ratio.shape, bool) if mask is None else mask.astype(bool)
+    for mask, ratio in zip(new.masks, ratios, strict=True)
+]
+print(f"pixel AUROC {pixel_auroc(masks, ratios):.3f}, AUPRO {aupro(masks, ratios):.3f}")
