@@ -41,7 +41,10 @@ def plot_histogram(
     path : path-like
         The PNG file to write.
 
-    kinds, calibration_score
+    kinds : sequence of str, default=None
+        As for `ScoreDisplay`.
+
+    calibration_score : array-like, default=None
         As for `ScoreDisplay`.
 
     Returns
