@@ -76,7 +76,7 @@ $(OLDEST)/bin/python:
 	$(PYTHON) -m venv $(OLDEST)
 
 $(OLDEST)/constraints.txt: setup.cfg | $(OLDEST)/bin/python
-	sed -nE 's/^(.* )?([A-Za-z_-]+)>=([0-9.]+)$$/\2==\3/p' setup.cfg > $@
+	sed -nE 's/^(.* )?([A-Za-z0-9_-]+)>=([0-9.]+)$$/\2==\3/p' setup.cfg > $@
 
 $(OLDEST)/dev.installed: $(OLDEST)/constraints.txt
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $< -e ".[dev]"

@@ -25,7 +25,7 @@ def shapes():
 
 def test_it_learns_eight_images_by_heart(shapes):
     detector = Autoencoder(
-        16, noise=0, max_epochs=400, lr=3e-3, random_state=0, width=16, score_by="mean"
+        16, noise=0, max_epochs=150, lr=6e-3, random_state=0, width=16, score_by="mean"
     )
     assert -detector.fit(shapes).score_samples(shapes).min() < 1e-3
 
@@ -37,9 +37,8 @@ def test_a_linear_one_comes_within_five_percent_of_pca(k):
     X = (X - X.mean(0)) / X.std(0)
     pca = PCA(k).fit(X)
     best = ((X - pca.inverse_transform(pca.transform(X))) ** 2).mean()
-    detector = Autoencoder(
-        k, depth=0, noise=0, max_epochs=200, lr=0.01, random_state=0, score_by="mean"
-    )
+    options = {"max_epochs": 120, "batch_size": 300, "lr": 0.05, "random_state": 0}
+    detector = Autoencoder(k, depth=0, noise=0, score_by="mean", **options)
     error = -detector.fit(X).score_samples(X).mean()
     assert best * (1 - 1e-6) <= error <= 1.05 * best
 
@@ -121,7 +120,7 @@ def test_labeled_anomalies_are_rebuilt_worse(shapes, anomaly_loss):
     X = np.concatenate([shapes, shapes[:4, ::-1] ** 3])
     y = np.repeat([1, -1], [8, 4])
     detector = Autoencoder(
-        **TINY, noise=0, max_epochs=150, lr=3e-3, score_by="mean", batch_size=12
+        **TINY, noise=0, max_epochs=50, lr=0.01, score_by="mean", batch_size=12
     )
 
     def errors(**options):

@@ -100,7 +100,8 @@ def test_one_sample_is_refused():
 def test_it_learns_a_ring_of_which_the_mean_is_odd():
     angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 400)
     ring = np.column_stack([np.cos(angle), np.sin(angle)])
-    detector = FeatureFlow(width=32, noise=0.1, random_state=0, device="cpu")
+    options = {"max_epochs": 20, "lr": 0.003, "random_state": 0, "device": "cpu"}
+    detector = FeatureFlow(width=32, noise=0.1, **options)
     middle, other = detector.fit(ring).score_samples([[0, 0], [0, 1]])
     assert middle < other - 2
 

@@ -29,7 +29,8 @@ def smooth(n, rng, size=32):
 @pytest.fixture(scope="module")
 def trained():
     X = smooth(64, np.random.default_rng(0))
-    return Inpainting(device="cpu", random_state=0, max_epochs=20).fit(X)
+    options = {"max_epochs": 20, "width": 8, "lr": 3e-3}
+    return Inpainting(device="cpu", random_state=0, **options).fit(X)
 
 
 class Oracle(nn.Module):

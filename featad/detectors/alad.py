@@ -54,7 +54,7 @@ default="relative"
     >>> import numpy as np
     >>> from featad.detectors import ALAD
     >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
-    >>> options = {"lr": 0.002, "max_epochs": 100, "random_state": 0}
+    >>> options = {"lr": 0.005, "max_epochs": 40, "random_state": 0}
     >>> detector = ALAD(latent_dim=1, width=8, **options).fit(X)
     >>> detector.predict([[0.5] * 6, [0, 1, 0, 1, 0, 1]])
     array([ 1, -1])

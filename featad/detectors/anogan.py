@@ -91,7 +91,7 @@ class AnoGAN(ReconstructionDetector):
     >>> import numpy as np
     >>> from featad.detectors import AnoGAN
     >>> X = np.random.default_rng(0).random((40, 1)) * np.ones(6)  # on a line
-    >>> detector = AnoGAN(latent_dim=1, random_state=0).fit(X)
+    >>> detector = AnoGAN(latent_dim=1, max_epochs=20, random_state=0).fit(X)
     >>> detector.score_samples([[0.5] * 6, [0, 1, 0, 1, 0, 1]]).argsort()
     array([1, 0])
     """

@@ -80,7 +80,7 @@ class ASCNet(UNetDetector):
     >>> reference, mixed = rng.normal(size=(2, 60, 4))
     >>> mixed[:12, 0] += 6  # a fifth of them, in the first feature
     >>> X, y = np.concatenate([reference, mixed]), np.repeat([1, 0], 60)
-    >>> detector = ASCNet(max_epochs=50, random_state=0).fit(X, y)
+    >>> detector = ASCNet(max_epochs=10, lr=0.003, random_state=0).fit(X, y)
     >>> detector.score_samples([[0, 0, 0, 0], [6, 0, 0, 0]]).argsort()
     array([1, 0])
     """

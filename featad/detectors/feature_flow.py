@@ -113,7 +113,8 @@ class FeatureFlow(FlowDetector):
     >>> from featad.detectors import FeatureFlow
     >>> angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 400)
     >>> ring = np.column_stack([np.cos(angle), np.sin(angle)])
-    >>> detector = FeatureFlow(noise=0.1, width=32, random_state=0).fit(ring)
+    >>> options = {"lr": 0.003, "max_epochs": 20, "random_state": 0}
+    >>> detector = FeatureFlow(noise=0.1, width=32, **options).fit(ring)
     >>> detector.predict([[0, 1], [0, 0]])
     array([ 1, -1])
     """
