@@ -100,6 +100,15 @@ def test_float16_scores_as_float32(detector):
     np.testing.assert_allclose(found.score_samples(NEW), expected, rtol=1e-3)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_float16_maps_with_nan_or_infinity_are_refused(value):
+    detector, maps = PatchGaussian().fit(MAPS), NEW.astype(np.float16)
+    assert np.isfinite(detector.score_samples(maps)).all()
+    maps[7, 2, 3, 1] = value
+    with pytest.raises(ValueError, match="NaN|infinity"):
+        detector.score_samples(maps)
+
+
 @pytest.mark.parametrize("detector", [PatchGaussian(), PatchKMeans(8), PatchMemory(50)])
 def test_float16_maps_are_not_copied_as_a_whole(detector, monkeypatch):
     monkeypatch.setattr("featad._blocks._VALUES", 2**14)
