@@ -110,7 +110,8 @@ def _html(table: pd.DataFrame) -> Markup:
     ]
     rows.append(_chance(table, figures))
     return Markup(
-        '<div class="featad-leaderboard">{}<table><caption>{}</caption>'
+        '<div class="featad-leaderboard" tabindex="0" role="region" '
+        'aria-label="Leaderboard">{}<table><caption>{}</caption>'
         "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
     ).format(
         _STYLE,

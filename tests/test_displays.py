@@ -256,7 +256,9 @@ def test_the_best_system_comes_first_in_the_legend():
 
 
 def test_detection_errors_are_misses_against_false_alarms():
-    display = featad.RocDisplay.from_predictions(Y, _two()["weak"], kind="det")
+    display = featad.RocDisplay.from_predictions(
+        Y, _two()["weak"], kind="det", n_bootstrap=5
+    )
     points = display.lines_[0].get_xydata().T
     np.testing.assert_array_equal(points, [display.fpr[0], 1 - display.tpr[0]])
 
@@ -277,7 +279,9 @@ def test_an_unknown_kind_of_curve_is_refused():
 def test_names_are_drawn_letter_by_letter(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        roc = featad.RocDisplay.from_predictions(Y, {name: _two()["weak"]})
+        roc = featad.RocDisplay.from_predictions(
+            Y, {name: _two()["weak"]}, n_bootstrap=5
+        )
         scores = featad.ScoreDisplay.from_predictions(
             Y, Y, kinds=[name] * 60, name=name
         )
@@ -289,7 +293,9 @@ def test_names_are_drawn_letter_by_letter(name):
 def test_displays_are_drawn_where_they_are_asked_to():
     figure, (left, right) = pyplot.subplots(1, 2)
     scores = featad.ScoreDisplay.from_predictions(Y, np.arange(60.0), ax=left)
-    roc = featad.RocDisplay.from_predictions(Y, np.arange(60.0), ax=right)
+    roc = featad.RocDisplay.from_predictions(
+        Y, np.arange(60.0), confidence=None, ax=right
+    )
     assert (scores.ax_, roc.ax_) == (left, right)
     assert scores.figure_ is roc.figure_ is figure
 

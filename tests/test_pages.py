@@ -43,11 +43,11 @@ def test_images_have_a_text_for_those_who_cannot_see_them():
     assert [n for n in NAMES if re.search(r"!\[\s*\]\(", _read(n))] == []
 
 
-def test_links_between_pages_lead_somewhere():
+def test_links_to_files_lead_somewhere():
     broken = [
         f"{name}: {target}"
         for name in NAMES
-        for target in re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", _read(name))
+        for target in re.findall(r"\]\((?!\w+:|#)([^)#\s]+\.\w+)", _read(name))
         if not (ROOT / name).parent.joinpath(target).exists()
     ]
     assert broken == []

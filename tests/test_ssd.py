@@ -6,6 +6,7 @@ import torch
 from sklearn.covariance import LedoitWolf
 
 from featad.detectors import SSD
+from featad.neural.views import fixed_crops
 
 TINY = {"width": 4, "latent_dim": 8, "max_epochs": 2, "random_state": 0}
 
@@ -32,6 +33,18 @@ def test_by_the_neighbor_a_training_sample_has_the_highest_score(images):
     train, test = (directions(detector, X) for X in (images[:16], images[16:]))
     expected = (test @ train.T).max(axis=1) - 1
     np.testing.assert_allclose(detector.score_samples(images[16:]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("score_by", ["mahalanobis", "neighbor"])
+def test_the_score_is_the_mean_over_the_image_and_its_crops(score_by, images):
+    params = {**TINY, "max_epochs": 0, "score_by": score_by}
+    detector = SSD(n_crops=2, **params).fit(images[:16])
+    x = torch.from_numpy(np.moveaxis(images, 3, 1).copy())
+    crops = fixed_crops(x, 2, torch.Generator().manual_seed(detector.seed_))
+    parts = [images, *(np.moveaxis(crop.numpy(), 1, 3) for crop in crops)]
+    scores = [SSD(**params).fit(one[:16]).score_samples(one[16:]) for one in parts]
+    found = detector.score_samples(images[16:])
+    np.testing.assert_allclose(found, np.mean(scores, axis=0), rtol=1e-3)
 
 
 def test_a_score_that_was_not_measured_asks_for_another_fit(images):

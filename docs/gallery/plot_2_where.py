@@ -6,7 +6,6 @@ Detectors of patches judge every position of an image. Their maps have one scale
 all images: 0 is typical of normal pixels, and 1 is the threshold.
 """
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import featad
@@ -22,18 +21,11 @@ scale = featad.fit_map_scale(system, train.images[40:])
 ratios = scale.ratios(featad.anomaly_maps(system, new.images))
 
 # %%
-# Connected pixels beyond the threshold are regions.
-figure, axes = plt.subplots(2, 4, figsize=(8, 4.2), layout="constrained")
-for image, ratio, kind, (top, bottom) in zip(
-    new.images[-4:], ratios[-4:], new.kinds[-4:], axes.T, strict=True
-):
-    labels, regions = featad.segment(ratio)
-    top.imshow(image)
-    top.contour(labels > 0, [0.5], colors="#00e5ff", linewidths=1)
-    top.set_title(f"{kind}: {len(regions)} region(s)", fontsize=9)
-    bottom.imshow(np.clip(ratio, 0, 2), cmap="inferno", vmin=0, vmax=2)
-    for ax in (top, bottom):
-        ax.axis("off")
+# Connected pixels beyond the threshold are regions. The display outlines them, on the
+# image and on its map, beside the mask.
+featad.MapDisplay.from_estimator(
+    system, new.images[-3:], scale=scale, masks=new.masks[-3:], names=new.kinds[-3:]
+)
 
 # %%
 # The plates come with masks, which tell how well the maps find the defects.

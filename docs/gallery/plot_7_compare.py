@@ -26,7 +26,7 @@ table, scores = featad.compare(
     cv=[((parts.parts == "train").nonzero()[0], (parts.parts == "test").nonzero()[0])],
     return_scores=True,
 )
-table[["auroc", "auroc_low", "auroc_high", "p_delong"]].round(3)
+table
 
 # %%
 # The same scores as a page for a browser, with a threshold to move.

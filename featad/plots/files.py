@@ -41,8 +41,11 @@ def plot_histogram(
     path : path-like
         The PNG file to write.
 
-    kinds, calibration_score
-        As for `ScoreDisplay`.
+    kinds : sequence of str, default=None
+        Kind of each image; those of anomalies have colors of their own.
+
+    calibration_score : array-like of shape (n_calibration,), default=None
+        Anomaly scores of held-out normal images of the fit, see `ScoreDisplay`.
 
     Returns
     -------

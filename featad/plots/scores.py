@@ -194,7 +194,7 @@ class ScoreDisplay:
             1 normal, -1 anomalous. None: not known.
 
         kinds : sequence of str, default=None
-            Kind of each sample, such as `ImageDataset.kinds`.
+            Kind of each sample, such as ``ImageDataset.kinds``.
 
         name : str, default=None
             Name of the system. None: that of the class of its innermost detector.
