@@ -76,7 +76,7 @@ class CalibratedDetector(BaseMetaDetector):
     calibration_weights_ : ndarray of float64
         What each of them counts for: 1 / the number of held-out samples of its group.
 
-    calibration_group_scores_ : ndarray of shape (n_calibration_,), float64
+    calibration_group_scores_ : ndarray of shape (n_groups,), float64
         The smallest held-out score of each group, ascending.
 
     largest_group_ : int

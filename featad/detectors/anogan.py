@@ -67,9 +67,9 @@ class AnoGAN(ReconstructionDetector):
 
     Notes
     -----
-    The strangeness is the least value of (1 - w) |x - G(z)| + w |f(x) - f(G(z))| found
-    by the search; the map is |x - G(z)| at that place. The networks do not change, and
-    the search for one sample does not depend on any other.
+    The strangeness is the least value of ``(1 - w) |x - G(z)| + w |f(x) - f(G(z))|``
+    found by the search; the map is ``|x - G(z)|`` at that place. The networks do not
+    change, and the search for one sample does not depend on any other.
 
     A kind of normal samples that the generator never produces is considered anomalous.
     Trimming judges a sample by the critic's logit, because a search in every step would

@@ -44,10 +44,10 @@ class FenceGAN(CriticDetector):
     ``alpha``.
 
     Differs from the paper: the generator minimizes the cross-entropy towards ``alpha``,
-    in the paper log |alpha - D|. Distances are divided by the root of the number of
-    pixels, so that ``beta`` does not depend on it; 10 to 30 in the paper is about 0.5
-    to 1 here. The authors choose the epoch on labeled validation samples, which are not
-    used here.
+    in the paper ``log |alpha - D|``. Distances are divided by the root of the number
+    of pixels, so that ``beta`` does not depend on it; 10 to 30 in the paper is about
+    0.5 to 1 here. The authors choose the epoch on labeled validation samples, which are
+    not used here.
 
     References
     ----------

@@ -47,7 +47,7 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
     neighborhood : int, default=3
         Side of the square of positions over which each layer's map is averaged, at its
         own resolution. It is odd; 1 leaves the maps as they are. Positions beyond the
-        border count as 0, as in the code of [2]_; see Notes.
+        border count as 0, as in the code of PatchCore; see Notes.
 
     n_components : int or None, default=None
         Number of features of each position. None keeps all channels of all layers.
