@@ -34,14 +34,14 @@ class MapFolder:
     scale : MapScale
         Of the maps; overlays and regions are in its units.
 
-    min_area : float or int
-        As for `featad.segment`.
+    **options : dict
+        ``threshold`` and ``min_area`` of `featad.segment`.
     """
 
     def __init__(
-        self, folder: str | os.PathLike, scale: MapScale, min_area: float
+        self, folder: str | os.PathLike, scale: MapScale, **options: Any
     ) -> None:
-        self.folder, self.scale, self.min_area = Path(folder), scale, min_area
+        self.folder, self.scale, self._options = Path(folder), scale, options
         self.folder.mkdir(parents=True, exist_ok=True)
         place = self.folder / SCALE_FILE
         self._since = 0.0  # older maps are of another scale
@@ -109,7 +109,7 @@ class MapFolder:
         from featad.plots import plot_overlay
 
         ratios = self.scale.ratios(one)
-        found, table = segment(ratios, min_area=self.min_area)
+        found, table = segment(ratios, **self._options)
         self._whole(path, ".npy", lambda part: np.save(part, one))
         name = as_text(Path(path).name)
         self._whole(
@@ -121,7 +121,7 @@ class MapFolder:
 
     def regions(self, path: str | os.PathLike, one: np.ndarray) -> pd.DataFrame:
         """Return the regions of an image's map, with ``REGION_COLUMNS``."""
-        table = segment(self.scale.ratios(one), min_area=self.min_area)[1]
+        table = segment(self.scale.ratios(one), **self._options)[1]
         return _of(path, table)
 
     def _whole(self, path: Any, ending: str, write: Any) -> None:

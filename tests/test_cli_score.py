@@ -151,3 +151,15 @@ def test_a_report_needs_an_output_file(model, parts, tmp_path, capsys):
     arguments = ["score", str(model), str(parts), "--report", str(tmp_path / "r.html")]
     assert main(arguments) == 2
     assert "--report needs --output FILE" in _error(capsys)
+
+
+def test_masks_among_the_images_are_said(model, parts, tmp_path, capsys):
+    folder = tmp_path / "set"
+    for name in ("test", "ground_truth"):
+        (folder / name).mkdir(parents=True)
+        first = sorted((parts / "train").rglob("*.png"))[0]
+        shutil.copy(first, folder / name / "0.png")
+    assert main(["score", str(model), str(folder), "-o", str(tmp_path / "s.csv")]) == 0
+    told = capsys.readouterr().err
+    assert "1 of the images in" in told
+    assert "folders called ground_truth, as masks are" in told

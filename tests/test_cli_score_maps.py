@@ -102,6 +102,23 @@ def test_an_image_that_cannot_be_read_is_counted(written, tmp_path, capsys):
     assert "could not map 1 images; first: Cannot read" in capsys.readouterr().err
 
 
+def test_a_lower_threshold_gives_larger_regions(written, tmp_path, capsys):
+    folder, command = written
+    lower = [*command, "--map-threshold", "0.5", "--regions", str(tmp_path / "r.csv")]
+    assert main(lower) == 0
+    rows, usual = pd.read_csv(tmp_path / "r.csv"), pd.read_csv(folder / "regions.csv")
+    assert rows["area"].sum() > usual["area"].sum()
+    assert rows["peak"].min() < 1 or len(rows) >= len(usual)
+
+
+def test_images_without_regions_that_are_anomalous_are_explained(written, capsys):
+    _, command = written
+    assert main([*command, "--map-threshold", "1000", "--target-fpr", "0.5"]) == 0
+    told = capsys.readouterr().err
+    assert "images are called anomalous by their scores, 0 have regions" in told
+    assert "Lower it by --map-threshold" in told
+
+
 @pytest.mark.parametrize("option", ["--regions", "--map-scale"])
 def test_options_of_maps_need_maps(option, written, capsys):
     assert main([*written[1][:3], option, "x.csv"]) == 2

@@ -62,6 +62,31 @@ def test_images_that_a_system_knows_are_held_out_of_a_copy(system, plates):
     assert scale == again
 
 
+def test_images_of_a_group_are_held_out_together(system, plates, monkeypatch):
+    mapped = []
+    monkeypatch.setattr(
+        "featad.maps.scale.iter_maps",
+        lambda system, X, method: (mapped.append(x) or x[..., 0] for x in X),
+    )
+    X = np.repeat(np.arange(10, dtype=float), 3)[:, None, None, None] * np.ones(
+        (8, 8, 1)
+    )
+    system = featad.make_pipeline(
+        featad.ImageReader(size=8, flatten=True), featad.KMeansDistance(1)
+    )
+    groups = np.repeat(np.arange(10), 3)
+    featad.fit_map_scale(
+        system.fit(X / 10), X / 10, cv=0.3, groups=groups, random_state=0
+    )
+    held_out = [round(10 * x.max()) for x in mapped]
+    assert sorted(held_out) == sorted(np.repeat(np.unique(held_out), 3))
+
+
+def test_groups_without_a_share_are_refused(system, plates):
+    with pytest.raises(ValueError, match="Pass cv, too"):
+        featad.fit_map_scale(system, plates[:4], groups=[0, 0, 1, 1])
+
+
 def test_a_share_is_refused_where_networks_are_trained(plates):
     detector = featad.Autoencoder(2, width=4, max_epochs=1, device="cpu")
     with pytest.raises(ValueError, match="Autoencoder trains networks"):
@@ -130,4 +155,4 @@ def test_maps_of_another_scale_are_made_again(scale, tmp_path):
     again = MapFolder(tmp_path / "maps", scale, min_area=1)
     np.testing.assert_array_equal(again.known(tmp_path / "1.png"), one)
     other = featad.MapScale("own", 0.0, 9.0, n_images=5, target_fpr=0.05)
-    assert MapFolder(tmp_path / "maps", other, 1).known(tmp_path / "1.png") is None
+    assert MapFolder(tmp_path / "maps", other).known(tmp_path / "1.png") is None

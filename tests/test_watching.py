@@ -4,7 +4,10 @@ import os
 import random
 import signal
 import threading
+import time
 import tracemalloc
+from contextlib import suppress
+from functools import partial
 
 import pytest
 from PIL import Image
@@ -17,7 +20,7 @@ from featad.persistence import save
 from featad.registry import build
 from featad.score_files import read_rows
 from featad.watching import watch_folder
-from tests.fuzz.kills import kill_runs
+from tests.fuzz.kills import kill_once
 
 N_HANDLES = "/proc/self/fd"
 
@@ -145,23 +148,27 @@ def test_a_row_cut_short_is_scored_again(suffix, n_lost, system, folder, tmp_pat
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forked")
 def test_kills_lose_nothing_and_repeat_nothing(system, folder, tmp_path):
+    _put(folder, *(f"{i}.png" for i in range(20)))
+    rng = random.Random(0)
 
-    _put(folder, *(f"{i}.png" for i in range(30)))
-    path = tmp_path / "s.csv"
+    def run(path):
+        looks = iter([None])
 
-    def run():
         def sleep(seconds):
-            if n_looks.pop() == 0:
+            if next(looks, _Ended) is _Ended:
                 raise _Ended
 
-        n_looks = [0, 1]
-        watching = watch_folder(system, folder, path, sleep=sleep, batch_size=2)
-        with pytest.raises(_Ended):
-            list(watching)
+        with suppress(_Ended):
+            list(watch_folder(system, folder, path, sleep=sleep, batch_size=1))
 
-    kill_runs(run, 8, random.Random(0))
-    names = [os.path.basename(name) for name in read_rows(path)["path"]]
-    assert sorted(names) == sorted(file.name for file in folder.iterdir())
+    start = time.perf_counter()
+    run(tmp_path / "whole.csv")
+    seconds = time.perf_counter() - start
+    for i in range(6):
+        path = tmp_path / f"{i}.csv"
+        kill_once(partial(run, path), seconds, rng)
+        names = [os.path.basename(name) for name in read_rows(path)["path"]]
+        assert sorted(names) == sorted(file.name for file in folder.iterdir())
 
 
 def test_a_folder_that_is_away_is_waited_for(system, folder, tmp_path):

@@ -58,6 +58,14 @@ def add_maps(parser: Any) -> None:
         "(default: good images that the model was made from)",
     )
     group.add_argument(
+        "--map-threshold",
+        type=values.positive_number,
+        default=1.0,
+        metavar="RATIO",
+        help="what is above this belongs to a region (default: 1, the highest pixel of "
+        "all but 5 %% of good images, which is stricter than the threshold of scores)",
+    )
+    group.add_argument(
         "--min-area",
         type=values.share,
         default=0.0005,
@@ -89,7 +97,11 @@ def check(args: Namespace) -> str | None:
 
 
 def write_maps(
-    system: Any, paths: Sequence[Path], args: Namespace, seconds: float
+    system: Any,
+    paths: Sequence[Path],
+    args: Namespace,
+    seconds: float,
+    n_anomalous: int,
 ) -> None:
     """Write maps and regions, and say what they will cost before they do.
 
@@ -106,13 +118,18 @@ def write_maps(
 
     seconds : float
         What scoring took for an image.
+
+    n_anomalous : int
+        How many of the images were called anomalous by their scores.
     """
     from featad.map_files import MapFolder
     from featad.maps.systems import map_method
 
     method = map_method(system, args.map_method)
     scale = _scale(system, method, args, seconds)
-    folder = MapFolder(args.maps, scale, min_area=args.min_area)
+    folder = MapFolder(
+        args.maps, scale, threshold=args.map_threshold, min_area=args.min_area
+    )
     known = {path for path in paths if folder.known(path) is not None}
     _announce("maps of", len(set(paths) - known), method, seconds)
     failed: list[str] = []
@@ -134,8 +151,24 @@ def write_maps(
         f"{n_odd} images have {n_regions} regions above the threshold"
         + (f"; wrote {args.regions}" if args.regions else "")
     )
+    if n_anomalous > n_odd:
+        options.log(_why_fewer(n_anomalous, n_odd, method))
     if failed:
         options.log(f"could not map {len(failed)} images; first: {failed[0]}")
+
+
+def _why_fewer(n_anomalous: int, n_odd: int, method: str) -> str:
+    """Say why images are called anomalous, but have no region."""
+    told = (
+        f"{n_anomalous} images are called anomalous by their scores, {n_odd} have "
+        "regions: maps have a threshold of their own, which hardly any pixel of a good "
+        "image exceeds. Lower it by --map-threshold, such as 0.5"
+    )
+    if method == "own":
+        return f"{told}."
+    return (
+        f"{told}, or fit a system that locates better, such as mini-patches-gaussian."
+    )
 
 
 def _regions_of(system: Any, method: str, folder: MapFolder, path: Path) -> Any:

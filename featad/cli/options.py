@@ -31,7 +31,7 @@ def add_data(parser: argparse.ArgumentParser, *, positional: bool = False) -> No
     group.add_argument(
         "data" if positional else "--data",
         metavar="DIR",
-        help=("" if positional else "(--data may be left out: `featad fit DIR`) ")
+        help=("" if positional else f"(--data may be left out: `{parser.prog} DIR`) ")
         + "a folder of normal images; a public layout such as that of MVTec AD "
         "(train/good, test/KIND); two folders, one of normal and one of anomalous "
         "images; or a CSV file with the columns path,label[,split][,group]",

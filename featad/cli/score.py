@@ -1,5 +1,6 @@
 """``featad score``: from images to a table of anomaly scores."""
 
+import re
 import sys
 import time
 from argparse import Namespace
@@ -115,10 +116,12 @@ def run(args: Namespace) -> int:
     paths = []
     for given in map(Path, args.images):
         try:
-            paths += list_images(given) if given.is_dir() else [given]
+            found = list_images(given) if given.is_dir() else [given]
         except DatasetError as error:  # its row will say that it cannot be read
             options.log(f"warning: {error}")
-            paths.append(given)
+            found = [given]
+        paths += found
+        _say_masks(given, found)
     groups = None
     if args.groups is not None:
         models.check_grouped(system, args.model)
@@ -152,7 +155,7 @@ def run(args: Namespace) -> int:
     _say_drift(system, summary, units, args.model)
     if args.maps and summary.scored:
         seconds = (time.perf_counter() - start) / summary.scored
-        maps.write_maps(system, paths, args, seconds)
+        maps.write_maps(system, paths, args, seconds, summary.anomalous)
     if args.report:
         rows = read_rows(args.output)
         reports.write_batch(args, rows, system, None if "group" in rows else paths)
@@ -160,6 +163,25 @@ def run(args: Namespace) -> int:
         summary.failed, summary.failed + summary.scored, args.max_failed
     )
     return 0 if summary.scored else 1
+
+
+def _say_masks(folder, found):
+    """Say if images look like the masks of a data set, by the names of folders."""
+    from featad.datasets.layouts import MASK_NAMES
+
+    below = [path.relative_to(folder).parts[:-1] for path in found if path != folder]
+    names = [
+        name
+        for parts in below
+        for name in parts
+        if re.fullmatch(MASK_NAMES, name.lower())
+    ]
+    if names:
+        options.log(
+            f"warning: {len(names)} of the images in {folder} are in folders called "
+            f"{names[0]}, as masks are. Pass the folder of test images alone, if these "
+            "are not to be scored."
+        )
 
 
 def _wrong_use(args):

@@ -22,6 +22,7 @@ _BOTH = re.compile(r"\w+=\S+ \((--[\w-]+(?: [^\s)]+)?)(?: on the command line)?\
 """Where a message names the option as well, after the argument."""
 
 _PHRASES = {
+    "two folders (normal, anomaly)": "its two folders, --normal NAME --anomaly NAME",
     "normal=... and anomaly=...": "--normal NAME and --anomaly NAME",
     "load(path, weights=FILE), or --weights FILE": "--weights FILE",
     "with featad.calibrate(system)": "with `featad calibrate MODEL DIR`",

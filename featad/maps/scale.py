@@ -128,6 +128,7 @@ def fit_map_scale(
     *,
     method: str = "auto",
     cv: float | None = None,
+    groups: ArrayLike | None = None,
     target_fpr: float = 0.05,
     random_state: int | np.random.RandomState | None = None,
     progress: Callable[[int], None] = lambda n_images: None,
@@ -151,6 +152,10 @@ def fit_map_scale(
         rest of ``X``, and maps that share of it. Without this, images that the system
         knows would look too normal.
 
+    groups : array-like of shape (n_samples,), default=None
+        With ``cv``: what each image shows, such as a patient. All images of a group are
+        held out, or none.
+
     target_fpr : float in (0, 1), default=0.05
         Share of normal images that may have a pixel above the threshold.
 
@@ -168,8 +173,8 @@ def fit_map_scale(
     Raises
     ------
     ValueError
-        If there are fewer than 2 images, or ``cv`` is given for a detector that trains
-        networks: no two trainings have the same scale.
+        If there are fewer than 2 images, ``groups`` without ``cv``, or ``cv`` is given
+        for a detector that trains networks: no two trainings have the same scale.
 
     Notes
     -----
@@ -193,7 +198,9 @@ def fit_map_scale(
         raise ValueError(f"target_fpr should be in (0, 1), got {target_fpr!r}.")
     factor = 1.0
     if cv is not None:
-        system, X, factor = _held_out(system, X, cv, random_state)
+        system, X, factor = _held_out(system, X, cv, groups, random_state)
+    elif groups is not None:
+        raise ValueError("groups say what cv holds out together. Pass cv, too.")
     typical, highest = [], []
     for one in iter_maps(system, X, method=method):
         values = one.ravel()
@@ -215,7 +222,7 @@ def fit_map_scale(
     )
 
 
-def _held_out(system: Any, X: Any, cv: Any, random_state: Any) -> tuple:
+def _held_out(system: Any, X: Any, cv: Any, groups: Any, random_state: Any) -> tuple:
     """Return a copy fitted on a share of X, the rest, and what its scores lack."""
     steps, detector = flattened(system)
     if trains_networks(detector):
@@ -227,7 +234,7 @@ def _held_out(system: Any, X: Any, cv: Any, random_state: Any) -> tuple:
     if not isinstance(cv, float) or not 0 < cv < 1:
         raise ValueError(f"cv should be None or a share in (0, 1), got {cv!r}.")
     labels = np.ones(num_samples(X), dtype=np.int64)
-    [(train, test)] = calibration_splits(cv, X, None, labels, None, random_state)
+    [(train, test)] = calibration_splits(cv, X, None, labels, groups, random_state)
     fitted = make_pipeline(*steps, detector)
     copy = make_pipeline(*map(clone, steps), clone(detector))
     copy, factor = fit_copy(fitted, copy, X, None, None, train)

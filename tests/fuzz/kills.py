@@ -66,6 +66,15 @@ def kill_runs(
     return n_ended + (_wait(_fork(run)) == 0)
 
 
+def kill_once(run: Callable[[], object], seconds: float, rng: random.Random) -> None:
+    """Kill one run within some seconds, and let another one come to its end."""
+    child = _fork(run)
+    time.sleep(rng.uniform(0, seconds))
+    os.kill(child, signal.SIGKILL)
+    _wait(child)
+    _wait(_fork(run))
+
+
 def score_under_fire(folder: Path, suffix: str, n_kills: int, seed: int) -> int:
     """Return how many complete files came out, all the same to the byte.
 
