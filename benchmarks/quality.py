@@ -155,6 +155,8 @@ OUTPUTS = {
 }
 """The data sets of each file of results: photographs, and small images."""
 
+DATASETS = {name: load for sets in OUTPUTS.values() for name, load in sets.items()}
+
 
 def _notes():
     vgg16 = (
