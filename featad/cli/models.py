@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featad.cli import options
+from featad.cli import options, values
+from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError, ModelFileError
 
 FITTED_ON, CALIBRATED_ON = ".split.csv", ".calibration.csv"
@@ -44,6 +45,33 @@ def add_loading(parser: Any) -> None:
         help="load the model even if another version of scikit-learn or featad wrote "
         "it; the format of the file must be the same",
     )
+
+
+def add_scoring(parser: Any) -> None:
+    """Add how many images are scored at a time, and another rate for this run."""
+    parser.add_argument(
+        "--batch-size",
+        type=values.positive_int,
+        default=64,
+        metavar="N",
+        help="images scored at a time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--target-fpr",
+        type=values.rate,
+        metavar="SHARE",
+        help="for this run, the accepted share of good images that are called "
+        "anomalous: those with p_value <= SHARE (default: that of the model)",
+    )
+
+
+def load_to_score(args: Namespace) -> Any:
+    """Return the system of `add_model`, on this machine and at the run's own rate."""
+    system = load_model(args)
+    set_machine_options([system], device=args.device, cache=args.cache)
+    if args.target_fpr is not None:
+        calibrated(system, args.model).set_threshold(target_fpr=args.target_fpr)
+    return system
 
 
 def load_model(args: Namespace) -> Any:

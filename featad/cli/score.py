@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from featad.cli import maps, models, options, progress, reports, values
-from featad.cli.machine import set_machine_options
+from featad.cli import maps, models, options, progress, reports
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
 
@@ -64,20 +63,7 @@ def add_parser(commands: Any) -> None:
         "on, or stop (default: %(default)s)",
     )
     options.add_max_failed(parser)
-    parser.add_argument(
-        "--batch-size",
-        type=values.positive_int,
-        default=64,
-        metavar="N",
-        help="images scored at a time (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--target-fpr",
-        type=values.rate,
-        metavar="SHARE",
-        help="for this run, the accepted share of good images that are called "
-        "anomalous: those with p_value <= SHARE (default: that of the model)",
-    )
+    models.add_scoring(parser)
     options.add_groups(parser)
     maps.add_maps(parser)
     reports.add_report(
@@ -107,10 +93,7 @@ def run(args: Namespace) -> int:
     from featad.scoring import score_to_file
 
     leave_warnings_to_us()
-    system = models.load_model(args)
-    set_machine_options([system], device=args.device, cache=args.cache)
-    if args.target_fpr is not None:
-        models.calibrated(system, args.model).set_threshold(target_fpr=args.target_fpr)
+    system = models.load_to_score(args)
     if args.retry:
         return _retry(system, args)
     paths = []

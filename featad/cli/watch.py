@@ -4,7 +4,6 @@ from argparse import Namespace
 from typing import Any
 
 from featad.cli import models, options, values
-from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import leave_warnings_to_us
 
 
@@ -39,20 +38,7 @@ def add_parser(commands: Any) -> None:
         help="time between looks; a file is complete if it has not changed for as long "
         "(default: %(default)g)",
     )
-    parser.add_argument(
-        "--batch-size",
-        type=values.positive_int,
-        default=64,
-        metavar="N",
-        help="images scored at a time, at most (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--target-fpr",
-        type=values.rate,
-        metavar="SHARE",
-        help="for this run, the accepted share of good images that are called "
-        "anomalous (default: that of the model)",
-    )
+    models.add_scoring(parser)
 
 
 def run(args: Namespace) -> int:
@@ -60,10 +46,7 @@ def run(args: Namespace) -> int:
     from featad.watching import watch_folder
 
     leave_warnings_to_us()
-    system = models.load_model(args)
-    set_machine_options([system], device=args.device, cache=args.cache)
-    if args.target_fpr is not None:
-        models.calibrated(system, args.model).set_threshold(target_fpr=args.target_fpr)
+    system = models.load_to_score(args)
     options.check_writable(args.output, own=args.output)
     n_scored = n_anomalous = n_failed = 0
     try:
