@@ -26,12 +26,16 @@ import featad
 from benchmarks._report import heading, markdown_table, write
 from featad.features.weights import load_network, preset
 
+FIRST_EDITION = "vgg_mini, generated"
+
 
 def main() -> None:
     """Measure and write ``speed.md``, ``speed_fits.md``, ``speed_patches.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--archs", nargs="+", default=["vgg16", "vgg_mini", "squeezenet1_1"]
+        "--archs",
+        nargs="+",
+        default=["vgg16", "vgg_mini", FIRST_EDITION, "squeezenet1_1"],
     )
     parser.add_argument("--n-images", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
@@ -236,12 +240,18 @@ def _write_images(folder, n_images):
 
 def _featad(arch):
     network = featad.VGGFeatures if arch.startswith("vgg") else featad.BackboneFeatures
-    return network(arch, weights=None, random_state=0).fit_transform
+    arch, weights = _network(arch)
+    return network(arch, weights=weights, random_state=0).fit_transform
+
+
+def _network(arch):
+    """Return name and weights: random ones, but for the edition that has none."""
+    return ("vgg_mini", "generated") if arch == FIRST_EDITION else (arch, None)
 
 
 def _plain_loop(arch):
-    network = load_network(arch, None)[0]
-    settings = preset(arch)
+    network = load_network(*_network(arch))[0]
+    settings = preset(*_network(arch))
 
     @torch.inference_mode()
     def run(paths):

@@ -261,6 +261,10 @@ def build(name: str, *, random_state: int | None = 0, **overrides: Any) -> Pipel
     unknown = sorted(set(overrides) - set(known))
     if unknown:
         raise ValueError(_unknown_parameter(name, system, unknown[0]))
+    if prefix == _STATS and "features__weights" in overrides:
+        weights = overrides["features__weights"]
+        three = default_layers(_NETWORKS[features], weights)[1]
+        overrides = {"features__layer": three} | overrides
     seeds = {key: random_state for key in known if key.endswith("__random_state")}
     return system.set_params(**(seeds | overrides))
 

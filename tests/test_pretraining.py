@@ -1,4 +1,4 @@
-"""The program that made the weights of vgg_mini, at toy size."""
+"""The program that made the first edition of vgg_mini, at toy size."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from featad.errors import ModelFileError
-from featad.features.vgg_mini import VGGMini
-from pipelines.pretraining import FAMILIES, generate, vgg_mini
+from featad.features.vgg_mini_generated import GeneratedVGGMini
+from pipelines.pretraining import FAMILIES, contrast, generate, running
 from pipelines.pretraining.rendering import rendered
 from pipelines.pretraining.views import nt_xent, random_views
 
@@ -19,8 +19,8 @@ TOY += ["--threads", "1", "--workers", "1", "--device", "cpu", "--every", "2"]
 
 
 def _weights(folder, *more):
-    vgg_mini.main(["--out", str(folder), *TOY, *more])
-    return (folder / "vgg_mini.safetensors").read_bytes()
+    contrast.main(["--out", str(folder), *TOY, *more])
+    return (folder / "vgg_mini_generated.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_another_seed_gives_other_weights(trained, tmp_path):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch):
-    step, calls = vgg_mini._step, []
+    step, calls = contrast._step, []
 
     def interrupted(*args):
         calls.append(1)
@@ -46,7 +46,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monke
             raise KeyboardInterrupt
         return step(*args)
 
-    monkeypatch.setattr(vgg_mini, "_step", interrupted)
+    monkeypatch.setattr(contrast, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _weights(tmp_path, "--steps", "4")
     assert torch.load(tmp_path / "latest.pt", weights_only=True)["step"] == 2
@@ -76,41 +76,43 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 @pytest.mark.parametrize("option", ["--steps", "--count", "--batch-size"])
 def test_a_number_out_of_range_is_wrong_use(tmp_path, option):
     with pytest.raises(SystemExit) as caught:
-        vgg_mini.main(["--out", str(tmp_path), option, "0"])
+        contrast.main(["--out", str(tmp_path), option, "0"])
     assert caught.value.code == 2
 
 
 def test_the_weights_are_those_of_the_shipped_network(trained):
-    state = load_file(trained[0] / "vgg_mini.safetensors")
+    state = load_file(trained[0] / "vgg_mini_generated.safetensors")
     assert {tensor.dtype for tensor in state.values()} == {torch.float16}
-    VGGMini().load_state_dict({name: value.float() for name, value in state.items()})
+    GeneratedVGGMini().load_state_dict(
+        {name: value.float() for name, value in state.items()}
+    )
 
 
 def test_the_card_tells_the_recipe(trained):
     folder, weights = trained
-    card = json.loads((folder / "vgg_mini.json").read_text(encoding="utf-8"))
+    card = json.loads((folder / "vgg_mini_generated.json").read_text(encoding="utf-8"))
     assert card["sha256"] == hashlib.sha256(weights).hexdigest()
     assert card["recipe"]["steps"] == 4
     assert "pictures.py" in card["generators"]
 
 
 def test_training_lowers_the_loss_of_both_layers_on_the_same_views():
-    args = vgg_mini._parser().parse_args(["--out", "", *TOY])
+    args = contrast._parser().parse_args(["--out", "", *TOY])
     images = np.stack([generate(0, place, 32) for place in range(12)])
-    views = vgg_mini._batch(images, 0, args)
+    views = contrast._batch(images, 0, args)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        learner = vgg_mini.Learner().train()
-    optimizer = vgg_mini._optimizer(learner, args)
-    losses = [vgg_mini._step(learner, optimizer, views, args) for _ in range(8)]
+        learner = contrast.Learner().train()
+    optimizer = contrast._optimizer(learner, args)
+    losses = [contrast._step(learner, optimizer, views, args) for _ in range(8)]
     for layer in ("middle_loss", "last_loss"):
         assert losses[-1][layer] < losses[0][layer] - 0.5
 
 
 def test_the_learning_rate_depends_on_the_steps_in_the_descent_only():
-    share = vgg_mini.learning_rate_share
+    share = running.learning_rate_share
     assert share(200, 500) == share(200, 900) == 1
-    assert share(0, 500) == pytest.approx(1 / vgg_mini.WARM_UP)
+    assert share(0, 500) == pytest.approx(1 / running.WARM_UP)
     assert share(499, 500) < 1e-3
 
 

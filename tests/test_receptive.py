@@ -110,6 +110,13 @@ def test_stride_and_field_of_view_need_neither_weights_nor_a_fit(monkeypatch):
     assert patches.field_of_view == (92 + 2 * 8 + 8,) * 2  # conv4_3, averaged, refined
 
 
+def test_the_editions_of_vgg_mini_have_fields_of_their_own():
+    own = VGGPatches("vgg_mini", layer="conv1_2", weights="generated", image_size=64)
+    assert own.field_of_view == (7 + 2 * 2, 7 + 2 * 2)  # averaged over 3 x 3 positions
+    with pytest.raises(ValueError, match="conv1_2"):
+        VGGPatches("vgg_mini", layer="conv1_2", image_size=64).field_of_view  # noqa: B018
+
+
 def test_a_position_sees_no_more_than_the_image():
     patches = PatchFeatures("squeezenet1_1", layer="features.12", image_size=64)
     assert patches.field_of_view == (64, 64)
@@ -117,7 +124,8 @@ def test_a_position_sees_no_more_than_the_image():
 
 def test_what_a_position_sees_is_within_its_field_of_view():
     """One pixel is changed: the positions that notice are near enough to it."""
-    patches = VGGPatches("vgg_mini", image_size=192, n_components=16)
+    layers = ("conv3_1", "conv3_2")
+    patches = VGGPatches("vgg_mini", layer=layers, image_size=192, n_components=16)
     plain = np.zeros((192, 192, 3), np.float32)
     one = plain.copy()
     one[96, 96] = 1

@@ -116,7 +116,7 @@ def _networks():
     """Return the networks whose weights are on this machine, and print which."""
     from featad.features.weights import weights_status
 
-    print("Using vgg_mini, pretrained on generated images only; it ships with featad.")
+    print("Using vgg_mini, taught by VGG16 on generated images; it ships with featad.")
     if weights_status("vgg16").is_cached:
         print("Using VGG16 as well, because its weights are on this machine.")
         return ("mini", "vgg16")

@@ -85,8 +85,9 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         metavar="[ARCH=]FILE",
         help="pretrained weights: a file (for one architecture or all), 'default' for "
         "the published ones, downloaded once, torchvision's name of a published set, "
-        "such as IMAGENET1K_V1, or 'random' for an untrained network; may be given "
-        "several times (default: default)",
+        "such as IMAGENET1K_V1, 'generated' for vgg_mini's weights that owe nothing to "
+        "photographs, or 'random' for an untrained network; may be given several times "
+        "(default: default)",
     )
     group.add_argument(
         "--set",

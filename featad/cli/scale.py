@@ -85,7 +85,9 @@ def _notes_on_layers(
     """Yield what a position of the layers sees, where they have positions."""
     from featad.features.receptive import receptive_fields
 
-    fields = receptive_fields(reader.arch, as_tuple(reader.layer)).values()
+    fields = receptive_fields(
+        reader.arch, as_tuple(reader.layer), reader.weights
+    ).values()
     views = {tuple(np.minimum(field.size, seen)) for field in fields if field}
     if views:
         ends = sorted({min(views), max(views)})

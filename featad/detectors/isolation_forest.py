@@ -53,8 +53,9 @@ class IsolationForest(BaseDetector):
     ``n_projections`` directions, so that scikit-learn's trees can be used.
 
     The numbers of trees and of directions were chosen by the mean AUROC of five sets of
-    ``benchmarks.quality``, with whitened statistics of vgg_mini: 0.750 by 200 trees
-    along the axes, 0.797 by these, where the length of the samples has 0.814.
+    ``benchmarks.quality``, with whitened statistics of vgg_mini's first edition: 0.750
+    by 200 trees along the axes, 0.797 by these, where the length of the samples has
+    0.814.
 
     References
     ----------

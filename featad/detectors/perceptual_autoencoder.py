@@ -213,7 +213,8 @@ class _Taps(nn.Module):
             layer = _EARLY.get(arch) or default_layers(arch)[1][1]
         layers = [layer] if isinstance(layer, str) else list(layer)
         network, _ = read_network(found)
-        names, paper, self.nodes = node_names(network), vgg_nodes(arch), []
+        names, self.nodes = node_names(network), []
+        paper = vgg_nodes(arch, names)
         for name in layers:
             check_layer(arch, name, names)
             self.nodes.append(paper.get(name, name))

@@ -15,7 +15,7 @@ import torch
 from featad._device import autocast
 from featad.features.graph import cut, has_channels_last
 from featad.features.layers import find_nodes
-from featad.features.presets import preset_of_set
+from featad.features.presets import DEFAULT, PACKAGED, preset_of_set
 from featad.features.weights import Weights, read_network
 
 _FORMAT = 2  # raised when the same parameters come to give other features
@@ -116,7 +116,8 @@ class Extractor:
         self.arch = found.arch
         self.preset = found.preset
         self.fingerprint = self._weights
-        if self.preset != preset_of_set(self.arch):
+        usual = found.published if self.arch == PACKAGED else DEFAULT
+        if self.preset != preset_of_set(self.arch, usual):
             text = json.dumps([self._weights, asdict(self.preset)], sort_keys=True)
             self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.nodes = find_nodes(network, self.arch, layers)

@@ -131,7 +131,7 @@ def inspect_weights(path: str | os.PathLike, arch: str | None = None) -> Weights
     is_partial = convolutions_of(arch, state) is not None
     layers = tuple(
         name
-        for name, node in vgg_nodes(arch).items()
+        for name, node in vgg_nodes(arch, state).items()
         if node.startswith("features.") or not is_partial
     )
     return WeightsFile(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 BACKBONES: dict[str, tuple[str, str, str]] = {
-    "vgg_mini": ("conv3_1", "conv3_2", "conv4_1"),
+    "vgg_mini": ("conv3_2", "conv4_1", "conv4_4"),
     "alexnet": ("features.7", "features.9", "features.11"),
     "vgg11": ("conv3_2", "conv4_2", "conv5_2"),
     "vgg13": ("conv3_2", "conv4_2", "conv5_2"),
@@ -45,14 +45,22 @@ these layers (benchmarks/results/quality.md); for the other networks they are ta
 analogy.
 """
 
+FIRST_EDITION = ("conv3_1", "conv3_2", "conv4_1")
+"""The three layers of vgg_mini's first edition, ``weights="generated"``."""
 
-def default_layers(arch: str) -> tuple[str | None, tuple[str, str, str]]:
+
+def default_layers(
+    arch: str, weights: object = "default"
+) -> tuple[str | None, tuple[str, str, str]]:
     """Return the last layer of a network, and the three that ``stats`` systems use.
 
     Parameters
     ----------
     arch : str
         A key of `BACKBONES`.
+
+    weights : str, path-like or None, default="default"
+        Those that the network has: ``"generated"`` is another edition of vgg_mini.
 
     Returns
     -------
@@ -81,16 +89,18 @@ def default_layers(arch: str) -> tuple[str | None, tuple[str, str, str]]:
             "BackboneFeatures takes others as well: layer_names(arch) lists their "
             "layers."
         )
-    return ("fc7" if arch in VGG_ARCHS else None), BACKBONES[arch]
+    is_first = arch == "vgg_mini" and weights == "generated"
+    three = FIRST_EDITION if is_first else BACKBONES[arch]
+    return ("fc7" if arch in VGG_ARCHS else None), three
 
 
-def patch_layers(arch: str) -> tuple[str, ...]:
+def patch_layers(arch: str, weights: object = "default") -> tuple[str, ...]:
     """Return the two middle layers of a network whose maps `PatchFeatures` takes.
 
     Parameters
     ----------
-    arch : str
-        A key of `BACKBONES`.
+    arch, weights
+        As for `default_layers`.
 
     Returns
     -------
@@ -108,7 +118,7 @@ def patch_layers(arch: str) -> tuple[str, ...]:
     >>> patch_layers("vgg16")
     ('conv3_3', 'conv4_3')
     """
-    return default_layers(arch)[1][:2]
+    return default_layers(arch, weights)[1][:2]
 
 
 def layer_names(arch: str) -> tuple[str, ...]:
@@ -172,7 +182,8 @@ def find_nodes(
     """
     from featad.features.graph import last_layer, node_names  # torch: slow to import
 
-    names, paper = node_names(network), vgg_nodes(arch)
+    names = node_names(network)
+    paper = vgg_nodes(arch, names)
     nodes = {}
     for layer in layers:
         if layer is None:
@@ -194,7 +205,7 @@ def check_layer(arch: str, layer: str, nodes: Sequence[str]) -> None:
         If the layer is fully connected, and the nodes are those of a VGG whose weights
         hold convolutions only.
     """
-    paper, names = vgg_nodes(arch), with_blocks(nodes)
+    paper, names = vgg_nodes(arch, nodes), with_blocks(nodes)
     if paper.get(layer, layer) in names:
         return
     is_connected = layer in paper or layer.startswith(("classifier", "flatten"))

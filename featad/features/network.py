@@ -38,10 +38,11 @@ class NetworkFeatures(ImageFeatures):
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, downloaded once to torch's
-        own cache (vgg_mini's ship with featad); torchvision's name of a published set,
-        such as ``"IMAGENET1K_V1"``; a .pth, .pt or .safetensors file; None for random
-        weights, a stand-in for tests. A file may hold only the convolutions of a VGG.
-        Then only convolutions can be used as layers.
+        own cache (vgg_mini's ship with featad); ``"generated"`` for vgg_mini's first
+        edition, which owes nothing to photographs; torchvision's name of a published
+        set, such as ``"IMAGENET1K_V1"``; a .pth, .pt or .safetensors file; None for
+        random weights, a stand-in for tests. A file may hold only the convolutions of a
+        VGG. Then only convolutions can be used as layers.
 
     preprocessing : {"imagenet", "caffe"} or None, default=None
         Scale and channel order of the pixels that enter the network. None uses those of
@@ -188,6 +189,7 @@ class NetworkFeatures(ImageFeatures):
         check_sources(X, estimator_name=type(self).__name__)
         from featad.features.weights import warn_of_assumption  # torch: slow to import
 
+        vars(self).pop("weights_fingerprint_", None)  # of the fit before
         extractor = self._find_extractor()
         self._note_summary(extractor)
         self.weights_fingerprint_ = extractor.fingerprint
@@ -297,9 +299,17 @@ class NetworkFeatures(ImageFeatures):
         device = resolve(self.device)
         _device.autocast(device, self.precision)  # refuses what the device cannot do
         found = find_weights(
-            self.arch, self.weights, self.random_state, self.preprocessing
+            self.arch, self._weights_now(), self.random_state, self.preprocessing
         )
         return load_extractor(found, self._layers(), device)
+
+    def _weights_now(self) -> str | os.PathLike | None:
+        """Return which weights are meant: fits of the first vgg_mini go on with it."""
+        from featad.features.vgg_mini_generated import FINGERPRINT
+
+        if getattr(self, "weights_fingerprint_", None) == FINGERPRINT:
+            return "generated" if self.weights == "default" else self.weights
+        return self.weights
 
     def _checked_extractor(self) -> "Extractor":
         extractor = self._find_extractor(hasattr(self, "weights_fingerprint_"))

@@ -253,7 +253,7 @@ FeatadError
         from featad.features.receptive import receptive_fields  # torch: slow to import
 
         self._check_parameters()
-        fields = receptive_fields(self.arch, self._layers())
+        fields = receptive_fields(self.arch, self._layers(), self._weights_now())
         found = [field for field in fields.values() if field is not None]
         if len(found) < len(fields):
             self._refuse("layer", "layers that give a map of the image")
@@ -266,7 +266,9 @@ FeatadError
         return int(pair[0]), int(pair[-1])
 
     def _layers(self) -> tuple[str | None, ...]:
-        return patch_layers(self.arch) if self.layer is None else as_tuple(self.layer)
+        if self.layer is None:
+            return patch_layers(self.arch, self._weights_now())
+        return as_tuple(self.layer)
 
     def _summary(self, extractor: "Extractor") -> "PatchMaps":
         from featad.features.patch_maps import PatchMaps  # torch: slow to import

@@ -7,10 +7,13 @@ from typing import Any, TypeGuard
 
 import torchvision
 
-from featad.features import vgg_mini
+from featad.features import vgg_mini, vgg_mini_generated
 
 PACKAGED = "vgg_mini"
 """The network whose weights ship with featad."""
+
+GENERATED = "generated"
+"""Those of its weights that owe nothing to photographs: its first edition."""
 
 DEFAULT = "DEFAULT"
 """torchvision's name of the best published set of a network."""
@@ -121,7 +124,7 @@ def is_set_name(weights: Any) -> TypeGuard[str]:
     >>> is_set_name("IMAGENET1K_V1"), is_set_name("vgg16.pth"), is_set_name(None)
     (True, False, False)
     """
-    return weights == "default" or (
+    return weights in ("default", GENERATED) or (
         isinstance(weights, str)
         and (weights == DEFAULT or weights.startswith("IMAGENET1K_"))
     )
@@ -157,8 +160,8 @@ def published_set(arch: str, name: str = DEFAULT) -> Any:
     check_arch(arch)
     if arch == PACKAGED:
         raise ValueError(
-            f"weights should be 'default', a file or None for {PACKAGED}, which "
-            f"torchvision does not publish; got {name!r}."
+            f"weights should be 'default', {GENERATED!r}, a file or None for "
+            f"{PACKAGED}, which torchvision does not publish; got {name!r}."
         )
     sets = published_sets(arch)
     name = next(iter(sets)) if name in (DEFAULT, "default") else name
@@ -191,7 +194,8 @@ def preset_of_set(
     """
     if arch == PACKAGED:
         mean, std, size = vgg_mini.MEAN, vgg_mini.STD, vgg_mini.SIZE
-        usual = Preset(size, size, vgg_mini.MIN_SIZE, mean, std, "bilinear")
+        edition = vgg_mini_generated if name == GENERATED else vgg_mini
+        usual = Preset(size, size, edition.MIN_SIZE, mean, std, "bilinear")
     else:
         published = published_set(arch, name)
         transforms = published.transforms()

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from featad.features.graph import cut
 from featad.features.layers import find_nodes
+from featad.features.presets import DEFAULT, GENERATED
 from featad.features.weight_files import build_on_paper
 
 _SPREAD = ("shifted_window_attention", "scaled_dot_product_attention", "einsum")
@@ -62,7 +63,7 @@ _Spans: TypeAlias = tuple[_Span, _Span] | None  # None: the same for all positio
 
 @lru_cache(maxsize=32)
 def receptive_fields(
-    arch: str, layers: tuple[str | None, ...]
+    arch: str, layers: tuple[str | None, ...], weights: object = "default"
 ) -> dict[str, ReceptiveField | None]:
     """Return what a position of each layer sees, as its modules' sizes tell.
 
@@ -73,6 +74,9 @@ def receptive_fields(
 
     layers : tuple of str or None
         Names from `layer_names`. None is what enters the classifying layer.
+
+    weights : str, path-like or None, default="default"
+        Those that the network has: ``"generated"`` is another edition of vgg_mini.
 
     Returns
     -------
@@ -90,7 +94,7 @@ def receptive_fields(
     >>> receptive_fields("vgg16", ("conv4_3",))["conv4_3"]
     ReceptiveField(stride=(8, 8), size=(92, 92))
     """
-    network = build_on_paper(arch)
+    network = build_on_paper(arch, GENERATED if weights == GENERATED else DEFAULT)
     nodes = find_nodes(network, arch, layers)
     part = cut(network, list(nodes.values()))
     outputs = next(node for node in part.graph.nodes if node.op == "output").args[0]

@@ -16,7 +16,7 @@ class _PaperLayers(NetworkFeatures):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        known = vgg_nodes(self.arch)
+        known = {**vgg_nodes(self.arch), **vgg_nodes(self.arch, ())}
         layers = as_tuple(self.layer)
         if self.layer is not None and not set(layers) <= set(known):
             self._refuse("layer", f"one or several of {', '.join(known)}")
@@ -33,19 +33,19 @@ class VGGFeatures(_PaperLayers, BackboneFeatures):
     arch : str, default="vgg16"
         ``"vgg11"``, ``"vgg13"``, ``"vgg16"``, ``"vgg19"``, or one of them with batch
         normalization, such as ``"vgg16_bn"``. ``"vgg_mini"`` is featad's own network:
-        it is small and fast, and its weights, trained on generated images only, ship
+        it is small and fast, and its weights, taught by VGG16 on generated images, ship
         with featad.
 
     layer : str or tuple of str, default="fc7"
         ``"fc7"`` or ``"fc6"``, the fully connected layers (4096 features each), or a
         convolution from ``"conv1_1"`` to ``"conv5_3"``, named by block and number in
         the block. Each is taken after its ReLU. Several are concatenated. vgg_mini has
-        convolutions up to ``"conv4_1"`` and no "fc6". Its ``"fc7"`` holds statistics of
-        its last stages, scaled to length 1; it has no learned weights.
+        stages from ``"conv1_1"`` to ``"conv4_4"`` and no "fc6". Its ``"fc7"`` holds
+        statistics of three stages, scaled to length 1; it has no learned weights.
 
     image_size : int, tuple of (height, width) or None, default=None
         Size in pixels to which images are resized. None uses the preset's 224. The
-        fully connected layers need at least 32, convolutions less, and vgg_mini 15.
+        fully connected layers need at least 32, convolutions less, and vgg_mini 17.
 
     References
     ----------

@@ -13,16 +13,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from featad.errors import WeightsNotFoundError
-from featad.features import vgg_mini
+from featad.features import vgg_mini, vgg_mini_generated
 from featad.features.download import named_hash, sha256_of
 from featad.features.presets import (
     CONVOLUTIONS,
     DEFAULT,
+    GENERATED,
     PACKAGED,
     preset_of_set,
     published_sets,
 )
-from featad.features.vgg_layers import VGG_ARCHS
+from featad.features.vgg_layers import VGG_ARCHS, is_generated
 
 _AUXILIARY = re.compile(r"(aux1|aux2|AuxLogits)\.")  # heads used in training only
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
@@ -56,10 +57,13 @@ def build(arch: str, published: str = DEFAULT) -> nn.Module:
     arch : str
 
     published : str, default="DEFAULT"
-        Name of the published set whose size a vision transformer is built for.
+        Name of the published set whose size a vision transformer is built for, or whose
+        edition of vgg_mini.
     """
     options: dict = {}
     if arch == PACKAGED:
+        if published == GENERATED:
+            return vgg_mini_generated.GeneratedVGGMini()
         return vgg_mini.VGGMini()
     if arch in {"googlenet", "inception_v3"}:  # as their published weights want them
         options = {"aux_logits": False, "transform_input": True, "init_weights": False}
@@ -196,11 +200,12 @@ def find_fault(
 
 @lru_cache(maxsize=64)
 def recognize(arch: str, path: Path, stamp: tuple[int, ...]) -> str:
-    """Return which of torchvision's published sets a file is, "DEFAULT" if none.
+    """Return which of a network's published sets a file is, "DEFAULT" if none.
 
     The name of the file does not matter: its sha256 is compared with the published one
     where its size fits. A VGG16 whose fully connected layers are NaN is
-    ``IMAGENET1K_FEATURES``, whatever wrote the file.
+    ``IMAGENET1K_FEATURES``, whatever wrote the file. Any weights of vgg_mini's first
+    edition are ``"generated"``.
 
     Parameters
     ----------
@@ -212,7 +217,7 @@ def recognize(arch: str, path: Path, stamp: tuple[int, ...]) -> str:
         Of the file, so that it is looked at again once it changes.
     """
     if arch == PACKAGED:
-        return DEFAULT
+        return GENERATED if is_generated(read_state(path, lazy=True)) else DEFAULT
     sets = published_sets(arch)
     digest = None
     for name, published in sets.items():

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from featad.errors import WeightsNotFoundError
-from featad.features import vgg_mini
+from featad.features import vgg_mini, vgg_mini_generated
 from featad.features.download import download, has_named_hash
 from featad.features.presets import (
     DEFAULT,
+    GENERATED,
     PACKAGED,
     Preset,
     check_arch,
@@ -76,7 +77,8 @@ class Weights:
         if self.path is None:
             return f"random weights of seed {self.stamp[0]}"
         if self.kind == "packaged":
-            return "shipped with featad"
+            generated = ", pretrained on generated pictures only"
+            return f"shipped with featad{generated * (self.published == GENERATED)}"
         if self.published != DEFAULT:
             return f"torchvision's {self.published}"
         ways, preset = ("as for the published set", "as said"), self.preset
@@ -226,8 +228,9 @@ def find_weights(
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, in torch's own cache
         (``TORCH_HOME/hub/checkpoints``), or vgg_mini's, which ship with featad;
-        torchvision's name of a published set, such as ``"IMAGENET1K_V1"``; a .pth, .pt
-        or .safetensors file; None for random weights.
+        ``"generated"`` for those of vgg_mini's first edition; torchvision's name of a
+        published set, such as ``"IMAGENET1K_V1"``; a .pth, .pt or .safetensors file;
+        None for random weights.
 
     random_state : int or None, default=None
         Seeds random weights. None stands for 0: they have to be found again.
@@ -253,6 +256,8 @@ def find_weights(
     published = DEFAULT
     if weights == "default" and arch == PACKAGED:
         path, kind = vgg_mini.WEIGHTS, "packaged"
+    elif weights == GENERATED and arch == PACKAGED:
+        path, kind, published = vgg_mini_generated.WEIGHTS, "packaged", GENERATED
     elif is_set_name(weights):
         published, kind = published_set(arch, weights).name, "published"
         path = _published_path(arch, published)

@@ -193,9 +193,10 @@ def occlusion_maps(
     images is kept in a cache.
 
     **Strength.** On twelve photographs of transistors and magnetic tiles with defects,
-    scored by a Mahalanobis distance on three layers of vgg_mini at 112 pixels, the
-    AUROC of the pixels of one photograph is .70 on average with covers of strength 0.2,
-    .49 with full ones (``n_levels=1``), and .61 with contributions of positions.
+    scored by a Mahalanobis distance on three layers of vgg_mini's first edition at 112
+    pixels, the AUROC of the pixels of one photograph is .70 on average with covers of
+    strength 0.2, .49 with full ones (``n_levels=1``), and .61 with contributions of
+    positions.
 
     References
     ----------

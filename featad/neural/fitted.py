@@ -152,11 +152,14 @@ class NetworkDetector(BaseDetector):
         """Return the networks of ``fit``, by the parameters it had.
 
         The file of frozen weights may have moved, so it is looked for where the
-        parameter ``weights`` says now, then where it was. Its contents decide.
+        parameter ``weights`` says now, then where it was, then among the weights that
+        were the default before. Its contents decide.
         """
         places: list[dict[str, Any]] = [{}]
         if "weights" in self.fit_params_:
             places.insert(0, {"weights": self.get_params(deep=False)["weights"]})
+        if self.fit_params_.get("arch") == "vgg_mini":
+            places.append({"weights": "generated"})
         errors: list[Exception] = []
         for moved in places:
             as_fitted = object.__new__(type(self))

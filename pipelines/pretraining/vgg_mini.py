@@ -1,356 +1,238 @@
-"""Pretrain ``vgg_mini`` on generated pictures only, by contrast of two views of each.
+"""Teach ``vgg_mini`` what VGG16 sees, and to tell textures apart.
 
-Stops and resumes at checkpoints. On the CPU the same arguments and the same number of
-threads give the same weights bit for bit, whether interrupted or not.
+It starts from SqueezeNet 1.1 and learns two things at once: to tell VGG16's maps of
+generated pictures, and to tell two views of one picture from views of others. Stops and
+resumes at checkpoints. The same arguments and the same number of threads give the same
+weights bit for bit, whether interrupted or not.
 """
 
-import argparse
-import hashlib
-import json
-import math
-import platform
-import time
-from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 
 import numpy as np
-import scipy
 import torch
-from safetensors.torch import save
 from torch import nn
-from tqdm import tqdm
 
-import featad
-from featad.errors import ModelFileError
-from featad.features.vgg_mini import MIN_SIZE, VGGMini, fold_batch_norm
+from featad.features.vgg_mini import MEAN, MIN_SIZE, STD, VGGMini
+from featad.features.weights import load_network
 from pipelines._recipe import run
-from pipelines.pretraining import pictures
+from pipelines.pretraining import teacher
+from pipelines.pretraining.contrast import contrast_head, smooth_statistics
 from pipelines.pretraining.rendering import rendered
+from pipelines.pretraining.running import (
+    Parser,
+    digest,
+    natural,
+    positive,
+    read_checkpoint,
+    reproducible,
+    train,
+    write,
+)
 from pipelines.pretraining.views import nt_xent, random_views
 
-STAGES = {
-    "middle": {"conv2_2": 128, "conv3_1": 256},
-    "last": {"conv3_2": 256, "conv4_1": 512},
-}
-"""The stages each contrast sees, with their channels."""
+TAUGHT = {"conv3_2": "conv3_3", "conv4_1": "conv4_3", "conv4_4": "conv5_3"}
+"""The student's stages, and the teacher's layers they tell."""
 
-FREE = {"out", "steps", "threads", "workers", "every"}
-"""Arguments that may change when a run is resumed."""
+CONTRASTED = {"middle": ("conv3_2", "conv4_1"), "last": ("conv4_4",)}
+"""The stages that each contrast sees."""
 
-WARM_UP = 80  # steps
-DESCENT = 0.4  # share of the steps
+CHANNELS = {"conv3_2": 256, "conv4_1": 384, "conv4_4": 512}
+"""Of the student's stages."""
+
 MAX_NORM = 5.0  # of the gradient
+
+TOLD = {
+    "teacher": (
+        "VGG16, ImageNet: Simonyan and Zisserman, 'Very deep convolutional networks "
+        "for large-scale image recognition', 2014; weights CC BY 4.0"
+    ),
+    "start": (
+        "SqueezeNet 1.1, ImageNet: Iandola et al. 2016; weights of the ONNX model "
+        "zoo, Apache License 2.0; changed by this training"
+    ),
+    "images": "of this training: generated only; both networks learned from ImageNet",
+    "limits": (
+        "Trained on photographs of everyday things by way of both networks, and on "
+        "generated textures and shapes. Not checked on faces, scenes or writing."
+    ),
+}
+"""What the card says beside the recipe."""
 
 
 def main(argv=None):
-    """Render the pictures, train or resume, and write the weights and their card."""
+    """Render the pictures, ask the teacher, train, and write weights and their card."""
     parser = _parser()
     args = parser.parse_args(argv)
-    if args.image_size < pictures.MIN_SIZE:
-        parser.error(f"--image-size should be {pictures.MIN_SIZE} or more")
-    if args.crop_size < MIN_SIZE:
-        parser.error(f"--crop-size should be {MIN_SIZE} or more")
-    if args.device == "auto":
-        args.device = "cuda" if torch.cuda.is_available() else "cpu"
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint = read_checkpoint(out / "latest.pt", vars(args))
-    images = rendered(out, args.seed, args.count, args.image_size, args.workers)
-    with reproducible(args.seed, args.threads, args.device):
-        learner = Learner().to(args.device)
-        seconds = train(learner, images, args, checkpoint)
-        write(learner.network, args, seconds)
-    print(f"Wrote {out / 'vgg_mini.safetensors'} and {out / 'vgg_mini.json'}.")
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    checkpoint = read_checkpoint(args)
+    images = rendered(args.out, args.seed, args.count, args.image_size, args.workers)
+    with reproducible(args.seed, args.threads, "cpu"):
+        name = f"{digest(args.teacher)[:8]}-{args.seed}-{args.count}-{args.image_size}"
+        maps = teacher.teacher_maps(args.out, args.teacher, images, name)
+        learner = Learner(starting_state(args.start))
+        start = {k: v.clone() for k, v in learner.network.state_dict().items()}
+        scales = _scales(maps)
+        optimizer = _optimizer(learner, args)
+
+        def step(number):
+            return _step(learner, optimizer, images, maps, scales, number, args)
+
+        seconds = train(learner, optimizer, step, args, checkpoint)
+        state = mixed(start, learner.network.state_dict(), args.share)
+        digests = {"teacher": digest(args.teacher), "start": digest(args.start)}
+        write(state, "vgg_mini", args, seconds, TOLD | {"sha256_of_sources": digests})
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-
-    def add(name, default, text, kind=None):
-        kind = kind or type(default)
-        parser.add_argument(f"--{name}", type=kind, default=default, help=text)
-
-    parser.add_argument("--out", required=True, help="folder to write, or to resume in")
-    add("count", 20000, "number of pictures", _positive)
-    add("image-size", 128, "pixels of a picture's side", _positive)
-    add("crop-size", 64, "pixels of a view's side", _positive)
-    add("seed", 0, "names the pictures, the first weights and the views", _natural)
-    add("steps", 1500, "steps in all", _positive)
-    add("batch-size", 128, "pictures a step, each seen twice", _positive)
-    add("learning-rate", 1.6e-3, "of AdamW at its height")
-    add("weight-decay", 0.02, "of AdamW, on matrices only")
-    add("temperature", 0.2, "of the contrast")
-    add("middle-weight", 0.5, "weight of the middle stages' contrast; the last have 1")
-    add("threads", 2, "threads of PyTorch; the last bits depend on them", _positive)
-    add("workers", 2, "processes that render the pictures", _positive)
-    add("every", 100, "steps between checkpoints", _positive)
-    parser.add_argument(
-        "--precision",
-        choices=["bfloat16", "float32"],
-        default="bfloat16",
-        help="of the convolutions",
-    )
-    parser.add_argument(
-        "--device",
-        choices=["auto", "cpu", "cuda"],
-        default="auto",
-        help="auto: a GPU if there is one; only the CPU repeats bit for bit",
-    )
+    parser = Parser(__doc__.splitlines()[0], MIN_SIZE)
+    parser.add_argument("--teacher", required=True, help="file of VGG16's weights")
+    parser.add_argument("--start", required=True, help="file of SqueezeNet 1.1's")
+    parser.add("count", 6000, "number of pictures", positive)
+    parser.add("steps", 4000, "steps in all", positive)
+    parser.add("batch-size", 32, "pictures a step whose maps are told", positive)
+    parser.add("pairs", 64, "pictures a step that are seen in two views", natural)
+    parser.add("contrast", 0.3, "weight of the contrast; the teacher's maps have 1")
+    parser.add("learning-rate", 3e-4, "of AdamW at its height, of the network")
+    parser.add("head-rate", 1e-3, "the same, of the heads")
+    parser.add("weight-decay", 0.01, "of AdamW, on matrices only")
+    parser.add("share", 1.0, "of the trained weights; the rest are those of the start")
     return parser
 
 
-def _natural(text):
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected 0 or more, got {value}")
-    return value
+def starting_state(path):
+    """Return SqueezeNet 1.1's weights as `VGGMini` has them.
 
-
-def _positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {value}")
-    return value
-
-
-@contextmanager
-def reproducible(seed, threads, device):
-    """Seed PyTorch, set its threads and keep to deterministic algorithms for a block.
-
-    On a GPU only warnings tell of algorithms that do not repeat.
+    The scale and the shift of its input move into the first convolution, which has no
+    padding: the same pictures give the same maps.
     """
-    threads_before = torch.get_num_threads()
-    strict_before = torch.are_deterministic_algorithms_enabled()
-    lenient_before = torch.is_deterministic_algorithms_warn_only_enabled()
-    gpus = [torch.cuda.current_device()] if device == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
-        try:
-            torch.manual_seed(seed)
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(True, warn_only=device == "cuda")
-            yield
-        finally:
-            torch.set_num_threads(threads_before)
-            torch.use_deterministic_algorithms(strict_before, warn_only=lenient_before)
+    state = load_network("squeezenet1_1", path)[0].state_dict()
+    state = {key: v.double() for key, v in state.items() if key.startswith("features.")}
+    gain = torch.tensor(STD) / torch.tensor(teacher.STD)
+    shift = (torch.tensor(MEAN) - torch.tensor(teacher.MEAN)) / torch.tensor(
+        teacher.STD
+    )
+    first = state["features.0.weight"]  # (outputs, 3, height, width)
+    state["features.0.bias"] += (first * shift[:, None, None]).sum((1, 2, 3))
+    state["features.0.weight"] = first * gain[:, None, None]
+    return {key: value.float() for key, value in state.items()}
+
+
+def mixed(start, trained, share):
+    """Return weights on the line between two networks, a share of the second.
+
+    References
+    ----------
+    .. [1] Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
+    """
+    return {key: (1 - share) * start[key] + share * v for key, v in trained.items()}
 
 
 class Learner(nn.Module):
-    """The network, and heads that bring its statistics to the sphere of a contrast."""
+    """The network, heads that tell the teacher's maps, and heads of the contrasts."""
 
-    def __init__(self):
+    def __init__(self, state):
         super().__init__()
-        network = VGGMini(batch_norm=True)
-        self.network = network.to(memory_format=torch.channels_last)
-        self.heads = nn.ModuleDict(
-            {name: _head(3 * sum(STAGES[name].values())) for name in STAGES}
+        self.network = VGGMini().to(memory_format=torch.channels_last)
+        self.network.load_state_dict(state)
+        self.telling = nn.ModuleDict(
+            {
+                stage: nn.Sequential(
+                    nn.BatchNorm2d(CHANNELS[stage], affine=False),
+                    nn.Conv2d(CHANNELS[stage], teacher.CHANNELS[layer], 1),
+                )
+                for stage, layer in TAUGHT.items()
+            }
+        )
+        self.contrasting = nn.ModuleDict(
+            {
+                name: contrast_head(3 * sum(CHANNELS[stage] for stage in stages))
+                for name, stages in CONTRASTED.items()
+            }
         )
 
-    def forward(self, x, precision="float32"):
+    def told(self, x):
+        """Return what the stages tell of the teacher's maps, by the student's stage."""
+        maps = self.network.stages(x)
+        return {stage: head(maps[stage]) for stage, head in self.telling.items()}
+
+    def seen(self, x):
         """Return (n, 128) features of length 1 for each contrast, by name."""
-        half = precision == "bfloat16"
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
-            maps = self.network.stages(x)
+        maps = self.network.stages(x)
         features = {}
-        for name, stages in STAGES.items():
-            values = [smooth_statistics(maps[stage]) for stage in stages]
-            z = self.heads[name](torch.cat(values, 1))
+        for name, stages in CONTRASTED.items():
+            values = torch.cat([smooth_statistics(maps[s]) for s in stages], 1)
+            z = self.contrasting[name](values)
             features[name] = nn.functional.normalize(z, dim=1)
         return features
 
 
-def _head(n_inputs, n_hidden=512, n_outputs=128):
-    return nn.Sequential(
-        nn.BatchNorm1d(n_inputs),
-        nn.Linear(n_inputs, n_hidden, bias=False),
-        nn.BatchNorm1d(n_hidden),
-        nn.ReLU(),
-        nn.Linear(n_hidden, n_outputs),
-    )
-
-
-def smooth_statistics(maps, floor=1e-4):
-    """Return `featad.features.vgg_mini.statistics` with a slope everywhere.
-
-    The deviation is the root of the variance plus ``floor``: a root alone has no slope
-    at 0, where a channel that is off lies. One pass each, without copies of the maps.
-    """
-    n_positions = maps.shape[2] * maps.shape[3]
-    mean = maps.mean((2, 3), dtype=torch.float32)
-    length = torch.linalg.vector_norm(maps, dim=(2, 3), dtype=torch.float32)
-    variance = (length.square() / n_positions - mean.square()).clamp(min=0)
-    highest = maps.flatten(2).amax(2).float()
-    return torch.cat([mean, (variance + floor).sqrt(), highest], 1)
-
-
-def learning_rate_share(step, steps):
-    """Return the share of the greatest learning rate: up, level, down as a cosine.
-
-    Until the descent it does not depend on ``steps``: a run stopped before may be
-    resumed with another number of steps, and equals one started with that number.
-    """
-    down = max(0.0, (step - (1 - DESCENT) * steps) / (DESCENT * steps))
-    return min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * down))
-
-
-def train(learner, images, args, checkpoint=None):
-    """Train from the checkpoint, if any, to the last step; return seconds spent."""
-    optimizer = _optimizer(learner, args)
-    first, spent = 0, 0.0
-    if checkpoint:
-        learner.load_state_dict(checkpoint["learner"])
-        optimizer.load_state_dict(checkpoint["optimizer"])
-        first, spent = checkpoint["step"], checkpoint["seconds"]
-    learner.train()
-    start = time.perf_counter() - spent
-    log = _Log(Path(args.out) / "log.jsonl", first)
-    bar = tqdm(range(first, args.steps), initial=first, total=args.steps, desc="train")
-    for step in bar:
-        share = learning_rate_share(step, args.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = args.learning_rate * share
-        losses = _step(learner, optimizer, _batch(images, step, args), args)
-        log.add(step, losses)
-        bar.set_postfix(losses, refresh=False)
-        if (step + 1) % args.every == 0 or step + 1 == args.steps:
-            state = {
-                "learner": learner.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step + 1,
-                "seconds": time.perf_counter() - start,
-                "arguments": vars(args),
-            }
-            _save(state, Path(args.out) / "latest.pt")
-    return time.perf_counter() - start
-
-
 def _optimizer(learner, args):
-    matrices = [p for p in learner.parameters() if p.ndim > 1]
-    vectors = [p for p in learner.parameters() if p.ndim == 1]
-    groups = [
-        {"params": matrices, "weight_decay": args.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=args.learning_rate, betas=(0.9, 0.98))
+    network = list(learner.network.named_parameters())
+    heads = [(k, v) for k, v in learner.named_parameters() if "network." not in k]
+    groups = []
+    for named, rate in ((network, args.learning_rate), (heads, args.head_rate)):
+        for is_matrix in (True, False):
+            group = [p for _, p in named if (p.ndim > 1) == is_matrix]
+            decay = args.weight_decay * is_matrix
+            groups.append({"params": group, "lr": rate, "weight_decay": decay})
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98))
 
 
-def _batch(images, step, args):
-    """Return two views of each picture of a step; only seed and step decide."""
-    generator = torch.Generator().manual_seed(args.seed * 1_000_003 + step * 2 + 1)
-    chosen = torch.randint(len(images), (args.batch_size,), generator=generator)
-    x = torch.from_numpy(images[chosen.unique().numpy()])
-    x = x.permute(0, 3, 1, 2).float().div_(255)  # (n, 3, h, w)
-    views = [random_views(x, args.crop_size, generator) for _ in range(2)]
-    return torch.cat(views).contiguous(memory_format=torch.channels_last)
+def _scales(maps, count=500):
+    """Return what each channel of the teacher's maps is standardized by, by layer.
+
+    The mean, and the deviation plus a share of that of all channels: of a channel that
+    rarely speaks, a few hundred pictures do not tell the deviation.
+    """
+    scales = {}
+    for name, values in maps.items():
+        some = values[:count].astype(np.float32)
+        mean, std = some.mean((0, 1, 2)), some.std((0, 1, 2))
+        scales[name] = mean, std + 0.3 * std.mean()  # rare ones must not outweigh all
+    return scales
 
 
-def _step(learner, optimizer, x, args):
+def _step(learner, optimizer, images, maps, scales, number, args):
     """Take one step down; return the losses and hit rates before it."""
-    total, report = 0.0, {}
-    weights = {"middle": args.middle_weight, "last": 1.0}
-    for name, z in learner(x.to(args.device), args.precision).items():
-        loss, hits = nt_xent(z, args.temperature)
-        total = total + weights[name] * loss
-        report |= {f"{name}_loss": loss.item(), f"{name}_hits": hits.item()}
+    generator = torch.Generator().manual_seed(args.seed * 1_000_003 + number * 2 + 1)
+    losses = _telling_losses(learner, images, maps, scales, generator, args)
+    report = {name: loss.item() for name, loss in losses.items()}
+    total = sum(losses.values()) / len(losses)
+    if args.pairs and args.contrast:
+        chosen = _chosen(images, args.pairs, generator)
+        x = teacher.pixels(images[chosen])
+        views = [random_views(x, args.crop_size, generator) for _ in range(2)]
+        views = torch.cat(views).contiguous(memory_format=torch.channels_last)
+        for name, z in learner.seen(views).items():
+            loss, hits = nt_xent(z, args.temperature)
+            total = total + args.contrast * loss / len(CONTRASTED)
+            report |= {f"{name}_loss": loss.item(), f"{name}_hits": hits.item()}
     optimizer.zero_grad(set_to_none=True)
     total.backward()
-    nn.utils.clip_grad_norm_(learner.parameters(), MAX_NORM)
+    nn.utils.clip_grad_norm_(learner.network.parameters(), MAX_NORM)
     optimizer.step()
     return {name: round(value, 4) for name, value in report.items()}
 
 
-class _Log:
-    """Lines of losses beside the checkpoints, without those a resumed run repeats."""
-
-    def __init__(self, path, first):
-        self.path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] < first]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-    def add(self, step, losses):
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step} | losses) + "\n")
-
-
-def _save(state, path):
-    """Write a checkpoint so that an interruption leaves the last one whole."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
+def _telling_losses(learner, images, maps, scales, generator, args):
+    """Return the squared error of what is told of the teacher's maps, by layer."""
+    chosen = _chosen(images, args.batch_size, generator)
+    told = learner.told(teacher.standardized(teacher.pixels(images[chosen]), MEAN, STD))
+    losses = {}
+    for stage, layer in TAUGHT.items():
+        mean, std = scales[layer]
+        target = torch.from_numpy((maps[layer][chosen].astype(np.float32) - mean) / std)
+        target = target.permute(0, 3, 1, 2)
+        if target.shape[2] > told[stage].shape[2]:  # the student's stride is twice
+            target = nn.functional.avg_pool2d(target, 3, 2)
+        losses[layer] = nn.functional.mse_loss(told[stage], target)
+    return losses
 
 
-def read_checkpoint(path, arguments):
-    """Return the checkpoint to go on from, or None; refuse one of another recipe."""
-    if not path.exists():
-        return None
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        before = checkpoint["arguments"]
-    except Exception as error:  # unpickling damaged bytes raises anything at all
-        raise ModelFileError(
-            f"{path} is not a checkpoint of this program: {error}. Name another --out, "
-            "or delete the file to start anew."
-        ) from error
-    for name, value in arguments.items():
-        if name not in FREE and before.get(name) != value:
-            raise ModelFileError(
-                f"{path} was made with --{name.replace('_', '-')} {before.get(name)}, "
-                f"not {value}: give it the same, or name another --out."
-            )
-    descends_from = (1 - DESCENT) * min(before["steps"], arguments["steps"])
-    if before["steps"] != arguments["steps"] and checkpoint["step"] > descends_from:
-        raise ModelFileError(
-            f"{path} is at step {checkpoint['step']}, where the learning rate of "
-            f"--steps {before['steps']} and of {arguments['steps']} differ: give it "
-            "the same, or name another --out."
-        )
-    return checkpoint
-
-
-def write(network, args, seconds):
-    """Write the folded network in float16, and the card that tells how it was made."""
-    out = Path(args.out)
-    state = fold_batch_norm(network.cpu().eval()).state_dict()
-    path = out / "vgg_mini.safetensors"
-    path.write_bytes(save({name: value.half() for name, value in state.items()}))
-    recipe = {name: value for name, value in vars(args).items() if name != "out"}
-    card = {
-        "name": "vgg_mini",
-        "date": date.today().isoformat(),
-        "sha256": _digest(path),
-        "seed": args.seed,
-        "recipe": recipe,
-        "seconds": round(seconds),
-        "generators": {
-            source.name: _digest(source)
-            for source in sorted(Path(__file__).parent.glob("*.py"))
-            if source != Path(__file__)
-        },
-        "made_with": {
-            "featad": featad.__version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-            "machine": platform.machine(),
-        },
-        "images": "generated only; no photograph was seen",
-        "limits": (
-            "Textures, shapes and their flaws. Not trained on objects, faces, scenes "
-            "or writing: where what an image shows matters more than how its surface "
-            "looks, networks trained on ImageNet know more."
-        ),
-    }
-    text = json.dumps(card, indent=2) + "\n"
-    (out / "vgg_mini.json").write_text(text, encoding="utf-8")
-
-
-def _digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _chosen(images, count, generator):
+    """Draw places of different pictures."""
+    places = torch.randint(len(images), (count,), generator=generator)
+    return places.unique().numpy()
 
 
 if __name__ == "__main__":

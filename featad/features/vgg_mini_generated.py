@@ -1,0 +1,132 @@
+"""The first edition of ``vgg_mini``, pretrained on generated pictures only."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from featad.features.statistics import StageStatistics
+
+WEIGHTS = Path(__file__).with_suffix(".safetensors")
+"""The weights: float16; no photograph had a part in them (docs/vgg_mini.md)."""
+
+FINGERPRINT = "a03301e6e2934e470478db29d4795ae98228befd7b14c5dd1859405376750c11"
+"""Of the weights, as models keep it that were fitted with them."""
+
+MIN_SIZE = 15
+"""Pixels below which the network does not run."""
+
+_WIDTHS = ((32, 64), (128, 128), (256, 256), (512,))  # the first halves its input
+_DESCRIBED = ("conv3_2", "conv4_1")
+
+
+class GeneratedVGGMini(nn.Module):
+    """A small VGG: 3 x 3 convolutions, each with a ReLU, in four blocks.
+
+    The first convolution has stride 2, and pooling halves the map between blocks.
+
+    Parameters
+    ----------
+    batch_norm : bool, default=False
+        Whether batch normalization follows every convolution, as in pretraining; the
+        weights that ship have it folded into the convolutions.
+
+    Attributes
+    ----------
+    features : torch.nn.Sequential
+        The convolutions, as torchvision has them.
+
+    classifier : torch.nn.Module
+        Maps of the last stages to 4096 numbers; it has no parameters.
+
+    References
+    ----------
+    .. [1] Simonyan and Zisserman, "Very deep convolutional networks for large-scale
+       image recognition", ICLR 2015.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from featad.features.vgg_mini_generated import GeneratedVGGMini
+    >>> GeneratedVGGMini()(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 4096])
+    """
+
+    def __init__(self, batch_norm: bool = False) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        n_channels = 3
+        self._stages: dict[str, str] = {}
+        for block, widths in enumerate(_WIDTHS, 1):
+            for number, width in enumerate(widths, 1):
+                stride = 1 if layers else 2
+                layers.append(
+                    nn.Conv2d(n_channels, width, 3, stride, 1, bias=not batch_norm)
+                )
+                if batch_norm:
+                    layers.append(nn.BatchNorm2d(width))
+                layers.append(nn.ReLU(inplace=True))
+                self._stages[str(len(layers) - 1)] = f"conv{block}_{number}"
+                n_channels = width
+            if block < len(_WIDTHS):
+                layers.append(nn.MaxPool2d(2, 2))
+        self.features = nn.Sequential(*layers)
+        self.classifier = StageStatistics()
+        for module in self.features:
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(
+                    module.weight, mode="fan_out", nonlinearity="relu"
+                )
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return 4096 numbers for each image.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, 3, height, width)
+
+        Returns
+        -------
+        features : Tensor of shape (n, 4096)
+        """
+        maps = self.stages(x)
+        return self.classifier([maps[name] for name in _DESCRIBED])
+
+    def stages(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the output of every convolution after its ReLU, by name."""
+        maps = {}
+        for name, layer in self.features.named_children():
+            x = layer(x)
+            if name in self._stages:
+                maps[self._stages[name]] = x
+        return maps
+
+
+@torch.no_grad()
+def fold_batch_norm(network: GeneratedVGGMini) -> GeneratedVGGMini:
+    """Return the same function without batch normalization, in evaluation mode.
+
+    Parameters
+    ----------
+    network : GeneratedVGGMini
+        Made with ``batch_norm=True``.
+
+    Returns
+    -------
+    folded : GeneratedVGGMini
+        Of the same outputs as ``network.eval()``, but for rounding.
+    """
+    folded = GeneratedVGGMini()
+    layers = list(network.features)
+    norms = [m for m in layers if isinstance(m, nn.BatchNorm2d)]
+    convs = [m for m in layers if isinstance(m, nn.Conv2d)]
+    targets = [m for m in folded.features if isinstance(m, nn.Conv2d)]
+    for target, conv, norm in zip(targets, convs, norms, strict=True):
+        state = {name: value.double() for name, value in norm.state_dict().items()}
+        gain = state["weight"] / (state["running_var"] + norm.eps).sqrt()
+        bias = state["bias"] - state["running_mean"] * gain
+        weight = conv.weight.double() * gain[:, None, None, None]
+        target.load_state_dict({"weight": weight, "bias": bias})
+    return folded.eval()
