@@ -46,7 +46,9 @@ def test_fit_gives_the_device_to_the_network_that_trains(part_folder, tmp_path, 
     assert "cuda:77" in _error(capsys)
 
 
-@pytest.mark.parametrize("option", [["--device", "cpu"], ["--cache", "folder"]])
+@pytest.mark.parametrize(
+    "option", [["--device", "cpu"], ["--engine", "auto"], ["--cache", "folder"]]
+)
 def test_an_option_that_nothing_takes_is_a_warning(
     option, part_folder, tmp_path, capsys
 ):

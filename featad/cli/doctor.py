@@ -22,6 +22,7 @@ _CORE = (
 _EXTRAS = {
     "matplotlib": ("report", "pictures"),
     "pyarrow": ("parquet", ".parquet score files"),
+    "openvino": ("openvino", "an engine that runs networks faster on processors"),
     "skops": ("safe", ".skops model files that run no code"),
 }
 
