@@ -193,6 +193,12 @@ def test_a_model_without_its_engine_names_the_extra_and_the_way_out(
         features.fit(images)
 
 
+def test_weights_are_checked_without_the_engine(images, no_openvino):
+    features = small(engine="openvino")
+    features.check_weights()
+    assert features.extractor_fingerprint() == small().extractor_fingerprint()
+
+
 @needs_openvino
 def test_the_compiled_network_is_not_pickled(images):
     features = small(engine="openvino").fit(images)
@@ -247,14 +253,8 @@ def test_openvino_takes_as_many_threads_as_torch(images, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     features = small(engine="openvino", image_size=35)
     features.transform(images)
-    (compiled,) = [
-        compiled
-        for (
-            height,
-            *_,
-        ), compiled in features._find_extractor()._engine._compiled.items()
-        if height == 35
-    ]
+    compiled = features._find_extractor()._run_network._compiled
+    (compiled,) = [compiled[key] for key in compiled if key[0] == 35]
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert compiled.get_property("ENABLE_CPU_PINNING") is False
 

@@ -50,11 +50,8 @@ def resolve_engine(engine: str, device: torch.device, precision: str) -> str:
 
     Raises
     ------
-    MissingExtraError
-        If OpenVINO was asked for, and is not installed.
-
     ValueError
-        If the engine and the device do not go together, or cannot do the precision.
+        If OpenVINO is to run on a GPU, or torch cannot do the precision on the device.
 
     Examples
     --------
@@ -72,16 +69,33 @@ def resolve_engine(engine: str, device: torch.device, precision: str) -> str:
                 f"engine='openvino' runs on the CPU, but device={str(device)!r} was "
                 "asked for. Take device='cpu' or engine='torch'."
             )
-        possible = possible_precisions()
-        if precision not in possible:
-            raise ValueError(
-                f"precision={precision!r} with engine='openvino' needs a processor "
-                f"that computes in it. This one computes in {' and '.join(possible)}. "
-                "Take precision='float32'."
-            )
     if engine == "torch":
         autocast(device, precision)  # refuses what the device cannot do
     return engine
+
+
+def check_openvino(precision: str) -> None:
+    """Refuse a precision that OpenVINO does not compute in on this processor.
+
+    Parameters
+    ----------
+    precision : {"float32", "float16", "bfloat16"}
+
+    Raises
+    ------
+    MissingExtraError
+        If OpenVINO is not installed.
+
+    ValueError
+        If it would run in another precision.
+    """
+    possible = possible_precisions()
+    if precision not in possible:
+        raise ValueError(
+            f"precision={precision!r} with engine='openvino' needs a processor that "
+            f"computes in it. This one computes in {' and '.join(possible)}. Take "
+            "precision='float32'."
+        )
 
 
 def possible_precisions() -> list[str]:
@@ -181,6 +195,7 @@ class OpenVINOEngine:
         return _run(compiled, x)
 
     def _compile(self, height: int, width: int, precision: str, n_threads: int) -> Any:
+        check_openvino(precision)
         noise = np.random.default_rng(0).standard_normal((1, 3, height, width))
         probe = torch.from_numpy(noise.astype(np.float32))
         settings = {

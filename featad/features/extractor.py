@@ -93,6 +93,8 @@ class Extractor:
 
     found : Weights
 
+    engine : str
+
     fingerprint : str
         Of all the weights that were found; of the preset as well where it is not the
         network's default.
@@ -132,8 +134,8 @@ class Extractor:
         if device.type == "cuda":
             self._cut.to(memory_format=torch.channels_last)
             self._copies = torch.cuda.Stream(device)
-        self._engine_name = engine
-        self._engine = make_engine(engine, self._cut, list(self.nodes.values()), device)
+        self.engine = engine
+        self._run_network = make_engine(engine, self._cut, list(self.nodes.values()), device)
         self._shapes: dict[tuple[int, int], dict[str, torch.Size]] = {}
 
     def shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
@@ -190,8 +192,8 @@ class Extractor:
             "channels": channels,
             "precision": precision,
         }
-        if self._engine_name != "torch" and precision != "float32":
-            decisive["engine"] = self._engine_name  # each rounds in its own way
+        if self.engine != "torch" and precision != "float32":
+            decisive["engine"] = self.engine  # each rounds in its own way
         text = json.dumps(decisive | summary.identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -261,7 +263,7 @@ class Extractor:
             x = x.flip(1)
         layers = []
         for node, values in zip(
-            self.nodes.values(), self._engine(x, precision), strict=True
+            self.nodes.values(), self._run_network(x, precision), strict=True
         ):
             values = values.float()
             if self._ends_with_channels(node, values.ndim - 1):

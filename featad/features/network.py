@@ -196,14 +196,20 @@ class NetworkFeatures(ImageFeatures):
         WeightsNotFoundError
             If the weights are not on this machine and cannot be downloaded.
 
+        MissingExtraError
+            If ``engine="openvino"``, and OpenVINO is not installed.
+
         ValueError
             If a parameter does not fit the network or this machine.
         """
         self._check_parameters()
         check_sources(X, estimator_name=type(self).__name__)
-        from featad.features.weights import warn_of_assumption  # torch: slow to import
+        from featad.features.engines import check_openvino  # torch: slow to import
+        from featad.features.weights import warn_of_assumption
 
         extractor = self._find_extractor()
+        if extractor.engine == "openvino":
+            check_openvino(self.precision)
         self._note_summary(extractor)
         self.weights_fingerprint_ = extractor.fingerprint
         self.weights_note_ = str(extractor.found)
