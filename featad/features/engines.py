@@ -63,12 +63,11 @@ def resolve_engine(engine: str, device: torch.device, precision: str) -> str:
     if engine == "auto":
         able = importlib.util.find_spec("openvino") and device.type == "cpu"
         engine = "either" if able and precision == "float32" else "torch"
-    elif engine == "openvino":
-        if device.type != "cpu":
-            raise ValueError(
-                f"engine='openvino' runs on the CPU, but device={str(device)!r} was "
-                "asked for. Take device='cpu' or engine='torch'."
-            )
+    elif engine == "openvino" and device.type != "cpu":
+        raise ValueError(
+            f"engine='openvino' runs on the CPU, but device={str(device)!r} was "
+            "asked for. Take device='cpu' or engine='torch'."
+        )
     if engine == "torch":
         autocast(device, precision)  # refuses what the device cannot do
     return engine

@@ -135,7 +135,9 @@ class Extractor:
             self._cut.to(memory_format=torch.channels_last)
             self._copies = torch.cuda.Stream(device)
         self.engine = engine
-        self._run_network = make_engine(engine, self._cut, list(self.nodes.values()), device)
+        self._run_network = make_engine(
+            engine, self._cut, list(self.nodes.values()), device
+        )
         self._shapes: dict[tuple[int, int], dict[str, torch.Size]] = {}
 
     def shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
