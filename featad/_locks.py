@@ -1,5 +1,6 @@
 """Locks between processes, and what to do where a file system has none."""
 
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -13,6 +14,18 @@ from filelock import FileLock, Timeout
 _PATIENCE = 30.0  # seconds that one process waits for another
 _ANSWER = 5.0  # seconds in which a file system says whether it has locks
 _without: set[Path] = set()  # folders
+
+
+def lock_across_forks() -> threading.Lock:
+    """Return a lock of threads; no process is forked while one of them holds it."""
+    lock = threading.Lock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=lock.acquire,
+            after_in_parent=lock.release,
+            after_in_child=lock.release,
+        )
+    return lock
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 from featad.cli import main
 from featad.cli.machine import set_machine_options
 from featad.machine import set_machine_params
-from featad.persistence import load
+from featad.persistence import load, save
 from featad.registry import build
 from featad.systems import last_step
 
@@ -46,7 +46,9 @@ def test_fit_gives_the_device_to_the_network_that_trains(part_folder, tmp_path, 
     assert "cuda:77" in _error(capsys)
 
 
-@pytest.mark.parametrize("option", [["--device", "cpu"], ["--cache", "folder"]])
+@pytest.mark.parametrize(
+    "option", [["--device", "cpu"], ["--engine", "auto"], ["--cache", "folder"]]
+)
 def test_an_option_that_nothing_takes_is_a_warning(
     option, part_folder, tmp_path, capsys
 ):
@@ -62,6 +64,21 @@ def test_an_option_that_nothing_takes_is_a_warning(
     for command in commands:
         assert main([*command, *option]) == 0
         assert f"warning: {' '.join(option)} has no effect" in capsys.readouterr().err
+
+
+def test_a_model_without_its_engine_takes_another(
+    part_folder, tmp_path, capsys, monkeypatch
+):
+    good = sorted(map(str, (part_folder / "test" / "good").iterdir()))
+    system = build("mini-stats-kmeans", image_size=32).fit(good)
+    system.set_params(features__engine="openvino")
+    model = str(tmp_path / "m.joblib")
+    save(system, model)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    command = ["score", model, *good, "--on-error", "raise"]
+    assert main(command) == 1
+    assert "pip install 'featad[openvino]'; or take --engine torch" in _error(capsys)
+    assert main([*command, "--engine", "torch"]) == 0
 
 
 def test_a_system_that_takes_an_option_is_enough(part_folder, tmp_path, capsys):

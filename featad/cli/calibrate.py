@@ -51,7 +51,9 @@ def run(args: Namespace) -> int:
     if isinstance(last_step(system), CalibratedDetector) and target is None:
         target = last_step(system).target_fpr
     system = calibrate(_frozen(system), target_fpr=0.01 if target is None else target)
-    set_machine_options([system], device=args.device, cache=args.cache)
+    set_machine_options(
+        [system], device=args.device, engine=args.engine, cache=args.cache
+    )
     dataset = models.good_images(args, records=(models.FITTED_ON,))
     if len(dataset) < 2:
         raise DatasetError(

@@ -38,7 +38,9 @@ def run(args: Namespace) -> int:
 
     system = models.load_model(args)
     detector = models.calibrated(system, args.model)
-    set_machine_options([system], device=args.device, cache=args.cache)
+    set_machine_options(
+        [system], device=args.device, engine=args.engine, cache=args.cache
+    )
     dataset = models.good_images(args, records=(models.FITTED_ON, models.CALIBRATED_ON))
     if dataset.groups is not None:
         models.check_grouped(system, args.model)

@@ -192,7 +192,9 @@ def _compare(dataset, args):
         cv = OneClassKFold(args.cv or 5, random_state=args.seed)
         _check_kinds(dataset, dataset.labels, "images")
     systems = {name: options.build_system(name, args) for name in args.systems}
-    set_machine_options(systems.values(), device=args.device, cache=args.cache)
+    set_machine_options(
+        systems.values(), device=args.device, engine=args.engine, cache=args.cache
+    )
     n_folds = len(cv) if isinstance(cv, list) else cv.get_n_splits()
     n_train = (
         len(cv[0][0]) if isinstance(cv, list) else int((dataset.labels == 1).sum())
@@ -241,7 +243,9 @@ def _few_shot(dataset, args):
     from featad.few_images import few_shot
 
     systems = {name: options.build_system(name, args) for name in args.systems}
-    set_machine_options(systems.values(), device=args.device, cache=args.cache)
+    set_machine_options(
+        systems.values(), device=args.device, engine=args.engine, cache=args.cache
+    )
     with progress.shown("few images"):
         table = few_shot(
             systems,

@@ -85,7 +85,9 @@ def run(args: Namespace) -> int:
     options.check_weights_names(args, [name])
     dataset = options.grouped(_training_images(options.load_data(args)), args.groups)
     system = options.build_system(name, args)
-    set_machine_options([system], device=args.device, cache=args.cache)
+    set_machine_options(
+        [system], device=args.device, engine=args.engine, cache=args.cache
+    )
     if note := scale_note(system, dataset.images, args.tile):
         options.log(note)
     if args.tile:

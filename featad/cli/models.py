@@ -22,12 +22,7 @@ def add_model(parser: ArgumentParser) -> None:
     """Add the model file, and what holds for this machine alone."""
     parser.add_argument("model", help="a file written by `featad fit`")
     group = parser.add_argument_group("this machine")
-    group.add_argument(
-        "--device", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
-    )
-    group.add_argument(
-        "--cache", metavar="DIR", help="keep features in this folder for the next run"
-    )
+    options.add_machine(group)
     add_loading(group)
     options.add_reading(parser, fits=False)
 
@@ -68,7 +63,9 @@ def add_scoring(parser: Any) -> None:
 def load_to_score(args: Namespace) -> Any:
     """Return the system of `add_model`, on this machine and at the run's own rate."""
     system = load_model(args)
-    set_machine_options([system], device=args.device, cache=args.cache)
+    set_machine_options(
+        [system], device=args.device, engine=args.engine, cache=args.cache
+    )
     if args.target_fpr is not None:
         calibrated(system, args.model).set_threshold(target_fpr=args.target_fpr)
     return system

@@ -98,12 +98,7 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         help="a parameter of the system, such as detector__nu=0.1 or image_size=448; "
         "may be given several times",
     )
-    group.add_argument(
-        "--device", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
-    )
-    group.add_argument(
-        "--cache", metavar="DIR", help="keep features in this folder for the next run"
-    )
+    add_machine(group)
     group.add_argument(
         "--seed",
         type=values.seed,
@@ -111,6 +106,22 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         help="seed of all randomness (default: 0)",
     )
     add_reading(parser)
+
+
+def add_machine(group: Any) -> None:
+    """Add what holds for this machine; `set_machine_options` takes it."""
+    group.add_argument(
+        "--device", help="auto, cpu, cuda, cuda:1 or mps (default: auto)"
+    )
+    group.add_argument(
+        "--engine",
+        choices=("torch", "openvino", "auto"),
+        help="what runs a frozen network; openvino is faster on processors, and a "
+        "model keeps it (default: torch, or that of the model)",
+    )
+    group.add_argument(
+        "--cache", metavar="DIR", help="keep features in this folder for the next run"
+    )
 
 
 def add_reading(parser: argparse.ArgumentParser, *, fits: bool = True) -> None:
@@ -219,8 +230,7 @@ _OF_NETWORKS = ("features", "detector")
 def build_system(name: str, args: argparse.Namespace) -> Pipeline:
     """Return the named system with its weights, parameters and seed.
 
-    What holds for this machine alone, ``--device`` and ``--cache``, is for
-    ``machine.set_machine_options``.
+    What `add_machine` adds is for ``machine.set_machine_options``.
     """
     from featad.registry import build
 

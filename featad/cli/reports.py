@@ -289,6 +289,8 @@ def _calibrated(name: str, dataset: Any, args: Namespace) -> Any:
     system = calibrate(
         options.build_system(name, args), target_fpr=0.05, random_state=args.seed
     )
-    set_machine_options([system], device=args.device, cache=args.cache)
+    set_machine_options(
+        [system], device=args.device, engine=args.engine, cache=args.cache
+    )
     groups = {} if train.groups is None else {"detector__groups": train.groups}
     return system.fit(train.images, **groups)

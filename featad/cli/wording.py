@@ -6,6 +6,7 @@ _VALUE = r"""(?P<value>'[^']*'|"[^"]*"|\[[^]]*\]|[\w./\\*+~:-]*[\w/\\*+~:-])?"""
 _OPTIONS = {  # parameters that are options by themselves
     "weights": "--weights",
     "device": "--device",
+    "engine": "--engine",
     "cache": "--cache",
     "target_fpr": "--target-fpr",
     "on_error": "--on-error",

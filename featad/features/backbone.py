@@ -113,11 +113,12 @@ class BackboneFeatures(NetworkFeatures):
         WeightsChangedError
             If the weights are not the ones found in ``fit``.
 
-        WeightsNotFoundError, ValueError
+        WeightsNotFoundError, MissingExtraError, ValueError
             As for :meth:`fit`.
 
         FeatadError
-            If the cache cannot be written.
+            If the cache cannot be written, or if OpenVINO gives other features than
+            torch.
         """
         sources, extractor, summary = self._prepared(X)
         ((features, rows),) = self._extract(sources, extractor, summary)

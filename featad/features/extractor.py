@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from featad._device import autocast
+from featad._locks import lock_across_forks
+from featad.features.engines import make_engine
 from featad.features.graph import cut, has_channels_last
 from featad.features.layers import find_nodes
 from featad.features.presets import DEFAULT, PACKAGED, preset_of_set
@@ -21,18 +20,11 @@ from featad.features.weights import Weights, read_network
 _FORMAT = 2  # raised when the same parameters come to give other features
 _CACHE_SIZE = 4
 _cache: OrderedDict[tuple, "Extractor"] = OrderedDict()
-_lock = threading.Lock()
-
-if hasattr(os, "register_at_fork"):  # no process begins while a thread is loading
-    os.register_at_fork(
-        before=_lock.acquire,
-        after_in_parent=_lock.release,
-        after_in_child=_lock.release,
-    )
+_lock = lock_across_forks()
 
 
 def load_extractor(
-    found: Weights, layers: Sequence[str | None], device: torch.device
+    found: Weights, layers: Sequence[str | None], device: torch.device, engine: str
 ) -> "Extractor":
     """Return an extractor; the last few stay loaded in this process.
 
@@ -46,14 +38,17 @@ def load_extractor(
 
     device : torch.device
 
+    engine : {"torch", "openvino", "either"}
+        From `featad.features.engines.resolve_engine`.
+
     Returns
     -------
     extractor : Extractor
     """
-    key = (found, tuple(layers), device)
+    key = (found, tuple(layers), device, engine)
     with _lock:  # loading in two threads at once would only cost memory
         if key not in _cache:
-            _cache[key] = Extractor(found, layers, device)
+            _cache[key] = Extractor(*key)
         _cache.move_to_end(key)
         while len(_cache) > _CACHE_SIZE:
             _cache.popitem(last=False)
@@ -90,12 +85,15 @@ class Extractor:
     found : Weights
     layers : sequence of str or None
     device : torch.device
+    engine : {"torch", "openvino", "either"}
 
     Attributes
     ----------
     arch : str
 
     found : Weights
+
+    engine : str
 
     fingerprint : str
         Of all the weights that were found; of the preset as well where it is not the
@@ -109,7 +107,11 @@ class Extractor:
     """
 
     def __init__(
-        self, found: Weights, layers: Sequence[str | None], device: torch.device
+        self,
+        found: Weights,
+        layers: Sequence[str | None],
+        device: torch.device,
+        engine: str,
     ) -> None:
         network, self._weights = read_network(found)
         self.found = found
@@ -133,6 +135,10 @@ class Extractor:
         if device.type == "cuda":
             self._cut.to(memory_format=torch.channels_last)
             self._copies = torch.cuda.Stream(device)
+        self.engine = engine
+        self._run_network = make_engine(
+            engine, self._cut, list(self.nodes.values()), device
+        )
         self._shapes: dict[tuple[int, int], dict[str, torch.Size]] = {}
 
     def shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
@@ -189,6 +195,8 @@ class Extractor:
             "channels": channels,
             "precision": precision,
         }
+        if self.engine != "torch" and precision != "float32":
+            decisive["engine"] = self.engine  # each rounds in its own way
         text = json.dumps(decisive | summary.identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -256,11 +264,11 @@ class Extractor:
         x = (x - self._mean) / self._std
         if self.preset.channel_order == "bgr":
             x = x.flip(1)
-        with autocast(self._device, precision):
-            outputs = self._cut(x)
         layers = []
-        for node in self.nodes.values():
-            values = outputs[node].float()
+        for node, values in zip(
+            self.nodes.values(), self._run_network(x, precision), strict=True
+        ):
+            values = values.float()
             if self._ends_with_channels(node, values.ndim - 1):
                 values = values.movedim(-1, 1)
             layers.append(values)

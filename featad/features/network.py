@@ -64,9 +64,19 @@ class NetworkFeatures(ImageFeatures):
         ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
         ``"mps"``. It is looked up when it is used.
 
+    engine : {"torch", "openvino", "auto"}, default="torch"
+        What runs the network. "openvino" needs the extra of this name and is faster on
+        CPUs, on which alone it runs. In float32 its features are those of "torch" but
+        for 1e-5 of the largest of a layer, which is checked for each size of images.
+        "auto" is "openvino" where that is installed, the device is a CPU, the precision
+        is float32 and the check holds; else it is "torch". The default does not depend
+        on what is installed, so that the same seed gives the same scores to the last
+        digit.
+
     precision : {"float32", "float16", "bfloat16"}, default="float32"
-        Floating-point type in which the network runs; "float16" needs a GPU. Features
-        are always returned as float32.
+        Floating-point type in which the network runs. In torch, "float16" needs a GPU;
+        OpenVINO takes what the processor can do. Features are always returned as
+        float32. `featad doctor --speed` measures engines and precisions.
 
     batch_size : int or None, default=None
         Number of images that run through the network together. None means 8 on a CPU,
@@ -118,6 +128,7 @@ class NetworkFeatures(ImageFeatures):
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
         "crop": ["boolean"],
         "device": [str],
+        "engine": [StrOptions({"torch", "openvino", "auto"})],
         "precision": [StrOptions({"float32", "float16", "bfloat16"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "n_jobs": [Integral, None],
@@ -130,15 +141,18 @@ class NetworkFeatures(ImageFeatures):
         "verbose": ["verbose"],
     }
 
+    engine = "torch"  # of transformers pickled before there was a choice
+
     def __init__(
         self, arch: str = "vgg16", *, layer: str | tuple[str, ...] | None = None,
         weights: str | os.PathLike | None = "default", preprocessing: str | None = None,
         image_size: int | tuple[int, int] | None = None, crop: bool = False,
-        device: str = "auto", precision: str = "float32", batch_size: int | None = None,
-        n_jobs: int | None = None, cache: str | os.PathLike | None = None,
-        on_error: str = "raise", max_value: float | None = None,
-        max_pixels: int | None = None, truncated: str = "raise",
-        random_state: int | None = None, verbose: bool = False,
+        device: str = "auto", engine: str = "torch", precision: str = "float32",
+        batch_size: int | None = None, n_jobs: int | None = None,
+        cache: str | os.PathLike | None = None, on_error: str = "raise",
+        max_value: float | None = None, max_pixels: int | None = None,
+        truncated: str = "raise", random_state: int | None = None,
+        verbose: bool = False,
     ) -> None:  # fmt: skip
         self.arch = arch
         self.layer = layer
@@ -147,6 +161,7 @@ class NetworkFeatures(ImageFeatures):
         self.image_size = image_size
         self.crop = crop
         self.device = device
+        self.engine = engine
         self.precision = precision
         self.batch_size = batch_size
         self.n_jobs = n_jobs
@@ -182,15 +197,21 @@ class NetworkFeatures(ImageFeatures):
         WeightsNotFoundError
             If the weights are not on this machine and cannot be downloaded.
 
+        MissingExtraError
+            If ``engine="openvino"``, and OpenVINO is not installed.
+
         ValueError
             If a parameter does not fit the network or this machine.
         """
         self._check_parameters()
         check_sources(X, estimator_name=type(self).__name__)
-        from featad.features.weights import warn_of_assumption  # torch: slow to import
+        from featad.features.engines import check_openvino  # torch: slow to import
+        from featad.features.weights import warn_of_assumption
 
         vars(self).pop("weights_fingerprint_", None)  # of the fit before
         extractor = self._find_extractor()
+        if extractor.engine == "openvino":
+            check_openvino(self.precision)
         self._note_summary(extractor)
         self.weights_fingerprint_ = extractor.fingerprint
         self.weights_note_ = str(extractor.found)
@@ -216,7 +237,8 @@ class NetworkFeatures(ImageFeatures):
 
         Weights, preprocessing, layers and what is made of them, image size, crop,
         precision, ``max_value``, ``truncated`` and the version of the computation; not
-        the device, the batch size or the threads.
+        the device, the batch size or the threads. The engine counts where the precision
+        is not float32, because each engine rounds in its own way.
 
         Returns
         -------
@@ -292,16 +314,18 @@ class NetworkFeatures(ImageFeatures):
 
     def _find_extractor(self, is_fitted: bool = False) -> "Extractor":
         from featad import _device  # torch: slow to import
+        from featad.features.engines import resolve_engine
         from featad.features.extractor import load_extractor
         from featad.features.weights import find_weights
 
         resolve = _device.usable_device if is_fitted else _device.resolve_device
-        device = resolve(self.device)
-        _device.autocast(device, self.precision)  # refuses what the device cannot do
+        on_cpu = self.engine == "openvino" and self.device == "auto"
+        device = resolve("cpu" if on_cpu else self.device)
+        engine = resolve_engine(self.engine, device, self.precision)
         found = find_weights(
             self.arch, self._weights_now(), self.random_state, self.preprocessing
         )
-        return load_extractor(found, self._layers(), device)
+        return load_extractor(found, self._layers(), device, engine)
 
     def _weights_now(self) -> str | os.PathLike | None:
         """Return which weights are meant: fits of the first vgg_mini go on with it."""

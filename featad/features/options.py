@@ -16,6 +16,7 @@ class NetworkOptions(TypedDict, total=False):
     image_size: int | tuple[int, int] | None
     crop: bool
     device: str
+    engine: str
     precision: str
     batch_size: int | None
     n_jobs: int | None

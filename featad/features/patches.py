@@ -161,11 +161,12 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
         WeightsChangedError
             If the weights are not the ones found in ``fit``.
 
-        WeightsNotFoundError, ValueError
+        WeightsNotFoundError, MissingExtraError, ValueError
             As for :meth:`fit`; also if a feature is too large for float16.
 
         FeatadError
-            If the cache cannot be written.
+            If the cache cannot be written, or if OpenVINO gives other features than
+            torch.
         """
         sources, extractor, summary = self._prepared(X)
         self._check_room(len(sources), summary)

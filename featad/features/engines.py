@@ -1,0 +1,298 @@
+"""What runs a frozen network: torch, or OpenVINO on processors."""
+
+import importlib.util
+import sys
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from featad._device import autocast
+from featad._locks import lock_across_forks
+from featad.errors import FeatadError, MissingExtraError
+
+TOLERANCE = 1e-5
+"""Most that float32 may differ from torch's, as a share of a layer's largest value."""
+
+_KEPT = 4  # compiled networks of one engine, by size, precision and threads
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_CAPABILITIES = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
+_lock = lock_across_forks()  # tracing changes filters of warnings
+
+Engine = Callable[[Tensor, str], Sequence[Tensor]]
+"""Takes a standardized batch (n, 3, height, width) and the precision; returns what each
+node of the network gives."""
+
+
+class EngineError(FeatadError, RuntimeError):
+    """OpenVINO cannot run a network, or gives other features than torch."""
+
+
+def resolve_engine(engine: str, device: torch.device, precision: str) -> str:
+    """Return the engine that a name stands for on this machine.
+
+    Parameters
+    ----------
+    engine : {"auto", "torch", "openvino"}
+
+    device : torch.device
+
+    precision : {"float32", "float16", "bfloat16"}
+
+    Returns
+    -------
+    engine : {"torch", "openvino", "either"}
+        "either": OpenVINO where it gives torch's features, else torch.
+
+    Raises
+    ------
+    ValueError
+        If OpenVINO is to run on a GPU, or torch cannot do the precision on the device.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from featad.features.engines import resolve_engine
+    >>> resolve_engine("auto", torch.device("cpu"), "bfloat16")
+    'torch'
+    """
+    if engine == "auto":
+        able = importlib.util.find_spec("openvino") and device.type == "cpu"
+        engine = "either" if able and precision == "float32" else "torch"
+    elif engine == "openvino" and device.type != "cpu":
+        raise ValueError(
+            f"engine='openvino' runs on the CPU, but device={str(device)!r} was "
+            "asked for. Take device='cpu' or engine='torch'."
+        )
+    if engine == "torch":
+        autocast(device, precision)  # refuses what the device cannot do
+    return engine
+
+
+def check_openvino(precision: str) -> None:
+    """Refuse a precision that OpenVINO does not compute in on this processor.
+
+    Parameters
+    ----------
+    precision : {"float32", "float16", "bfloat16"}
+
+    Raises
+    ------
+    MissingExtraError
+        If OpenVINO is not installed.
+
+    ValueError
+        If it would run in another precision.
+    """
+    possible = possible_precisions()
+    if precision not in possible:
+        raise ValueError(
+            f"precision={precision!r} with engine='openvino' needs a processor that "
+            f"computes in it. This one computes in {' and '.join(possible)}. Take "
+            "precision='float32'."
+        )
+
+
+def possible_precisions() -> list[str]:
+    """Return the precisions in which OpenVINO runs networks on this processor.
+
+    Raises
+    ------
+    MissingExtraError
+        If OpenVINO is not installed.
+    """
+    able = load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return [name for name, capability in _CAPABILITIES.items() if capability in able]
+
+
+def make_engine(
+    engine: str, part: fx.GraphModule, nodes: Sequence[str], device: torch.device
+) -> Engine:
+    """Return what runs a network.
+
+    Parameters
+    ----------
+    engine : {"torch", "openvino", "either"}
+        From `resolve_engine`.
+
+    part : GraphModule
+        From `featad.features.graph.cut`, on its device.
+
+    nodes : sequence of str
+        The outputs of ``part``, in the order in which they are returned.
+
+    device : torch.device
+
+    Returns
+    -------
+    engine : callable
+    """
+    torch_engine = TorchEngine(part, nodes, device)
+    if engine == "torch":
+        return torch_engine
+    openvino_engine = OpenVINOEngine(torch_engine)
+    if engine == "openvino":
+        return openvino_engine
+    return EitherEngine(torch_engine, openvino_engine)
+
+
+class TorchEngine(nn.Module):
+    """Runs a network in torch, on any device.
+
+    Parameters
+    ----------
+    part, nodes, device
+        As for `make_engine`.
+    """
+
+    def __init__(
+        self, part: fx.GraphModule, nodes: Sequence[str], device: torch.device
+    ) -> None:
+        super().__init__()
+        self.part = part
+        self._nodes = tuple(nodes)
+        self._device = device
+        self.eval()
+
+    def forward(self, x: Tensor, precision: str = "float32") -> tuple[Tensor, ...]:
+        """Return what each node gives."""
+        with autocast(self._device, precision):
+            outputs = self.part(x)
+        return tuple(outputs[node] for node in self._nodes)
+
+
+class OpenVINOEngine:
+    """Runs a network in OpenVINO, on the CPU, with as many threads as torch.
+
+    It is compiled when a size of images comes for the first time. Then one generated
+    image goes through torch as well, and float32 features that differ are an error.
+
+    Parameters
+    ----------
+    reference : TorchEngine
+        Holds the network.
+    """
+
+    def __init__(self, reference: TorchEngine) -> None:
+        self._reference = reference
+        self._compiled: OrderedDict[tuple, Any] = OrderedDict()
+
+    def __call__(self, x: Tensor, precision: str) -> list[Tensor]:
+        """Return what each node gives."""
+        key = *x.shape[2:], precision, torch.get_num_threads()
+        with _lock:
+            if key not in self._compiled:
+                self._compiled[key] = self._compile(*key)
+            self._compiled.move_to_end(key)
+            while len(self._compiled) > _KEPT:
+                self._compiled.popitem(last=False)
+            compiled = self._compiled[key]
+        return _run(compiled, x)
+
+    def _compile(self, height: int, width: int, precision: str, n_threads: int) -> Any:
+        check_openvino(precision)
+        noise = np.random.default_rng(0).standard_normal((1, 3, height, width))
+        probe = torch.from_numpy(noise.astype(np.float32))
+        settings = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_NUM_THREADS": n_threads,
+            "NUM_STREAMS": 1,
+            # two processes would be tied to the same core
+            "ENABLE_CPU_PINNING": False,
+        }
+        try:
+            model = _converted(self._reference, probe)
+            compiled = load_openvino().Core().compile_model(model, "CPU", settings)
+            found = _run(compiled, probe)
+        except RuntimeError as error:
+            raise EngineError(
+                f"OpenVINO cannot run this network on images of {height} x {width} "
+                f"pixels: {str(error).strip().splitlines()[-1]} Take engine='torch'."
+            ) from error
+        if precision == "float32":
+            _check_equal(found, self._reference(probe))
+        return compiled
+
+
+class EitherEngine:
+    """Runs a network in OpenVINO where it gives torch's features, else in torch.
+
+    Parameters
+    ----------
+    torch_engine : TorchEngine
+
+    openvino_engine : OpenVINOEngine
+    """
+
+    def __init__(
+        self, torch_engine: TorchEngine, openvino_engine: OpenVINOEngine
+    ) -> None:
+        self._torch = torch_engine
+        self._openvino = openvino_engine
+        self._refused: set[torch.Size] = set()
+
+    def __call__(self, x: Tensor, precision: str) -> Sequence[Tensor]:
+        """Return what each node gives."""
+        if x.shape[2:] not in self._refused:
+            try:
+                return self._openvino(x, precision)
+            except EngineError:
+                self._refused.add(x.shape[2:])
+        return self._torch(x, precision)
+
+
+def load_openvino() -> Any:
+    """Return OpenVINO; it reports nothing to its makers.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    # with this package, importing OpenVINO writes to the home folder and sends a note
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError(
+            "engine='openvino' needs OpenVINO: pip install 'featad[openvino]'; or take "
+            "engine='torch', which gives the same float32 features."
+        ) from error
+    return openvino
+
+
+def _converted(network: nn.Module, example: Tensor) -> Any:
+    """Return OpenVINO's form of a network, for any number of images of one size."""
+    load_openvino()
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        warnings.simplefilter("ignore")  # tracing is deprecated, and tells of branches
+        traced = torch.jit.trace(network, (example,), check_trace=False)
+        decoder = TorchScriptPythonDecoder(traced)
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(decoder))
+    model.reshape([-1, *example.shape[1:]])
+    return model
+
+
+def _run(compiled: Any, x: Tensor) -> list[Tensor]:
+    request = compiled.create_infer_request()  # one alone cannot serve several threads
+    outputs = request.infer([x.contiguous().numpy()]).to_tuple()
+    return [torch.from_numpy(values) for values in outputs]
+
+
+def _check_equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    for values, right in zip(found, expected, strict=True):
+        apart, largest = float((values - right).abs().max()), float(right.abs().max())
+        if not apart <= TOLERANCE * largest:  # NaN is refused as well
+            raise EngineError(
+                f"OpenVINO's features should differ from torch's by at most "
+                f"{TOLERANCE:.0e} of the largest, which is {largest:.3g}, but differ "
+                f"by {apart:.1e}. Take engine='torch'."
+            )
