@@ -200,7 +200,7 @@ def recognize(arch: str, path: Path, stamp: tuple[int, ...]) -> str:
 
     The name of the file does not matter: its sha256 is compared with the published one
     where its size fits. A VGG16 whose fully connected layers are NaN is
-    ``IMAGENET1K_FEATURES``, whatever wrote the file.
+    ``IMAGENET1K_FEATURES``, whatever wrote the file. Files out of bundles say it.
 
     Parameters
     ----------
@@ -214,6 +214,8 @@ def recognize(arch: str, path: Path, stamp: tuple[int, ...]) -> str:
     if arch == PACKAGED:
         return DEFAULT
     sets = published_sets(arch)
+    if (said := _published_name(path)) in sets:
+        return said
     digest = None
     for name, published in sets.items():
         size = published.meta.get("_file_size", 0) * 2**20  # stated to three digits
@@ -224,6 +226,14 @@ def recognize(arch: str, path: Path, stamp: tuple[int, ...]) -> str:
     if CONVOLUTIONS in sets and _has_nan_head(path):
         return CONVOLUTIONS
     return DEFAULT
+
+
+def _published_name(path):
+    """Return the set that a bundle says it took the weights from, "" if it does not."""
+    try:
+        return read_metadata(path).get("published", "")
+    except Exception:  # whoever loads the file says what is wrong with it
+        return ""
 
 
 def _has_nan_head(path):
