@@ -89,8 +89,8 @@ def _package_of_missing_name(error):
 def _of_another_version(name, package, reason):
     return ModelFileError(
         f"{name!r} was written with another version of {package} than "
-        f"{installed_version(package)} ({reason}). Install that version, or fit the model "
-        "again."
+        f"{installed_version(package)} ({reason}). Install that version, or fit the "
+        "model again."
     )
 
 

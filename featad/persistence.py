@@ -232,9 +232,9 @@ def _refuse_named_weights(path, system):
     for part in bundles.networks(system):
         if part.weights is not None and not is_set_name(part.weights):
             raise ModelFileError(
-                f"{str(path)!r} was not written by this user on this machine, and names "
-                f"the file of weights {part.weights!r}. Pass the file that you have, "
-                "weights=FILE, or trust=True (--trust) to read that one."
+                f"{str(path)!r} was not written by this user on this machine, and "
+                f"names the file of weights {part.weights!r}. Pass the file that you "
+                "have, weights=FILE, or trust=True (--trust) to read that one."
             )
 
 
