@@ -15,9 +15,9 @@ def add_parser(commands: Any) -> None:
         help="write a model as one file that runs no code and verifies itself",
         description="Write a fitted model, its manifest, the weights of its network "
         "and a few example images with their scores to one file. All commands that "
-        "take a model take it, offline and on other machines. Opening it runs no code from "
-        "the file, and scores the examples: if they do not have the scores that they "
-        "had here, it is refused. Needs skops: pip install 'featad[safe]'.",
+        "take a model take it, offline and on other machines. Opening it runs no code "
+        "from the file, and scores the examples: if they do not have the scores that "
+        "they had here, it is refused. Needs skops: pip install 'featad[safe]'.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
