@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from featad.errors import ModelFileError
 
@@ -47,7 +47,7 @@ def open_archive(file: str | os.PathLike | BinaryIO, name: str) -> Iterator[ZipF
     """
     try:
         archive = ZipFile(file)
-    except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except Exception as error:  # a hostile file can lead anywhere
         raise ModelFileError(
             f"{name!r} is not a model file, or is damaged ({error})."
         ) from error

@@ -98,7 +98,7 @@ def contents(system: Any) -> Iterator[Any]:
     waiting, seen = [system], {}
     while waiting:
         part = waiting.pop()
-        if id(part) in seen:
+        if id(part) in seen or isinstance(part, type):
             continue
         seen[id(part)] = part  # kept, so that no other object gets its id
         yield part

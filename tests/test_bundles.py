@@ -192,6 +192,7 @@ def test_save_says_how_bundles_are_made(system, tmp_path):
         featad.save(system, tmp_path / "m.featad")
 
 
+@pytest.mark.slow
 def test_a_bundle_opens_without_a_network_or_a_home(bundle, tmp_path):
     code = (
         "import socket, sys, featad\n"

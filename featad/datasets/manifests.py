@@ -245,11 +245,7 @@ def _check_places(path: Path, names: list[str]) -> None:
     """Refuse relative paths that lead out of a folder, by `..` or by a link."""
     folder = path.parent.resolve()
     relative = [name for name in names if not Path(name).is_absolute()]
-    out = [
-        name
-        for name in relative
-        if _leads_out(_file(path, name), folder)
-    ]
+    out = [name for name in relative if _leads_out(_file(path, name), folder)]
     if out:
         raise DatasetError(
             f"{len(out)} of the relative paths in {str(path)!r} lead out of its folder; "
