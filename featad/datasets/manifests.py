@@ -248,8 +248,8 @@ def _check_places(path: Path, names: list[str]) -> None:
     out = [name for name in relative if _leads_out(_file(path, name), folder)]
     if out:
         raise DatasetError(
-            f"{len(out)} of the relative paths in {str(path)!r} lead out of its folder; "
-            f"first: {out[0]!r}. Write absolute paths, or pass allow_outside=True "
+            f"{len(out)} of the relative paths in {str(path)!r} lead out of its "
+            f"folder; first: {out[0]!r}. Write absolute paths, or pass allow_outside=True "
             "(--allow-outside) if the list is yours."
         )
 
