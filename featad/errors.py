@@ -57,7 +57,7 @@ class WeightsChangedError(FeatadError, RuntimeError):
 
 
 class ModelFileError(FeatadError, RuntimeError):
-    """A file is damaged, from another version, or not a featad model."""
+    """A file is damaged, dangerous, from another version, or not a featad model."""
 
 
 class MissingExtraError(FeatadError, ImportError):

@@ -13,6 +13,14 @@ collect_ignore = ["typed_use.py"]  # checked by mypy, never run
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_account(tmp_path_factory):
+    """Keep the key of model files in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 def _present(variable: str, default: Path, what: str) -> Path:
     path = Path(os.environ.get(variable, default))
     if not path.exists():

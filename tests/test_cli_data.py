@@ -82,3 +82,15 @@ def test_fit_and_score_say_once_what_they_leave_out(good, tmp_path, capsys):
         assert "1 file that does not end in" in error
         assert "first: photo.raw" in error
     assert len(pd.read_csv(tmp_path / "s.csv")) == 24
+
+
+def test_a_list_may_lead_out_of_its_folder_if_asked(plates, tmp_path, capsys):
+    rows = "".join(f"fit/fit{i:02}.png,good\n" for i in range(8))
+    folder = plates / "lists"
+    folder.mkdir(exist_ok=True)
+    manifest = folder / "list.csv"
+    manifest.write_text("path,label\n" + rows.replace("fit/", "../fit/"))
+    output = ["-o", str(tmp_path / "m.joblib"), "--system", "pixels-kmeans"]
+    assert main(["fit", str(manifest), *output]) == 1
+    assert "or pass --allow-outside if the list is yours" in capsys.readouterr().err
+    assert main(["fit", str(manifest), "--allow-outside", *output]) == 0

@@ -170,3 +170,31 @@ def test_a_mask_that_is_missing_is_named(tmp_path):
 def test_validation_images_are_a_part(tmp_path):
     text = "path,label,split\nimages/a.png,1,train\nimages/b.png,1,validation\n"
     assert len(load_folder(_manifest(tmp_path, text)).part("validation")) == 1
+
+
+@pytest.mark.parametrize("name", ["../out.png", "images/../../out.png", "link/out.png"])
+@pytest.mark.parametrize("column", ["path", "mask"])
+def test_a_relative_path_may_not_lead_out_of_the_folder(name, column, tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "out.png")
+    (folder / "link").symlink_to(tmp_path)
+    path, mask = (name, "") if column == "path" else ("images/a.png", name)
+    manifest = _manifest(folder, f"path,label,mask\n{path},-1,{mask}\n")
+    with pytest.raises(DatasetError, match=r"1 of the relative .*--allow-outside"):
+        load_folder(manifest)
+    assert len(load_folder(manifest, allow_outside=True)) == 1
+
+
+def test_an_absolute_path_may_be_anywhere(tmp_path):
+    (tmp_path / "set").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "out.png")
+    text = f"path,label\n{tmp_path / 'out.png'},1\n"
+    assert len(load_folder(_manifest(tmp_path / "set", text))) == 1
+
+
+def test_a_manifest_below_a_link_is_read(tmp_path):
+    (tmp_path / "set").mkdir()
+    manifest = _manifest(tmp_path / "set", "path,label\nimages/a.png,1\n")
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    assert len(load_folder(tmp_path / "link" / manifest.name)) == 1

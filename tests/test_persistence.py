@@ -17,7 +17,8 @@ from featad.detectors import KMeansDistance, PerceptualAutoencoder
 from featad.errors import ModelFileError, WeightsChangedError, WeightsNotFoundError
 from featad.features.weights import load_network
 from featad.images import ImageReader
-from featad.persistence import data_digest, load, manifest_path, save
+from featad.model_records import data_digest, manifest_path
+from featad.persistence import load, save
 from featad.pipeline import make_pipeline
 from featad.registry import build
 

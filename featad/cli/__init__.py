@@ -23,6 +23,7 @@ _COMMANDS = (
     "check",
     "calibrate",
     "recalibrate",
+    "bundle",
     "compare",
     "report",
     "list",

@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # importing these takes seconds, which `--help` need not
 
 def add_model(parser: ArgumentParser) -> None:
     """Add the model file, and what holds for this machine alone."""
-    parser.add_argument("model", help="a file written by `featad fit`")
+    parser.add_argument(
+        "model", help="a file written by `featad fit` or `featad bundle`"
+    )
     group = parser.add_argument_group("this machine")
     options.add_machine(group)
     add_loading(group)
@@ -39,6 +41,13 @@ def add_loading(parser: Any) -> None:
         action="store_true",
         help="load the model even if another version of scikit-learn or featad wrote "
         "it; the format of the file must be the same",
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="load a joblib file that you have not written on this machine: loading it "
+        "can run any code, so say it only of files whose makers you trust. .featad and "
+        ".skops files run none",
     )
 
 
@@ -79,6 +88,7 @@ def load_model(args: Namespace) -> Any:
         args.model,
         weights=args.weights,
         allow_other_versions=args.allow_other_versions,
+        trust=args.trust,
     )
     options.set_reading(system, args)
     return system

@@ -280,7 +280,12 @@ def load_data(args: argparse.Namespace) -> ImageDataset:
     if any(folders) and not all(folders):
         raise ValueError("Name both folders: --normal NAME --anomaly NAME.")
     normal, anomaly = labels if is_file else folders
-    dataset = load_folder(args.data, normal=normal, anomaly=anomaly)
+    dataset = load_folder(
+        args.data,
+        normal=normal,
+        anomaly=anomaly,
+        allow_outside=args.allow_outside,
+    )
     if n_validation := int((dataset.parts == "validation").sum()):
         log(f"{n_validation} images of the validation part are not used")
     return dataset

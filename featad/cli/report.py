@@ -90,7 +90,7 @@ def _with_images(scores: pd.DataFrame, args: Namespace) -> tuple[pd.DataFrame, A
     from featad.images import describe_source
 
     if args.dataset:
-        dataset = load_folder(args.dataset)
+        dataset = load_folder(args.dataset, allow_outside=True)  # of a run that was
         names = {describe_source(one, i): i for i, one in enumerate(dataset.images)}
         unknown = set(scores["path"]) - {*names}
         if unknown:

@@ -29,6 +29,7 @@ def load_folder(
     *,
     normal: str | int | None = None,
     anomaly: str | int | None = None,
+    allow_outside: bool = False,
 ) -> ImageDataset:
     """Find the images of a data set, with labels and parts from its folders.
 
@@ -61,6 +62,11 @@ def load_folder(
         good and bad, ok and nok, no and yes, and a few more. For a CSV file: the labels
         that mean normal and anomalous; if one is given, any other label is the other.
 
+    allow_outside : bool, default=False
+        Whether relative paths in a CSV file may lead out of its folder, by ``..`` or by
+        a link. Absolute paths may be anywhere: whoever writes them means them. Links in
+        a folder of images are followed.
+
     Returns
     -------
     dataset : ImageDataset
@@ -70,8 +76,8 @@ def load_folder(
     ------
     DatasetError
         If the folder or file is missing, contains no images, or has another layout; if
-        there are masks, but not of every anomalous image; or if one file is listed as
-        normal and as anomalous.
+        there are masks, but not of every anomalous image; if one file is listed as
+        normal and as anomalous; or if a CSV file lists files out of its folder.
 
     Warns
     -----
@@ -96,7 +102,7 @@ def load_folder(
     """
     path = Path(path)
     if path.is_file():
-        dataset = read_manifest(path, normal, anomaly)
+        dataset = read_manifest(path, normal, anomaly, allow_outside)
     else:
         if (normal is None) != (anomaly is None):
             raise DatasetError(

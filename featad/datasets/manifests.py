@@ -15,12 +15,16 @@ _LABELS = {"1": 1, "-1": -1}
 _LABELS |= dict.fromkeys(NORMAL_NAMES - _UNCLEAR, 1)
 _LABELS |= dict.fromkeys(ANOMALY_NAMES - _UNCLEAR, -1)
 _DELIMITERS = ",;\t"
+_FILES = ("path", "mask")  # columns
 
 Row = dict[str, str]
 
 
 def read_manifest(
-    path: Path, normal: str | int | None = None, anomaly: str | int | None = None
+    path: Path,
+    normal: str | int | None = None,
+    anomaly: str | int | None = None,
+    allow_outside: bool = False,
 ) -> ImageDataset:
     """Return the data set that a CSV file lists.
 
@@ -33,6 +37,9 @@ def read_manifest(
         The labels that mean normal and anomalous. If one is given, every other label is
         the other.
 
+    allow_outside : bool, default=False
+        Whether relative paths may lead out of the folder of the file.
+
     Returns
     -------
     dataset : ImageDataset
@@ -40,7 +47,8 @@ def read_manifest(
     Raises
     ------
     DatasetError
-        If the file is not such a table, or if an image is missing or another one.
+        If the file is not such a table, or if an image is missing, another one, or out
+        of place.
     """
     text, is_sure = _text(path)
     rows = _rows(path, text)
@@ -51,6 +59,8 @@ def read_manifest(
     groups = _complete(path, "group", [row.get("group", "") for row in rows])
     images = [_file(path, row["path"]) for row in rows]
     masks = [_file(path, row["mask"]) if row.get("mask") else None for row in rows]
+    if not allow_outside:
+        _check_places(path, [row.get(name, "") for row in rows for name in _FILES])
     _check_files(path, images, masks, is_sure)
     _check_hashes(path, images, [row.get("sha256", "") for row in rows])
     kinds = [
@@ -229,6 +239,26 @@ def _check_files(
             f"{len(missing)} of the files listed in {str(path)!r} are missing; first: "
             f"{str(missing[0])!r}. Paths are relative to the folder of this file."
         )
+
+
+def _check_places(path: Path, names: list[str]) -> None:
+    """Refuse relative paths that lead out of a folder, by `..` or by a link."""
+    folder = path.parent.resolve()
+    relative = [name for name in names if not Path(name).is_absolute()]
+    out = [name for name in relative if _leads_out(_file(path, name), folder)]
+    if out:
+        raise DatasetError(
+            f"{len(out)} of the relative paths in {str(path)!r} lead out of its "
+            f"folder; first: {out[0]!r}. Write absolute paths, or pass allow_outside=True "
+            "(--allow-outside) if the list is yours."
+        )
+
+
+def _leads_out(file: Path, folder: Path) -> bool:
+    try:
+        return not file.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError, ValueError):  # it is missing, as will be said
+        return False
 
 
 def _check_hashes(path: Path, images: list[Path], hashes: list[str]) -> None:

@@ -205,7 +205,7 @@ def recognize(arch: str, path: Path, stamp: tuple[int, ...]) -> str:
     The name of the file does not matter: its sha256 is compared with the published one
     where its size fits. A VGG16 whose fully connected layers are NaN is
     ``IMAGENET1K_FEATURES``, whatever wrote the file. Any weights of vgg_mini's first
-    edition are ``"generated"``.
+    edition are ``"generated"``. Files out of bundles say what they are.
 
     Parameters
     ----------
@@ -219,6 +219,8 @@ def recognize(arch: str, path: Path, stamp: tuple[int, ...]) -> str:
     if arch == PACKAGED:
         return GENERATED if is_generated(read_state(path, lazy=True)) else DEFAULT
     sets = published_sets(arch)
+    if (said := _published_name(path)) in sets:
+        return said
     digest = None
     for name, published in sets.items():
         size = published.meta.get("_file_size", 0) * 2**20  # stated to three digits
@@ -229,6 +231,14 @@ def recognize(arch: str, path: Path, stamp: tuple[int, ...]) -> str:
     if CONVOLUTIONS in sets and _has_nan_head(path):
         return CONVOLUTIONS
     return DEFAULT
+
+
+def _published_name(path):
+    """Return the set that a bundle says it took the weights from, "" if it does not."""
+    try:
+        return read_metadata(path).get("published", "")
+    except Exception:  # whoever loads the file says what is wrong with it
+        return ""
 
 
 def _has_nan_head(path):
