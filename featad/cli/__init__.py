@@ -25,6 +25,7 @@ _COMMANDS = (
     "recalibrate",
     "compare",
     "report",
+    "cache",
     "list",
     "doctor",
     "demo",
