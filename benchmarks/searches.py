@@ -1,10 +1,11 @@
 """What features cost in a search: the second pass, the grid, ways to store them.
 
 Second pass: JPEG files of 1024 x 768 pixels to features of vgg_mini, first computed and
-stored, then read. Grid: twelve choices of layers and five detectors, filled and searched
-with a cache, beside a pipeline without one, of which one fit of each choice of layers is
-timed and counted for all detectors and folds. Stores: seconds to write and read rows
-as large as those features, in one file an image, in SQLite and in a memory-mapped file.
+stored, then read. Grid: twelve choices of layers and five detectors, filled and
+searched with a cache, beside a pipeline without one: images are timed once for each
+choice of layers, and counted for all detectors and folds. Stores: time to write and
+read rows as large as those features, in one file an image, in SQLite and in a
+memory-mapped file.
 """
 
 import argparse
@@ -129,8 +130,8 @@ def _stores(folder, n=2000, width=1920):
         print(*table[-1], file=sys.stderr)
     header = ["store", "write, µs/image", "read, µs/image"]
     return (
-        f"\nWays to store {n} rows of {width} float32 values, each with a digest that is "
-        "checked when it is read; written in batches of 8, the best of three reads:\n\n"
+        f"\nWays to store {n} rows of {width} float32 values, each with a digest that "
+        "is checked when it is read; written in batches of 8, best of three reads:\n\n"
         + markdown_table(header, table)
     )
 

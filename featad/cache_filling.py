@@ -111,22 +111,20 @@ def _candidates(system: Any) -> Iterator[Any]:
         return
     grids = getattr(system, "param_grid", getattr(system, "param_distributions", {}))
     for grid in [grids] if isinstance(grids, Mapping) else grids:
-        deciding = {
-            n: values for n, values in grid.items() if _decides(inner, n, values)
-        }
+        lists = {name: list(v) for name, v in grid.items() if not hasattr(v, "rvs")}
+        first = {name: values[0] for name, values in lists.items()}
+        deciding = {n: v for n, v in lists.items() if _decides(inner, first, n, v)}
         for parameters in ParameterGrid(deciding):
-            yield _with(inner, **parameters)
+            yield _with(inner, first | parameters)
 
 
-def _decides(system: Any, name: str, values: Any) -> bool:
+def _decides(system: Any, others: dict[str, Any], name: str, values: list) -> bool:
     """Return whether values of a parameter change the features of a system."""
-    if hasattr(values, "rvs"):
-        return False
-    tried = [system, *(_with(system, **{name: value}) for value in values)]
+    tried = [_with(system, others | {name: value}) for value in values]
     params = [[f.get_params() for f in _of_images(each)] for each in tried]
     return len({joblib.hash(each) for each in params}) > 1
 
 
-def _with(system: Any, **parameters: Any) -> Any:
+def _with(system: Any, parameters: dict[str, Any]) -> Any:
     copies = {name: clone(value, safe=False) for name, value in parameters.items()}
     return clone(system).set_params(**copies)

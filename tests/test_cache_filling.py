@@ -153,3 +153,14 @@ def test_a_map_too_large_for_its_type_is_not_kept(images, folder, monkeypatch):
     maps = PatchFeatures(layer="features.3", cache=folder, dtype="float16", **OPTIONS)
     with pytest.raises(ValueError, match="65504"):
         featad.fill_cache([counted(folder), maps], images)
+
+
+def test_parameters_of_a_swapped_detector_are_no_obstacle(images, folder, count):
+    grid = {
+        "detector": [NearestNeighbors(), NearestNeighbors(2)],
+        "detector__n_neighbors": [1, 2],
+        "features__layer": ["features.3", "features.6"],
+    }
+    featad.fill_cache(GridSearchCV(system(folder), grid), images)
+    counted(folder, "features.6").transform(images)
+    assert count() == len(images)

@@ -20,8 +20,8 @@ parts = featad.make_spots_and_lines(60, 40)
 three = default_layers("vgg_mini")[1]
 
 # %%
-# One layer or three, and three detectors: six systems. With a cache that is filled first,
-# each image runs through the network once for all of them.
+# One layer or three, and three detectors: six systems. The cache is filled first, so
+# that each image runs through the network once for all of them.
 search = GridSearchCV(
     featad.build("mini-stats-kmeans", image_size=128, cache=tempfile.mkdtemp()),
     {

@@ -16,7 +16,7 @@ from featad.errors import FeatadError
 from featad.features.cache_folder import evict, read_limit
 
 _DIGEST = 32  # bytes of sha256, in front of the values
-_ROOM = 1 / 20  # of the limit, that is written until the folder is measured again
+_ROOM = 1 / 20  # share of the limit that is written until the folder is measured
 
 
 class FeatureCache:

@@ -158,7 +158,7 @@ def read_limit(folder: Path) -> int | None:
 
 
 def evict(folder: Path, limit: int) -> None:
-    """Remove the entries that were not used for the longest time, if there are too many.
+    """Remove the entries that were not used for the longest time, if they are too many.
 
     Parameters
     ----------
