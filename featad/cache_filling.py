@@ -81,9 +81,9 @@ def fill_cache(systems: Any, X: Any) -> None:
             f"a cache; got {systems!r}. Set cache=FOLDER, as in "
             "featad.build(name, cache=FOLDER)."
         )
-    steps = dict(enumerate(found))
+    steps = {joblib.hash(features): features for features in found}
     for together in passes(steps, in_memory=False):
-        fill_caches([steps[number] for number in together], X)
+        fill_caches([steps[key] for key in together], X)
 
 
 def _of_images(system: Any) -> Iterator[NetworkFeatures]:
