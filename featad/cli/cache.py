@@ -18,7 +18,9 @@ def add_parser(commands: Any) -> None:
         "removed. Removed features are computed again when they are needed.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("what", choices=("info", "clear", "limit"))
+    parser.add_argument(
+        "what", choices=("info", "clear", "limit"), help="what to do with the folder"
+    )
     parser.add_argument("folder", metavar="DIR", help="the folder given to --cache")
     parser.add_argument(
         "--size",
