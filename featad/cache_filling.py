@@ -76,10 +76,11 @@ def fill_cache(systems: Any, X: Any) -> None:
         if features.cache is not None
     ]
     if not found:
+        given = ", ".join(type(system).__name__ for system in systems)
         raise ValueError(
             "fill_cache: systems should take images through a frozen network that has "
-            f"a cache; got {systems!r}. Set cache=FOLDER, as in "
-            "featad.build(name, cache=FOLDER)."
+            f"a cache; got {given}. Set cache=FOLDER, as in featad.build(name, "
+            "cache=FOLDER)."
         )
     steps = {joblib.hash(features): features for features in found}
     for together in passes(steps, in_memory=False):
