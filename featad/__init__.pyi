@@ -2,6 +2,7 @@ from featad.base import BaseDetector as BaseDetector
 from featad.base import anomaly_scores as anomaly_scores
 from featad.base import anomaly_threshold as anomaly_threshold
 from featad.bundles import save_bundle as save_bundle
+from featad.cache_filling import fill_cache as fill_cache
 from featad.calibration import CalibratedDetector as CalibratedDetector
 from featad.calibration import calibrate as calibrate
 from featad.comparison import compare as compare

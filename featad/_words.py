@@ -31,3 +31,17 @@ def p_in_words(p: float) -> str:
     ('p = 0.032', 'p < 0.001')
     """
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def bytes_in_words(n_bytes: float) -> str:
+    """Return a number of bytes in the unit that suits it.
+
+    Examples
+    --------
+    >>> [bytes_in_words(n) for n in (0, 40, 12_345, 2_500_000, 20e9)]
+    ['0 bytes', '40 bytes', '12.3 kB', '2.5 MB', '20 GB']
+    """
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if n_bytes >= size:
+            return f"{float(f'{n_bytes / size:.3g}'):g} {unit}"
+    return f"{n_bytes:.0f} bytes"

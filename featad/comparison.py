@@ -70,7 +70,8 @@ def compare(
     """Fit and test systems on the same folds: one row a system, best first.
 
     First steps that learn nothing, such as features of frozen networks, run once for
-    all systems that share them, on all images that occur in a fold.
+    all systems that share them, on all images that occur in a fold. Systems that use
+    different layers or statistics of one network share one pass of it.
 
     Parameters
     ----------
@@ -150,7 +151,8 @@ def compare(
 
     Notes
     -----
-    With a feature cache, the times are those of reading it.
+    With a feature cache, the times are those of reading it. Each of the systems that
+    share a pass of a network is charged the time of all of it.
 
     Examples
     --------

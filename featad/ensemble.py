@@ -24,7 +24,7 @@ from featad.conformal import HeldOutScores
 from featad.holding_out import fit_and_hold_out
 from featad.map_units import has_maps, is_table, map_unit, mean_maps
 from featad.refits import rows
-from featad.shared_steps import after_shared_steps, fit_step, rejoin, transform_step
+from featad.shared_steps import after_shared_steps, fit_steps, rejoin, transform_steps
 from featad.systems import seeded_copy, uses_labels
 from featad.units import UNITS, in_units
 
@@ -205,7 +205,7 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
         members: dict[str, Any] = {}
         held_out: dict[str, np.ndarray] = {}
         map_units: dict[str, tuple[float, float]] = {}
-        for rest in after_shared_steps(systems, X, fit_step):
+        for rest in after_shared_steps(systems, X, fit_steps):
             with within("system", len(members), len(systems)):
                 fitted, scores = fit_and_hold_out(
                     partial(clone, rest.system),
@@ -326,7 +326,7 @@ class ScoreEnsemble(_Threshold, OutlierMixin, NamedEstimators):
         """Return the scores of all systems in their own units."""
         found = {
             rest.name: rest.system.score_samples(rest.X)
-            for rest in after_shared_steps(self.members_, X, transform_step)
+            for rest in after_shared_steps(self.members_, X, transform_steps)
         }
         return np.column_stack([found[name] for name in self.members_])
 

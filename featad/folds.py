@@ -1,7 +1,7 @@
 """Running systems on folds: systems in, scores and times out."""
 
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
@@ -16,7 +16,7 @@ from featad.base import anomaly_scores
 from featad.errors import FeatadError
 from featad.metrics.scores import check_scores
 from featad.model_selection import OneClassKFold, split_samples
-from featad.shared_steps import after_shared_steps, check_all_rows
+from featad.shared_steps import after_shared_steps, fit_steps
 from featad.systems import uses_labels
 
 Fold: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -167,7 +167,7 @@ def run_folds(
 
     copies = {name: clone(system) for name, system in systems.items()}
     for name, _, rest, features in after_shared_steps(
-        copies, _Features(X, 0.0), _run_step
+        copies, _Features(X, 0.0), _run_steps
     ):
         found[name] = _run_one(name, rest, features, y, folds, rounds(name))
         if on_system is not None:
@@ -212,15 +212,19 @@ def _run_one(
     )
 
 
-def _run_step(step: Any, before: "_Features", name: str) -> "_Features":
-    """Return the step's features, and the seconds that all steps took an image."""
-    with _naming(name, type(step).__name__):
-        step.fit_transform(_take(before.X, [0]))  # loads the network outside the clock
+def _run_steps(
+    steps: Sequence[Any], before: "_Features", name: str
+) -> list["_Features"]:
+    """Return the features of each step, and the seconds that all took an image.
+
+    Each of the steps that share a pass of a network is charged all of it.
+    """
+    with _naming(name, type(steps[0]).__name__):
+        fit_steps(steps, _take(before.X, [0]))  # loads the network outside the clock
         start = perf_counter()
-        features = step.fit_transform(before.X)
-        seconds = perf_counter() - start
-        check_all_rows(features, before.X)
-    return _Features(features, before.seconds + seconds / len(before.X))
+        made = fit_steps(steps, before.X)
+        seconds = before.seconds + (perf_counter() - start) / len(before.X)
+    return [_Features(features, seconds) for features in made]
 
 
 def _unfitted(system: Any) -> Any:

@@ -1,4 +1,4 @@
-"""First steps that learn nothing run once for all systems that share them."""
+"""First steps that learn nothing run once, those of one network in one pass."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pickle import PicklingError
@@ -7,6 +7,11 @@ from typing import Any, NamedTuple
 import joblib
 from sklearn import pipeline
 
+from featad.features.together import (
+    fit_transform_together,
+    passes,
+    transform_together,
+)
 from featad.pipeline import Pipeline
 from featad.systems import split_stateless
 
@@ -39,9 +44,13 @@ class Rest(NamedTuple):
 
 
 def after_shared_steps(
-    systems: Mapping[str, Any], X: Any, run: Callable[[Any, Any, str], Any]
+    systems: Mapping[str, Any],
+    X: Any,
+    run: Callable[[Sequence[Any], Any, str], list[Any]],
 ) -> Iterator[Rest]:
     """Run equal first steps that learn nothing once for all systems.
+
+    Steps that differ run together if they take features from one pass of a network.
 
     Parameters
     ----------
@@ -52,8 +61,8 @@ def after_shared_steps(
         What the first steps take.
 
     run : callable
-        ``run(step, X, name)`` returns what the step makes of ``X``, for the system of
-        that name and all that share the step.
+        ``run(steps, X, name)`` returns what each step makes of ``X``, for the system of
+        that name and all that share the steps. They are several where `passes` says so.
 
     Yields
     ------
@@ -66,13 +75,13 @@ def after_shared_steps(
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import Normalizer
     >>> from featad.detectors import KMeansDistance, Mahalanobis
+    >>> from featad.shared_steps import after_shared_steps, fit_steps
     >>> systems = {
     ...     "near": make_pipeline(Normalizer(), KMeansDistance()),
     ...     "far": make_pipeline(Normalizer(), Mahalanobis()),
     ... }
-    >>> run = lambda step, X, name: step.fit_transform(X)
     >>> [(rest.system, rest.X[0, 0].item())
-    ...  for rest in after_shared_steps(systems, [[9.0, 0.0]], run)]
+    ...  for rest in after_shared_steps(systems, [[9.0, 0.0]], fit_steps)]
     [(KMeansDistance(), 1.0), (Mahalanobis(), 1.0)]
     """
     yield from _after(dict(systems), (), X, run)
@@ -83,26 +92,35 @@ def _after(systems, steps, X, run):
     for name, system in systems.items():
         step, rest = _split_first(system)
         groups.setdefault(_key(step), (step, {}))[1][name] = rest
-    for step, members in groups.values():
+    alike = passes({key: step for key, (step, _) in groups.items()}, in_memory=True)
+    for keys in alike:
+        together = [groups[key] for key in keys]
+        step, members = together[0]
         if step is None:
             for name, system in members.items():
                 yield Rest(name, steps, system, X)
             continue
-        made = run(step, X, next(iter(members)))
-        yield from _after(members, (*steps, step), made, run)
-        del made  # before the next group makes its own
+        made = run([step for step, _ in together], X, next(iter(members)))
+        for step, members in together:
+            yield from _after(members, (*steps, step), made.pop(0), run)
 
 
-def fit_step(step: Any, X: Any, name: str) -> Any:
-    """Fit a step that learns nothing, and return what it makes of all of ``X``."""
-    features = step.fit_transform(X)
-    check_all_rows(features, X)
-    return features
+def fit_steps(steps: Sequence[Any], X: Any, name: str = "") -> list[Any]:
+    """Fit steps that learn nothing, and return what each makes of all of ``X``."""
+    if len(steps) == 1:
+        made = [steps[0].fit_transform(X)]
+    else:
+        made = fit_transform_together(steps, X)
+    for features in made:
+        check_all_rows(features, X)
+    return made
 
 
-def transform_step(step: Any, X: Any, name: str) -> Any:
-    """Return what a step makes of ``X``."""
-    return step.transform(X)
+def transform_steps(steps: Sequence[Any], X: Any, name: str = "") -> list[Any]:
+    """Return what each step makes of ``X``."""
+    if len(steps) == 1:
+        return [steps[0].transform(X)]
+    return transform_together(steps, X)
 
 
 def rejoin(system: Any, steps: Sequence[Any], fitted: Any) -> Any:

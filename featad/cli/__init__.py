@@ -26,6 +26,7 @@ _COMMANDS = (
     "bundle",
     "compare",
     "report",
+    "cache",
     "list",
     "doctor",
     "demo",

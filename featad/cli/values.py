@@ -1,6 +1,7 @@
 """Values of options: numbers within their limits, for argparse."""
 
 import argparse
+import re
 
 
 def positive_int(text: str) -> int:
@@ -45,6 +46,15 @@ def positive_number(text: str) -> float:
 def share(text: str) -> float:
     """Return a share from 0 to 1, ends included, for argparse."""
     return _number(float, text, lambda v: 0 <= v <= 1, "a number from 0 to 1")
+
+
+def size_in_bytes(text: str) -> int:
+    """Return a number of bytes, written such as 500MB or 20GB, for argparse."""
+    match = re.fullmatch(r"(?i)([\d.]+)\s*([kmgt]?)b?", text.strip())
+    number, unit = match.groups() if match else (text, "")
+    expected = "a size such as 500MB or 20GB"
+    size = _number(float, number, lambda value: 0 <= value < float("inf"), expected)
+    return int(size * 1000 ** " kmgt".index(unit.lower() or " "))
 
 
 def _number(kind, text, fits, expected):

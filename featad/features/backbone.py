@@ -13,7 +13,7 @@ from featad.features.pooling import POOLING, normalize_blocks
 from featad.images import label_rows
 
 if TYPE_CHECKING:
-    from featad.features.extractor import Extractor
+    from featad.features.described import Described
     from featad.features.summaries import Pooled
 
 
@@ -122,9 +122,7 @@ class BackboneFeatures(NetworkFeatures):
         """
         sources, extractor, summary = self._prepared(X)
         ((features, rows),) = self._extract(sources, extractor, summary)
-        if self.normalize:
-            normalize_blocks(features, summary.widths)
-        return label_rows(self, features, rows, X)
+        return self._finished(features, rows, summary, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the column names, such as ``"fc7_0"`` or ``"conv4_3_mean_0"``.
@@ -142,12 +140,19 @@ class BackboneFeatures(NetworkFeatures):
         blocks = self._summary(self._find_extractor()).columns  # of these parameters
         return np.array([f"{b}_{i}" for b, n in blocks for i in range(n)], dtype=object)
 
-    def _summary(self, extractor: "Extractor") -> "Pooled":
+    def _finished(
+        self, features: np.ndarray, rows: list[int], summary: Any, X: Any
+    ) -> Any:
+        if self.normalize:
+            normalize_blocks(features, summary.widths)
+        return label_rows(self, features, rows, X)
+
+    def _summary(self, extractor: "Described") -> "Pooled":
         from featad.features.summaries import Pooled  # torch: slow to import
 
         return Pooled(self._shapes(extractor), as_tuple(self.pooling))
 
-    def _note_summary(self, extractor: "Extractor") -> None:
+    def _note_summary(self, extractor: "Described") -> None:
         self.columns_ = self._summary(extractor).columns
         self.n_features_out_ = sum(width for _, width in self.columns_)
 

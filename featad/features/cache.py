@@ -2,8 +2,10 @@
 
 import hashlib
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -11,8 +13,10 @@ from numpy.typing import DTypeLike
 from featad._locks import turn
 from featad._whole_files import replacing
 from featad.errors import FeatadError
+from featad.features.cache_folder import evict, read_limit
 
 _DIGEST = 32  # bytes of sha256, in front of the values
+_ROOM = 1 / 20  # share of the limit that is written until the folder is measured
 
 
 class FeatureCache:
@@ -20,7 +24,8 @@ class FeatureCache:
 
     The files are ``folder/<extractor>/<first two digits>/<image>``. Each begins with a
     digest of its key and values, so a damaged file is noticed and counts as missing. It
-    is written under another name and then moved, so no reader sees a part of it.
+    is written under another name and then moved, so no reader sees a part of it. A
+    folder with a limit loses the entries that were not used for the longest time.
 
     Parameters
     ----------
@@ -34,6 +39,11 @@ class FeatureCache:
         Of the features of one image.
 
     dtype : numpy.dtype, default=numpy.float32
+
+    Attributes
+    ----------
+    folder : Path
+        That of the extractor.
 
     Raises
     ------
@@ -63,9 +73,11 @@ class FeatureCache:
         self._shape = shape
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._n_bytes = int(np.prod(shape)) * self._dtype.itemsize
-        self._folder = Path(folder).expanduser() / fingerprint[:16]
+        self.folder = Path(folder).expanduser() / fingerprint[:16]
+        self._room = 0.0  # bytes to write until the folder is measured
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._limit = read_limit(self.folder.parent)
             with self.locked():
                 pass
         except OSError as error:
@@ -77,12 +89,15 @@ class FeatureCache:
         Look again in it, compute what is still missing, store: then nothing is computed
         twice. Where the file system has no locks it may be, which changes no value.
         """
-        return turn(self._folder)
+        return turn(self.folder)
 
     def get(self, key: str) -> np.ndarray | None:
         """Return an image's features; None if they are absent or damaged."""
+        path = self._path(key)
         try:
-            entry = self._path(key).read_bytes()
+            entry = path.read_bytes()
+            if self._limit is not None:
+                os.utime(path)  # it is used
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -101,9 +116,19 @@ class FeatureCache:
                 part.write_bytes(self._digest(key, values) + values)
         except OSError as error:
             raise self._refusal(error) from error
+        self._make_room(_DIGEST + len(values))
+
+    def _make_room(self, n_bytes: int) -> None:
+        """Count bytes that were written, and keep the folder within its limit."""
+        if self._limit is None:
+            return
+        self._room -= n_bytes
+        if self._room < 0:
+            evict(self.folder.parent, self._limit)
+            self._room = _ROOM * self._limit
 
     def _path(self, key):
-        return self._folder / key[:2] / key
+        return self.folder / key[:2] / key
 
     def _digest(self, key, values):
         head = f"{self._fingerprint} {key} ".encode()
@@ -111,6 +136,52 @@ class FeatureCache:
 
     def _refusal(self, error):
         return FeatadError(
-            f"cache={str(self._folder.parent)!r} should be a folder that can be read "
+            f"cache={str(self.folder.parent)!r} should be a folder that can be read "
             f"and written: {error.strerror or error} ({error.filename})."
         )
+
+
+class JointCache:
+    """Caches of several features of the same images, side by side in one row.
+
+    Parameters
+    ----------
+    caches : sequence of FeatureCache
+
+    split : callable
+        Makes features (n, ...) for each cache out of rows (n, n_values).
+    """
+
+    def __init__(
+        self,
+        caches: Sequence[FeatureCache],
+        split: Callable[[np.ndarray], list[np.ndarray]],
+    ) -> None:
+        self._caches = caches
+        self._split = split
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Enter the contexts of all caches, always in the same order."""
+        with ExitStack() as stack:
+            for _, cache in sorted({c.folder: c for c in self._caches}.items()):
+                stack.enter_context(cache.locked())
+            yield
+
+    def get(self, key: str) -> np.ndarray | None:
+        """Return an image's row; None unless all caches have their part."""
+        parts = []
+        for cache in self._caches:
+            part = cache.get(key)
+            if part is None:
+                return None
+            parts.append(part.ravel())
+        return np.concatenate(parts, dtype=np.float32)
+
+    def put(self, key: str, row: np.ndarray) -> None:
+        """Store an image's features, each in its cache."""
+        for cache, (part,) in zip(self._caches, self._split(row[None]), strict=True):
+            cache.put(key, part)
+
+
+Cache: TypeAlias = FeatureCache | JointCache

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -53,6 +54,33 @@ def load_extractor(
         while len(_cache) > _CACHE_SIZE:
             _cache.popitem(last=False)
         return _cache[key]
+
+
+def describing_extractor(
+    found: Weights, layers: tuple, *machine: Any, size: tuple[int, int] | None = None
+) -> "Extractor":
+    """Return an extractor to ask about layers: part of a loaded one, if there is one.
+
+    Parameters
+    ----------
+    found, layers, *machine
+        As for `load_extractor`.
+
+    size : (height, width) or None, default=None
+        Of the images for which shapes are asked. They must be known: deeper layers may
+        need larger images.
+
+    Returns
+    -------
+    extractor : Extractor
+    """
+    with _lock:
+        for (other, names, *rest), loaded in _cache.items():
+            fits = (other, tuple(rest)) == (found, machine)
+            is_known = size is None or size in loaded._shapes
+            if fits and is_known and set(layers) <= set(names):
+                return loaded.part(layers)
+    return load_extractor(found, layers, *machine)
 
 
 class Summary(Protocol):
@@ -123,6 +151,9 @@ class Extractor:
             text = json.dumps([self._weights, asdict(self.preset)], sort_keys=True)
             self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.nodes = find_nodes(network, self.arch, layers)
+        self._last = ""
+        if None in layers:
+            (self._last,) = find_nodes(network, self.arch, [None])
         self._cut = cut(network, list(self.nodes.values()))
         self._channels_last = {
             node for node in self.nodes.values() if has_channels_last(self._cut, node)
@@ -140,6 +171,24 @@ class Extractor:
             engine, self._cut, list(self.nodes.values()), device
         )
         self._shapes: dict[tuple[int, int], dict[str, torch.Size]] = {}
+
+    def part(self, layers: Sequence[str | None]) -> "Extractor":
+        """Return what is known of some of the layers; the network is the same.
+
+        Parameters
+        ----------
+        layers : sequence of str or None
+            Some of those that the extractor was made for.
+
+        Returns
+        -------
+        part : Extractor
+        """
+        part = copy(self)
+        names = [self._last if layer is None else layer for layer in layers]
+        part.nodes = {name: self.nodes[name] for name in names}
+        part._shapes = dict(self._shapes)
+        return part
 
     def shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
         """Return the shape of what each layer gives for one image, channels first.

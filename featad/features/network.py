@@ -14,12 +14,13 @@ from featad._options import inherit_options
 from featad._sklearn import Interval, StrOptions
 from featad.errors import WeightsChangedError
 from featad.features.base import ImageFeatures, as_tuple
-from featad.features.cache import FeatureCache
+from featad.features.cache import Cache, FeatureCache
 from featad.features.streaming import gather, stream_features
 from featad.images import check_sources
 
 if TYPE_CHECKING:
-    from featad.features.extractor import Extractor, Summary
+    from featad.features.described import Described
+    from featad.features.extractor import Summary
 
 
 class NetworkFeatures(ImageFeatures):
@@ -249,15 +250,15 @@ class NetworkFeatures(ImageFeatures):
         extractor = self._checked_extractor()
         return self._fingerprint(extractor, self._summary(extractor))
 
-    def _summary(self, extractor: "Extractor") -> "Summary":
+    def _summary(self, extractor: "Described") -> "Summary":
         """Return what turns the network's layers into features."""
         raise NotImplementedError
 
-    def _note_summary(self, extractor: "Extractor") -> None:
+    def _note_summary(self, extractor: "Described") -> None:
         """Set the attributes that say what the features are; ``fit`` calls it."""
         raise NotImplementedError
 
-    def _prepared(self, X: Any) -> tuple[Sequence, "Extractor", Any]:
+    def _prepared(self, X: Any) -> tuple[Sequence, "Described", Any]:
         """Return sources, network and summary; errors are those of ``transform``."""
         self._check_parameters()
         sources = check_sources(X, estimator_name=type(self).__name__)
@@ -267,7 +268,7 @@ class NetworkFeatures(ImageFeatures):
     def _extract(
         self,
         sources: Sequence,
-        extractor: "Extractor",
+        extractor: "Described",
         summary: "Summary",
         n_rows: int | None = None,
     ) -> Iterator[tuple[np.ndarray, list[int]]]:
@@ -276,15 +277,37 @@ class NetworkFeatures(ImageFeatures):
         The other parameters are from ``_prepared``, and the errors those of
         ``transform``.
         """
-        cache = None
-        if self.cache is not None:
-            key = self._fingerprint(extractor, summary)
-            cache = FeatureCache(self.cache, key, summary.shape, summary.dtype)
+        cache = self._open_cache(extractor, summary)
+        return self._run(sources, extractor, summary, cache, self._checked, n_rows)
+
+    def _open_cache(
+        self, extractor: "Described", summary: "Summary"
+    ) -> FeatureCache | None:
+        if self.cache is None:
+            return None
+        key = self._fingerprint(extractor, summary)
+        return FeatureCache(self.cache, key, summary.shape, summary.dtype)
+
+    def _run(
+        self,
+        sources: Sequence,
+        extractor: "Described",
+        summary: "Summary",
+        cache: Cache | None,
+        check: Callable[[np.ndarray], np.ndarray],
+        n_rows: int | None,
+    ) -> Iterator[tuple[np.ndarray, list[int]]]:
+        """Yield what ``_extract`` does; the features may be those of others as well."""
         run = partial(extractor.launch, summary=summary, precision=self.precision)
+
+        def launch(pixels: np.ndarray) -> Callable[[], np.ndarray]:
+            collect = self._launch(run, pixels)
+            return lambda: check(collect())
+
         stream = stream_features(
             sources,
             self._reading() | {"max_pixels": self.max_pixels},
-            partial(self._launch, run),
+            launch,
             batch_size=self.batch_size or (8 if extractor.on_cpu else 32),
             n_jobs=self.n_jobs,
             cache=cache,
@@ -299,6 +322,19 @@ class NetworkFeatures(ImageFeatures):
         """Start the network on float32 (n, height, width, 3): every image passes."""
         return run(pixels)
 
+    def _checked(self, features: np.ndarray) -> np.ndarray:
+        """Return the features of a batch unless they cannot be kept."""
+        return features
+
+    def _check_room(self, n_images: int, summary: "Summary") -> None:
+        """Refuse features that the memory cannot hold: tables are small."""
+
+    def _finished(
+        self, features: np.ndarray, rows: list[int], summary: "Summary", X: Any
+    ) -> Any:
+        """Return what ``transform`` returns, from all features of ``X``."""
+        return features
+
     def _layers(self) -> tuple[str | None, ...]:
         return as_tuple(self.layer)
 
@@ -309,13 +345,18 @@ class NetworkFeatures(ImageFeatures):
         usual = preset(self.arch, self.weights)
         return usual.reading(self.image_size, self.crop, self.max_value, self.truncated)
 
-    def _shapes(self, extractor: "Extractor") -> dict[str, tuple[int, ...]]:
+    def _shapes(self, extractor: "Described") -> dict[str, tuple[int, ...]]:
         return extractor.shapes(self._reading()["size"])
 
-    def _find_extractor(self, is_fitted: bool = False) -> "Extractor":
+    def _find_extractor(self, is_fitted: bool = False) -> "Described":
+        from featad.features.described import describe  # torch: slow to import
+
+        return describe(*self._network_key(is_fitted))
+
+    def _network_key(self, is_fitted: bool = False) -> tuple:
+        """Return the arguments of `load_extractor`."""
         from featad import _device  # torch: slow to import
         from featad.features.engines import resolve_engine
-        from featad.features.extractor import load_extractor
         from featad.features.weights import find_weights
 
         resolve = _device.usable_device if is_fitted else _device.resolve_device
@@ -325,7 +366,7 @@ class NetworkFeatures(ImageFeatures):
         found = find_weights(
             self.arch, self._weights_now(), self.random_state, self.preprocessing
         )
-        return load_extractor(found, self._layers(), device, engine)
+        return found, self._layers(), device, engine
 
     def _weights_now(self) -> str | os.PathLike | None:
         """Return which weights are meant: fits of the first vgg_mini go on with it."""
@@ -335,7 +376,7 @@ class NetworkFeatures(ImageFeatures):
             return "generated" if self.weights == "default" else self.weights
         return self.weights
 
-    def _checked_extractor(self) -> "Extractor":
+    def _checked_extractor(self) -> "Described":
         extractor = self._find_extractor(hasattr(self, "weights_fingerprint_"))
         expected = getattr(self, "weights_fingerprint_", extractor.fingerprint)
         if extractor.fingerprint != expected:
@@ -347,7 +388,7 @@ class NetworkFeatures(ImageFeatures):
             )
         return extractor
 
-    def _fingerprint(self, extractor: "Extractor", summary: "Summary") -> str:
+    def _fingerprint(self, extractor: "Described", summary: "Summary") -> str:
         return extractor.identify(self._reading(), summary, self.precision)
 
     def _check_parameters(self) -> None:

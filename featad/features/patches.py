@@ -1,8 +1,7 @@
 """Images described position by position: maps of the middle layers of a network."""
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from featad.features.options import NetworkOptions
 from featad.machine import memory_size
 
 if TYPE_CHECKING:
-    from featad.features.extractor import Extractor
+    from featad.features.described import Described
     from featad.features.patch_maps import PatchMaps
     from featad.features.receptive import ReceptiveField
 
@@ -271,7 +270,7 @@ FeatadError
             return patch_layers(self.arch, self._weights_now())
         return as_tuple(self.layer)
 
-    def _summary(self, extractor: "Extractor") -> "PatchMaps":
+    def _summary(self, extractor: "Described") -> "PatchMaps":
         from featad.features.patch_maps import PatchMaps  # torch: slow to import
 
         return PatchMaps(
@@ -284,32 +283,27 @@ FeatadError
             random_state=self.random_state or 0,
         )
 
-    def _note_summary(self, extractor: "Extractor") -> None:
+    def _note_summary(self, extractor: "Described") -> None:
         summary = self._summary(extractor)
         self.grid_ = summary.grid
         self.n_features_out_ = len(summary.names)
 
-    def _launch(
-        self, run: Callable[[np.ndarray], Callable[[], np.ndarray]], pixels: np.ndarray
-    ) -> Callable[[], np.ndarray]:
-        collect = super()._launch(run, pixels)
-        return collect if self.dtype == "float32" else partial(self._finite, collect)
-
-    def _finite(self, collect: Callable[[], np.ndarray]) -> np.ndarray:
-        maps = collect()
-        if (maps.view(np.int16) & 0x7FFF == 0x7C00).any():  # isinf, ten times faster
+    def _checked(self, features: np.ndarray) -> np.ndarray:
+        if self.dtype == "float32":
+            return features
+        if (features.view(np.int16) & 0x7FFF == 0x7C00).any():  # isinf, 10 x faster
             raise ValueError(
                 f"{type(self).__name__}: a feature is larger than dtype='float16' can "
                 "hold, which is 65504. Take dtype='float32'."
             )
-        return maps
+        return features
 
     @staticmethod
     def _n_bytes(summary: "PatchMaps") -> int:
         """Return the bytes that the maps of one image take."""
         return math.prod(summary.shape) * summary.dtype.itemsize
 
-    def _check_room(self, n_images: int, summary: "PatchMaps") -> None:
+    def _check_room(self, n_images: int, summary: Any) -> None:
         n_bytes, there = n_images * self._n_bytes(summary), memory_size()
         if there is not None and n_bytes > there:
             height, width, n_features = summary.shape

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from featad._progress import tracked
 from featad.errors import ImageReadError
-from featad.features.cache import FeatureCache
+from featad.features.cache import Cache
 from featad.images import (
     content_hash,
     describe_source,
@@ -46,7 +46,7 @@ def stream_features(
     *,
     batch_size: int,
     n_jobs: int | None,
-    cache: FeatureCache | None,
+    cache: Cache | None,
     verbose: bool,
 ) -> Iterator[tuple[Any, np.ndarray | ImageReadError]]:
     """Yield features as they are ready, not in the order of the sources.
@@ -71,7 +71,7 @@ def stream_features(
     n_jobs : int or None
         Threads that read.
 
-    cache : FeatureCache or None
+    cache : FeatureCache, JointCache or None
 
     verbose : bool
         Show a progress bar on stderr.
@@ -179,14 +179,14 @@ def gather(
 
 
 def _reader(
-    reading: Mapping[str, Any], cache: FeatureCache | None
+    reading: Mapping[str, Any], cache: Cache | None
 ) -> Callable[[Any], _Image | np.ndarray]:
     """Return a function that reads a source, or finds its features in the cache."""
 
     def read(source: Any) -> _Image:
         return _Image(read_image(source, **reading))
 
-    def find_or_read(source: Any, cache: FeatureCache) -> _Image | np.ndarray:
+    def find_or_read(source: Any, cache: Cache) -> _Image | np.ndarray:
         contents = _contents(source)
         key = content_hash(contents)
         known = cache.get(key)
@@ -219,9 +219,7 @@ def _run_plain(batch: list[_Image], launch: Launch, running: deque) -> Iterator[
         yield rows, collect()
 
 
-def _run_cached(
-    batch: list[_Image], launch: Launch, cache: FeatureCache
-) -> Iterator[_Ready]:
+def _run_cached(batch: list[_Image], launch: Launch, cache: Cache) -> Iterator[_Ready]:
     """Yield a batch, image by image, once it is complete and stored."""
     with cache.locked():  # whoever waited here may find the work done
         found = ((image.key, cache.get(image.key)) for image in batch)

@@ -1,5 +1,6 @@
-"""Statistics of the layers of a network: one row of features per image."""
+"""Statistics of the layers of a network; several summaries as one row per image."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from featad.features.extractor import Summary
 from featad.features.pooling import POOLING
 
 
@@ -57,3 +59,52 @@ class Pooled:
             values = values.flatten(2)  # (n, channels, positions)
             blocks += [POOLING[name](values) for name in self._pooling]
         return torch.cat(blocks, dim=1)
+
+
+class Together:
+    """Several summaries of one pass, side by side in a row of float32.
+
+    Parameters
+    ----------
+    summaries : sequence of Summary
+
+    places : sequence of list of int
+        For each summary the places of its layers among all that the network gives.
+
+    Attributes
+    ----------
+    shape, dtype, identity
+        As for every `Summary`.
+    """
+
+    def __init__(
+        self, summaries: Sequence[Summary], places: Sequence[list[int]]
+    ) -> None:
+        self._summaries = summaries
+        self._places = places
+        self._sizes = [math.prod(summary.shape) for summary in summaries]
+        self.shape: tuple[int, ...] = (sum(self._sizes),)
+        self.dtype = np.dtype(np.float32)
+        self.identity: dict[str, Any] = {"together": [s.identity for s in summaries]}
+
+    def __call__(self, layers: Sequence[Tensor]) -> Tensor:
+        """Return (n, n_values) of tensors (n, channels[, ...])."""
+        parts = (
+            summary([layers[place] for place in places]).flatten(1).float()
+            for summary, places in zip(self._summaries, self._places, strict=True)
+        )
+        return torch.cat(list(parts), dim=1)
+
+    def split(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Return the features of each summary, of its shape and type.
+
+        Parameters
+        ----------
+        rows : float32 ndarray of shape (n, n_values)
+            float16 values are the same in float32.
+        """
+        parts = np.split(rows, np.cumsum(self._sizes)[:-1], axis=1)
+        return [
+            part.reshape(-1, *summary.shape).astype(summary.dtype)
+            for part, summary in zip(parts, self._summaries, strict=True)
+        ]
