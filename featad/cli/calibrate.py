@@ -3,7 +3,7 @@
 from argparse import Namespace
 from typing import Any
 
-from featad.cli import models, options, values
+from featad.cli import groups, models, options, values
 from featad.cli.fit import fit_calibrated
 from featad.cli.machine import set_machine_options
 from featad.cli.recalibrate import add_output, write
@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
         help="accepted share of good images that are called anomalous (default: that "
         "of the model, or 0.01)",
     )
-    options.add_groups(parser)
+    groups.add_groups(parser)
     add_output(parser)
 
 

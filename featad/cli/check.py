@@ -4,7 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from featad._words import percent
-from featad.cli import models, options, progress
+from featad.cli import groups, models, options, progress
 from featad.cli.machine import set_machine_options
 from featad.cli.thresholds import held_out
 from featad.errors import DatasetError
@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
     models.add_model(parser)
     options.add_data(parser, positional=True)
-    options.add_groups(parser)
+    groups.add_groups(parser)
 
 
 def run(args: Namespace) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from featad._whole_files import replacing
-from featad.cli import costs, options, progress, reports, values
+from featad.cli import costs, groups, options, progress, reports, values
 from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError
 
@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> None:
         help="number of folds (default: 5 if there is no test part, else the test part "
         "is used; given, all images are cross-validated)",
     )
-    options.add_groups(parser)
+    groups.add_groups(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -105,7 +105,7 @@ def run(args: Namespace) -> int:
         check_picture(args.figure)
     for path in filter(None, (args.output, args.scores, args.figure, args.report)):
         options.check_writable(path)
-    dataset = options.grouped(options.load_data(args), args.groups)
+    dataset = groups.grouped(options.load_data(args), args.groups)
     _check_few_shot(dataset, args)
     (table, scores, live), dataset = options.without_unreadable(
         dataset, args, lambda readable: _compare(readable, args)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from featad.cli import costs, options, progress, values
+from featad.cli import costs, groups, options, progress, values
 from featad.cli.machine import set_machine_options
 from featad.cli.models import CALIBRATED_ON, FITTED_ON
 from featad.cli.scale import scale_note
@@ -69,7 +69,7 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="number of processes that fit the folds (default: 1)",
     )
-    options.add_groups(parser)
+    groups.add_groups(parser)
 
 
 def run(args: Namespace) -> int:
@@ -83,7 +83,7 @@ def run(args: Namespace) -> int:
     leave_warnings_to_us()
     name = args.system or RECOMMENDED
     options.check_weights_names(args, [name])
-    dataset = options.grouped(_training_images(options.load_data(args)), args.groups)
+    dataset = groups.grouped(_training_images(options.load_data(args)), args.groups)
     system = options.build_system(name, args)
     set_machine_options(
         [system], device=args.device, engine=args.engine, cache=args.cache

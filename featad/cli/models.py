@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featad.cli import options, values
+from featad.cli import groups, options, values
 from featad.cli.machine import set_machine_options
 from featad.errors import DatasetError, ModelFileError
 
@@ -125,7 +125,7 @@ def good_images(args: Namespace, *, records: tuple[str, ...]) -> ImageDataset:
     Parameters
     ----------
     args : Namespace
-        Of a command with a model, `options.add_data` and `options.add_groups`.
+        Of a command with a model, `options.add_data` and `groups.add_groups`.
 
     records : tuple of str
         The endings of the lists, beside the model, of images that it has seen.
@@ -159,7 +159,7 @@ def good_images(args: Namespace, *, records: tuple[str, ...]) -> ImageDataset:
                 f"{dataset.images[int(seen.argmax())]}"
             )
             dataset = dataset.select(~seen)
-    return options.grouped(dataset, args.groups)
+    return groups.grouped(dataset, args.groups)
 
 
 def _recorded(path):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from featad.cli import maps, models, options, progress, reports
+from featad.cli import groups, maps, models, options, progress, reports
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
 
@@ -64,7 +64,7 @@ def add_parser(commands: Any) -> None:
     )
     options.add_max_failed(parser)
     models.add_scoring(parser)
-    options.add_groups(parser)
+    groups.add_groups(parser)
     maps.add_maps(parser)
     reports.add_report(
         parser,

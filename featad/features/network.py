@@ -42,8 +42,7 @@ class NetworkFeatures(ImageFeatures):
         own cache (vgg_mini's ship with featad); ``"generated"`` for vgg_mini's first
         edition, which owes nothing to photographs; torchvision's name of a published
         set, such as ``"IMAGENET1K_V1"``; a .pth, .pt or .safetensors file; None for
-        random weights, a stand-in for tests. A file may hold only the convolutions of a
-        VGG. Then only convolutions can be used as layers.
+        random weights. Of a VGG, a file may hold the convolutions alone.
 
     preprocessing : {"imagenet", "caffe"} or None, default=None
         Scale and channel order of the pixels that enter the network. None uses those of
@@ -372,9 +371,8 @@ class NetworkFeatures(ImageFeatures):
         """Return which weights are meant: fits of the first vgg_mini go on with it."""
         from featad.features.vgg_mini_generated import FINGERPRINT
 
-        if getattr(self, "weights_fingerprint_", None) == FINGERPRINT:
-            return "generated" if self.weights == "default" else self.weights
-        return self.weights
+        is_first = getattr(self, "weights_fingerprint_", None) == FINGERPRINT
+        return "generated" if is_first and self.weights == "default" else self.weights
 
     def _checked_extractor(self) -> "Described":
         extractor = self._find_extractor(hasattr(self, "weights_fingerprint_"))

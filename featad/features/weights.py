@@ -77,8 +77,8 @@ class Weights:
         if self.path is None:
             return f"random weights of seed {self.stamp[0]}"
         if self.kind == "packaged":
-            generated = ", pretrained on generated pictures only"
-            return f"shipped with featad{generated * (self.published == GENERATED)}"
+            first = ", of its first edition" if self.published == GENERATED else ""
+            return f"shipped with featad{first}"
         if self.published != DEFAULT:
             return f"torchvision's {self.published}"
         ways, preset = ("as for the published set", "as said"), self.preset
@@ -227,10 +227,8 @@ def find_weights(
 
     weights : str, path-like or None, default="default"
         ``"default"`` for torchvision's published weights, in torch's own cache
-        (``TORCH_HOME/hub/checkpoints``), or vgg_mini's, which ship with featad;
-        ``"generated"`` for those of vgg_mini's first edition; torchvision's name of a
-        published set, such as ``"IMAGENET1K_V1"``; a .pth, .pt or .safetensors file;
-        None for random weights.
+        or vgg_mini's, which ship with featad; ``"generated"`` for those of its first
+        edition; torchvision's name of a published set; a file; None for random weights.
 
     random_state : int or None, default=None
         Seeds random weights. None stands for 0: they have to be found again.
@@ -249,10 +247,9 @@ def find_weights(
         in its published name.
     """
     check_arch(arch)
-    stamp: tuple[int, ...]
     if weights is None:
-        stamp = (random_state or 0,)
-        return Weights(arch, "random", None, stamp, DEFAULT, preprocessing)
+        seed = (random_state or 0,)
+        return Weights(arch, "random", None, seed, DEFAULT, preprocessing)
     published = DEFAULT
     if weights == "default" and arch == PACKAGED:
         path, kind = vgg_mini.WEIGHTS, "packaged"
