@@ -249,8 +249,8 @@ def _check_places(path: Path, names: list[str]) -> None:
     if out:
         raise DatasetError(
             f"{len(out)} of the relative paths in {str(path)!r} lead out of its "
-            f"folder; first: {out[0]!r}. Write absolute paths, or pass allow_outside=True "
-            "(--allow-outside) if the list is yours."
+            f"folder; first: {out[0]!r}. Write absolute paths, or pass "
+            "allow_outside=True (--allow-outside) if the list is yours."
         )
 
 
