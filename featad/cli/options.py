@@ -46,6 +46,12 @@ def add_data(parser: argparse.ArgumentParser, *, positional: bool = False) -> No
             "opposite",
         )
     group.add_argument(
+        "--allow-outside",
+        action="store_true",
+        help="take relative paths in a CSV file that lead out of its folder; absolute "
+        "paths are taken in any case",
+    )
+    group.add_argument(
         "--on-error",
         choices=("skip", "raise"),
         default="skip",
