@@ -208,7 +208,7 @@ class NetworkFeatures(ImageFeatures):
         from featad.features.engines import check_openvino  # torch: slow to import
         from featad.features.weights import warn_of_assumption
 
-        vars(self).pop("weights_fingerprint_", None)  # of the fit before
+        self.__dict__.pop("weights_fingerprint_", None)  # of the fit before
         extractor = self._find_extractor()
         if extractor.engine == "openvino":
             check_openvino(self.precision)

@@ -61,7 +61,6 @@ class _Span:
 _Spans: TypeAlias = tuple[_Span, _Span] | None  # None: the same for all positions
 
 
-@lru_cache(maxsize=32)
 def receptive_fields(
     arch: str, layers: tuple[str | None, ...], weights: object = "default"
 ) -> dict[str, ReceptiveField | None]:
@@ -94,7 +93,14 @@ def receptive_fields(
     >>> receptive_fields("vgg16", ("conv4_3",))["conv4_3"]
     ReceptiveField(stride=(8, 8), size=(92, 92))
     """
-    network = build_on_paper(arch, GENERATED if weights == GENERATED else DEFAULT)
+    return _fields(arch, layers, GENERATED if weights == GENERATED else DEFAULT)
+
+
+@lru_cache(maxsize=32)
+def _fields(
+    arch: str, layers: tuple[str | None, ...], published: str
+) -> dict[str, ReceptiveField | None]:
+    network = build_on_paper(arch, published)
     nodes = find_nodes(network, arch, layers)
     part = cut(network, list(nodes.values()))
     outputs = next(node for node in part.graph.nodes if node.op == "output").args[0]

@@ -69,7 +69,7 @@ class VGGMini(nn.Module):
         self.features = nn.Sequential(*layers)
         self.classifier = StageStatistics()
         for module in self.features.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.kaiming_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
