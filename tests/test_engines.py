@@ -274,7 +274,7 @@ features.transform(images)
 work = lambda: features.transform(images)
 child = multiprocessing.get_context("fork").Process(target=work, daemon=True)
 child.start()
-child.join(60)
+child.join(150)
 sys.exit(1 if child.is_alive() else child.exitcode)
 """
 
@@ -287,7 +287,7 @@ def forked(tmp_path_factory):
         [sys.executable, "-c", FORK],
         os.environ | {"HOME": str(home)},
     )
-    done = subprocess.run(command, env=environment, timeout=100, capture_output=True)
+    done = subprocess.run(command, env=environment, timeout=200, capture_output=True)
     return done, home
 
 
