@@ -41,7 +41,7 @@ def test_speeds_are_printed_with_what_to_do(capsys, monkeypatch):
     monkeypatch.setattr(speed, "_SECONDS", 0)
     assert main(["doctor", "--speed"]) == 0
     printed = capsys.readouterr().out
-    assert "vgg_mini up to conv3_1" in printed
+    assert "vgg_mini up to conv3_2" in printed
     assert "torch     float32" in printed
     assert "torch" in printed.splitlines()[-1] or "--engine" in printed
 

@@ -44,8 +44,8 @@ def test_images_that_are_hardly_larger_need_no_word(photos):
 
 def test_what_a_position_of_the_layers_sees_is_told_with_it(photos):
     note = scale_note(build("mini-stats-mahalanobis"), photos)
-    assert "One position of its layers sees 45 x 45 to 101 x 101 of its pixels" in note
-    assert "which are 90 x 135 to 202 x 303 of yours" in note
+    assert "One position of its layers sees 63 x 63 to 207 x 207 of its pixels" in note
+    assert "which are 126 x 189 to 414 x 621 of yours" in note
 
 
 def test_a_layer_without_positions_needs_no_word_of_them(photos):
@@ -57,7 +57,7 @@ def test_what_a_position_of_maps_sees_is_always_told(photos, size):
     features = VGGPatches("vgg_mini", layer="conv3_1", grid=28, image_size=size)
     note = scale_note(make_pipeline(features, KMeansDistance()), photos)
     stride = size // 28
-    seen = 45 + 2 * 8 + stride  # its own, its neighbors', and what the grid spans
+    seen = 47 + 2 * 8 + stride  # its own, its neighbors', and what the grid spans
     assert f"sees {seen} x {seen} of its pixels" in note
     assert f"the next position is {stride} x {stride} further, 16 x 24 of yours" in note
 

@@ -14,6 +14,7 @@ import torch
 
 from featad.errors import FeatadError, MissingExtraError
 from featad.features import BackboneFeatures, PatchFeatures, VGGFeatures, engines
+from featad.features.extractor import load_extractor
 from featad.machine import portable_copy
 from featad.registry import build
 
@@ -254,7 +255,7 @@ def test_openvino_takes_as_many_threads_as_torch(images, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     features = small(engine="openvino", image_size=35)
     features.transform(images)
-    compiled = features._find_extractor()._run_network._compiled
+    compiled = load_extractor(*features._network_key())._run_network._compiled
     (compiled,) = [compiled[key] for key in compiled if key[0] == 35]
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert compiled.get_property("ENABLE_CPU_PINNING") is False

@@ -149,7 +149,7 @@ def test_later_work_in_place_leaves_a_layer_alone(arch, layer):
     network, _ = load_network(arch, None)
     x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     expected = hooked(network, x, layer)[layer]
-    loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
+    loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU, "torch")
     with torch.inference_mode():
         assert torch.equal(loaded._cut(x)[layer], expected)
 
@@ -162,7 +162,7 @@ def test_by_default_a_layer_is_what_enters_the_classifying_one(arch):
     seen = []
     classify.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
     x = torch.rand(1, 3, 64, 64)
-    loaded = extractor.load_extractor(find_weights(arch, None), (None,), CPU)
+    loaded = extractor.load_extractor(find_weights(arch, None), (None,), CPU, "torch")
     with torch.inference_mode():
         network(x)
         (output,) = loaded._cut(x).values()
@@ -199,7 +199,7 @@ def test_maps_with_channels_last_are_pooled_over_positions(arch, layer, make, re
     network = read(make())
     x = torch.rand(1, 3, 64, 64)
     expected = hooked(network, x, layer)[layer].mean((1, 2))
-    loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
+    loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU, "torch")
     pixels = x * loaded._std + loaded._mean
     pixels = pixels.permute(0, 2, 3, 1).contiguous().numpy()
     pooled = Pooled(loaded.shapes((64, 64)), ("mean",))
@@ -229,7 +229,9 @@ def test_default_layers_give_finite_features(images, arch):
 def test_middle_layers_have_a_sixteenth_of_the_size():
     for arch in CHEAP:
         layer = default_layers(arch)[1][1]
-        loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU)
+        loaded = extractor.load_extractor(
+            find_weights(arch, None), (layer,), CPU, "torch"
+        )
         shape = loaded._measure((256, 256))[layer]
         assert 14 <= shape[-1] <= 16, arch
 

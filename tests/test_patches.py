@@ -185,7 +185,7 @@ def test_maps_are_brought_to_the_grid_that_is_asked_for(grid):
 
 def test_finer_maps_are_averaged_over_each_cell():
     image = photos()
-    maps = VGGPatches("vgg_mini", layer="conv1_1", image_size=64)
+    maps = VGGPatches("vgg16", layer="conv2_1", weights=None, image_size=64)
     fine = maps.set_params(neighborhood=1).transform(image)
     cells = fine.reshape(2, 8, 4, 8, 4, -1).mean((2, 4))
     coarse = maps.set_params(grid=8).transform(image)
@@ -263,7 +263,7 @@ def test_half_precision_is_close_and_takes_half_the_memory():
 def test_features_too_large_for_half_precision_are_refused():
     patches = small(dtype="float16")
     with pytest.raises(ValueError, match="larger than dtype='float16' can hold"):
-        patches._launch(lambda pixels: lambda: np.float16([np.inf]), None)()
+        patches._checked(np.float16([np.inf]))
 
 
 def test_a_result_larger_than_the_memory_is_refused_before_images_are_read(

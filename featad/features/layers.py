@@ -99,7 +99,10 @@ def patch_layers(arch: str, weights: object = "default") -> tuple[str, ...]:
 
     Parameters
     ----------
-    arch, weights
+    arch : str
+        A key of `BACKBONES`.
+
+    weights : str, path-like or None, default="default"
         As for `default_layers`.
 
     Returns

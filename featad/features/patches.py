@@ -101,7 +101,7 @@ class PatchFeatures(NetworkFeatures, auto_wrap_output_keys=None):
     >>> images = np.zeros((2, 64, 64, 3), dtype=np.uint8)
     >>> patches = PatchFeatures("vgg_mini", image_size=64, n_components=20)
     >>> patches.fit_transform(images).shape
-    (2, 8, 8, 20)
+    (2, 7, 7, 20)
     >>> patches.stride, patches.field_of_view
     ((8.0, 8.0), (64.0, 64.0))
     """
