@@ -76,7 +76,7 @@ class NetworkFeatures(ImageFeatures):
     precision : {"float32", "float16", "bfloat16"}, default="float32"
         Floating-point type in which the network runs. In torch, "float16" needs a GPU;
         OpenVINO takes what the processor can do. Features are always returned as
-        float32. `featad doctor --speed` measures engines and precisions.
+        float32. ``featad doctor --speed`` measures engines and precisions.
 
     batch_size : int or None, default=None
         Number of images that run through the network together. None means 8 on a CPU,
