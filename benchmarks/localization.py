@@ -51,6 +51,7 @@ SETS = {
 
 NETWORKS = {
     "mini": ("vgg_mini", "default"),
+    "generated": ("vgg_mini", "generated"),
     "squeezenet1_1": ("squeezenet1_1", SQUEEZENET),
     "vgg16": ("vgg16", VGG16),
 }
@@ -142,17 +143,22 @@ def _mask(mask):
 def _measured(part, network, wanted, peers):
     """Yield a row of figures for each system of a network, as soon as it is there."""
     arch, weights = NETWORKS[network]
-    if weights != "default" and not weights.exists():
+    is_file = isinstance(weights, Path)
+    if is_file and not weights.exists():
         print(f"{network}: skipped, there is no {weights}", file=sys.stderr)
         return
     options = {"weights": str(weights)}
-    if weights != "default":
+    if is_file:
         options["preprocessing"] = "imagenet"  # said, so nothing is assumed of the file
     for names in (PATCHES, STATISTICS):
-        systems = [f"{network}-{name}" for name in names if name in wanted]
+        first = "mini" if arch == "vgg_mini" else network
+        systems = [f"{first}-{name}" for name in names if name in wanted]
         if systems:
-            yield from _of_one_extraction(part, systems, options)
-    if peers and part.masks is not None:
+            for row in _of_one_extraction(part, systems, options):
+                if weights == "generated":
+                    row["system"] += ", generated"
+                yield row
+    if peers and part.masks is not None and weights != "generated":
         yield from _of_peers(part, network, peers)
 
 
