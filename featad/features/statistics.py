@@ -10,6 +10,45 @@ from featad.features.pooling import POOLING
 _SIDE = 64  # of the square the 4096 outputs are mixed in
 
 
+class StagedNetwork(nn.Module):
+    """Base of networks whose stages have names and describe an image by statistics.
+
+    A subclass sets ``features`` (a Sequential), ``_stages`` (names of its modules, and
+    of the stages that they end) and ``_described`` (the stages of ``forward``).
+    """
+
+    features: nn.Sequential
+    _stages: dict[str, str]
+    _described: tuple[str, ...]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier = StageStatistics()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return 4096 numbers for each image.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, 3, height, width)
+
+        Returns
+        -------
+        features : Tensor of shape (n, 4096)
+        """
+        maps = self.stages(x)
+        return self.classifier([maps[name] for name in self._described])
+
+    def stages(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the output of every stage, after its ReLU, by name."""
+        maps = {}
+        for name, layer in self.features.named_children():
+            x = layer(x)
+            if name in self._stages:
+                maps[self._stages[name]] = x
+        return maps
+
+
 class StageStatistics(nn.Module):
     """Describe an image by statistics of several stages, mixed into 4096 numbers.
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.squeezenet import Fire
 
-from featad.features.statistics import StageStatistics
+from featad.features.statistics import StagedNetwork
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
 """The weights: float16, taught by VGG16 on generated pictures (docs/vgg_mini.md)."""
@@ -24,10 +24,9 @@ _WIDTHS = (  # squeezed to, and expanded to by 1 x 1 and by 3 x 3 convolutions e
     ((32, 128), (32, 128)),
     ((48, 192), (48, 192), (64, 256), (64, 256)),
 )
-_DESCRIBED = ("conv3_2", "conv4_1", "conv4_4")
 
 
-class VGGMini(nn.Module):
+class VGGMini(StagedNetwork):
     """A small network: a convolution, then eight fire modules in three blocks.
 
     The blocks halve the map as VGG's do, and its layers are named by block and number:
@@ -55,6 +54,8 @@ class VGGMini(nn.Module):
     torch.Size([2, 4096])
     """
 
+    _described = ("conv3_2", "conv4_1", "conv4_4")
+
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, 64, 3, stride=2), nn.ReLU(inplace=True)]
@@ -67,31 +68,7 @@ class VGGMini(nn.Module):
                 layers.append(Fire(n_channels, squeezed, expanded, expanded))
                 n_channels = 2 * expanded
         self.features = nn.Sequential(*layers)
-        self.classifier = StageStatistics()
         for module in self.features.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.kaiming_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return 4096 numbers for each image.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, 3, height, width)
-
-        Returns
-        -------
-        features : Tensor of shape (n, 4096)
-        """
-        maps = self.stages(x)
-        return self.classifier([maps[name] for name in _DESCRIBED])
-
-    def stages(self, x: Tensor) -> dict[str, Tensor]:
-        """Return the output of the convolution and of every fire module, by name."""
-        maps = {}
-        for name, layer in self.features.named_children():
-            x = layer(x)
-            if name in self._stages:
-                maps[self._stages[name]] = x
-        return maps

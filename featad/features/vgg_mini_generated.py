@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from featad.features.statistics import StageStatistics
+from featad.features.statistics import StagedNetwork
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
 """The weights: float16; no photograph had a part in them (docs/vgg_mini.md)."""
@@ -17,10 +17,9 @@ MIN_SIZE = 15
 """Pixels below which the network does not run."""
 
 _WIDTHS = ((32, 64), (128, 128), (256, 256), (512,))  # the first halves its input
-_DESCRIBED = ("conv3_2", "conv4_1")
 
 
-class GeneratedVGGMini(nn.Module):
+class GeneratedVGGMini(StagedNetwork):
     """A small VGG: 3 x 3 convolutions, each with a ReLU, in four blocks.
 
     The first convolution has stride 2, and pooling halves the map between blocks.
@@ -52,6 +51,8 @@ class GeneratedVGGMini(nn.Module):
     torch.Size([2, 4096])
     """
 
+    _described = ("conv3_2", "conv4_1")
+
     def __init__(self, batch_norm: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -71,7 +72,6 @@ class GeneratedVGGMini(nn.Module):
             if block < len(_WIDTHS):
                 layers.append(nn.MaxPool2d(2, 2))
         self.features = nn.Sequential(*layers)
-        self.classifier = StageStatistics()
         for module in self.features:
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(
@@ -79,29 +79,6 @@ class GeneratedVGGMini(nn.Module):
                 )
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return 4096 numbers for each image.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, 3, height, width)
-
-        Returns
-        -------
-        features : Tensor of shape (n, 4096)
-        """
-        maps = self.stages(x)
-        return self.classifier([maps[name] for name in _DESCRIBED])
-
-    def stages(self, x: Tensor) -> dict[str, Tensor]:
-        """Return the output of every convolution after its ReLU, by name."""
-        maps = {}
-        for name, layer in self.features.named_children():
-            x = layer(x)
-            if name in self._stages:
-                maps[self._stages[name]] = x
-        return maps
 
 
 @torch.no_grad()
