@@ -42,7 +42,6 @@ _MANIFEST, _SYSTEM = "manifest.json", "system.skops"
 _MAX_MANIFEST = 1 << 24
 _WEIGHTS = re.compile(r"weights/[0-9a-f]{64}\.safetensors")
 _EXAMPLE = re.compile(r"examples/\d+(\.\w+)?", re.ASCII)
-_PACKAGED = "vgg_mini"  # its weights ship with featad
 
 
 def save_bundle(
@@ -305,9 +304,11 @@ def _read(archive, name, manifest):
 
 def _give_weights(system, archive, manifest):
     """Unpack weights, and tell a system where they are; refuse any others."""
+    from featad.features.vgg_layers import is_shipped
+
     for part in networks(system):
         named = part.weights
-        if named is None or (named == "default" and part.arch == _PACKAGED):
+        if named is None or is_shipped(part.arch, named):
             continue
         if named not in manifest["files"] or not _WEIGHTS.fullmatch(named):
             raise ValueError(

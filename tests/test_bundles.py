@@ -115,8 +115,11 @@ def test_weights_out_of_a_bundle_are_still_those_of_their_published_set(tmp_path
         assert find_weights("squeezenet1_1", file).published == known
 
 
-def test_weights_that_ship_with_featad_are_not_in_a_bundle(paths, tmp_path):
-    features = featad.VGGFeatures("vgg_mini", layer="conv1_1", image_size=32)
+@pytest.mark.parametrize("weights", ["default", "generated"])
+def test_weights_that_ship_with_featad_are_not_in_a_bundle(paths, tmp_path, weights):
+    features = featad.VGGFeatures(
+        "vgg_mini", layer="conv1_1", weights=weights, image_size=32
+    )
     system = featad.make_pipeline(features, featad.KMeansDistance(2)).fit(paths)
     manifest = featad.save_bundle(system, tmp_path / "model.featad", paths[:1])
     assert {*manifest["files"]} == {"system.skops", "examples/0.png"}

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import joblib
 import numpy as np
 import pytest
@@ -16,17 +14,9 @@ from featad import (
     PatchGaussian,
 )
 from featad.features.patch_maps import PatchMaps
+from tests._counted import Counted
 
 OPTIONS = {"arch": "squeezenet1_1", "weights": None, "image_size": 24, "n_jobs": 1}
-
-
-class Counted(BackboneFeatures):
-    """Write a line to a file beside the cache for each image that is extracted."""
-
-    def _launch(self, run, pixels):
-        with open(Path(self.cache).parent / "count", "a") as file:
-            file.write("x\n" * len(pixels))
-        return super()._launch(run, pixels)
 
 
 @pytest.fixture

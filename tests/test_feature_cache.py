@@ -15,19 +15,10 @@ from sklearn.pipeline import Pipeline
 
 from featad import _locks
 from featad.errors import FeatadError, ImageReadError
-from featad.features import BackboneFeatures, streaming
+from featad.features import streaming
 from featad.features.cache import FeatureCache
 from featad.images import content_hash
-
-
-class Counted(BackboneFeatures):
-    """Write a line to a file beside the cache for each image that is extracted."""
-
-    def _launch(self, extractor, pixels):
-        if self.cache is not None:
-            with open(Path(self.cache).parent / "count", "a") as file:
-                file.write("x\n" * len(pixels))
-        return super()._launch(extractor, pixels)
+from tests._counted import Counted
 
 
 @pytest.fixture

@@ -20,9 +20,7 @@ def add_parser(commands: Any) -> None:
         "they had here, it is refused. Needs skops: pip install 'featad[safe]'.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "model", help="a file written by `featad fit` or `featad bundle`"
-    )
+    models.add_file(parser)
     parser.add_argument(
         "images",
         nargs="+",

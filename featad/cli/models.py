@@ -20,13 +20,18 @@ if TYPE_CHECKING:  # importing these takes seconds, which `--help` need not
 
 def add_model(parser: ArgumentParser) -> None:
     """Add the model file, and what holds for this machine alone."""
-    parser.add_argument(
-        "model", help="a file written by `featad fit` or `featad bundle`"
-    )
+    add_file(parser)
     group = parser.add_argument_group("this machine")
     options.add_machine(group)
     add_loading(group)
     options.add_reading(parser, fits=False)
+
+
+def add_file(parser: ArgumentParser) -> None:
+    """Add the model file."""
+    parser.add_argument(
+        "model", help="a file written by `featad fit` or `featad bundle`"
+    )
 
 
 def add_loading(parser: Any) -> None:

@@ -19,9 +19,7 @@ def add_parser(commands: Any) -> None:
         "needed. The model, its manifest and its list of images are written anew.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "model", help="a file written by `featad fit` or `featad bundle`"
-    )
+    models.add_file(parser)
     parser.add_argument(
         "--target-fpr",
         type=values.rate,

@@ -5,7 +5,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from featad.errors import WeightsNotFoundError
-from featad.features.vgg_layers import VGG_ARCHS, vgg_nodes
+from featad.features.vgg_layers import (
+    GENERATED,
+    PACKAGED,
+    VGG_ARCHS,
+    vgg_nodes,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,7 +94,7 @@ def default_layers(
             "BackboneFeatures takes others as well: layer_names(arch) lists their "
             "layers."
         )
-    is_first = arch == "vgg_mini" and weights == "generated"
+    is_first = arch == PACKAGED and weights == GENERATED
     three = FIRST_EDITION if is_first else BACKBONES[arch]
     return ("fc7" if arch in VGG_ARCHS else None), three
 

@@ -16,6 +16,7 @@ from featad.errors import WeightsChangedError
 from featad.features.base import ImageFeatures, as_tuple
 from featad.features.cache import Cache, FeatureCache
 from featad.features.streaming import gather, stream_features
+from featad.features.vgg_layers import FINGERPRINT, GENERATED
 from featad.images import check_sources
 
 if TYPE_CHECKING:
@@ -369,10 +370,8 @@ class NetworkFeatures(ImageFeatures):
 
     def _weights_now(self) -> str | os.PathLike | None:
         """Return which weights are meant: fits of the first vgg_mini go on with it."""
-        from featad.features.vgg_mini_generated import FINGERPRINT
-
         is_first = getattr(self, "weights_fingerprint_", None) == FINGERPRINT
-        return "generated" if is_first and self.weights == "default" else self.weights
+        return GENERATED if is_first and self.weights == "default" else self.weights
 
     def _checked_extractor(self) -> "Described":
         extractor = self._find_extractor(hasattr(self, "weights_fingerprint_"))

@@ -8,12 +8,7 @@ from typing import Any, TypeGuard
 import torchvision
 
 from featad.features import vgg_mini, vgg_mini_generated
-
-PACKAGED = "vgg_mini"
-"""The network whose weights ship with featad."""
-
-GENERATED = "generated"
-"""Those of its weights that owe nothing to photographs: its first edition."""
+from featad.features.vgg_layers import GENERATED, PACKAGED
 
 DEFAULT = "DEFAULT"
 """torchvision's name of the best published set of a network."""

@@ -2,6 +2,15 @@
 
 from collections.abc import Iterable
 
+PACKAGED = "vgg_mini"
+"""The network whose weights ship with featad."""
+
+GENERATED = "generated"
+"""Those of its weights that owe nothing to photographs: its first edition."""
+
+FINGERPRINT = "a03301e6e2934e470478db29d4795ae98228befd7b14c5dd1859405376750c11"
+"""Of these weights, as models keep it that were fitted with them."""
+
 _VGG_BLOCKS = {  # convolutions in each of the five blocks: table 1 of the paper
     "vgg11": (1, 1, 2, 2, 2),
     "vgg13": (2, 2, 2, 2, 2),
@@ -20,8 +29,13 @@ _FIRE_NODES = {  # vgg_mini's second edition
     "conv4_3": "features.11",
     "conv4_4": "features.12",
 }
-VGG_ARCHS = ("vgg_mini", *(f"{arch}{bn}" for bn in ("", "_bn") for arch in _VGG_BLOCKS))
+VGG_ARCHS = (PACKAGED, *(f"{arch}{bn}" for bn in ("", "_bn") for arch in _VGG_BLOCKS))
 """The networks of `VGGFeatures`."""
+
+
+def is_shipped(arch: str, weights: object) -> bool:
+    """Return whether weights, as a parameter names them, come with featad."""
+    return arch == PACKAGED and weights in ("default", GENERATED)
 
 
 def is_generated(names: Iterable[str]) -> bool:
@@ -44,9 +58,9 @@ def vgg_nodes(arch: str, names: Iterable[str] | None = None) -> dict[str, str]:
     """
     if arch not in VGG_ARCHS:
         return {}
-    if arch == "vgg_mini" and (names is None or not is_generated(names)):
+    if arch == PACKAGED and (names is None or not is_generated(names)):
         return dict(_FIRE_NODES)
-    if arch == "vgg_mini":
+    if arch == PACKAGED:
         nodes = {"fc7": "classifier"}
         blocks: tuple[int, ...] = (2, 2, 2, 1)
     else:

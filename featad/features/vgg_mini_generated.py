@@ -10,9 +10,6 @@ from featad.features.statistics import StagedNetwork
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
 """The weights: float16; no photograph had a part in them (docs/vgg_mini.md)."""
 
-FINGERPRINT = "a03301e6e2934e470478db29d4795ae98228befd7b14c5dd1859405376750c11"
-"""Of the weights, as models keep it that were fitted with them."""
-
 MIN_SIZE = 15
 """Pixels below which the network does not run."""
 

@@ -14,6 +14,7 @@ from featad._device import autocast, usable_device
 from featad._validation import check_samples
 from featad.base import BaseDetector
 from featad.errors import WeightsChangedError, WeightsNotFoundError
+from featad.features.vgg_layers import GENERATED, PACKAGED
 from featad.neural.context import Context
 from featad.neural.noise import generator, local_rng
 from featad.neural.storage import (
@@ -158,8 +159,8 @@ class NetworkDetector(BaseDetector):
         places: list[dict[str, Any]] = [{}]
         if "weights" in self.fit_params_:
             places.insert(0, {"weights": self.get_params(deep=False)["weights"]})
-        if self.fit_params_.get("arch") == "vgg_mini":
-            places.append({"weights": "generated"})
+        if self.fit_params_.get("arch") == PACKAGED:
+            places.append({"weights": GENERATED})
         errors: list[Exception] = []
         for moved in places:
             as_fitted = object.__new__(type(self))
