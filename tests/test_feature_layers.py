@@ -20,7 +20,7 @@ from featad.features import (
     extractor,
     layer_names,
 )
-from featad.features.layers import VGG_ARCHS, vgg_nodes
+from featad.features.layers import VGG_ARCHS, find_nodes, vgg_nodes
 from featad.features.summaries import Pooled
 from featad.features.weights import find_weights, load_network
 
@@ -208,11 +208,20 @@ def test_maps_with_channels_last_are_pooled_over_positions(arch, layer, make, re
     assert pooled.columns == ((f"{layer}_mean", len(features[0])),)
 
 
+def test_default_layers_are_nodes_of_their_network():
+    for arch in TORCHVISION:
+        last, three = default_layers(arch)
+        with torch.device("meta"):
+            network = getattr(torchvision.models, arch)()
+        assert len(find_nodes(network, arch, [last, *three])) == 4
+
+
 @pytest.mark.parametrize(
     "arch",
     [
         arch if arch in CHEAP else pytest.param(arch, marks=pytest.mark.slow)
         for arch in BACKBONES
+        if arch not in TORCHVISION or arch in ("vgg11", "vgg16_bn")
     ],
 )
 def test_default_layers_give_finite_features(images, arch):

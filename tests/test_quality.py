@@ -15,20 +15,27 @@ def tiles(real_data):
     return featad.load_folder(real_data / "magnetic_tile")
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Return a folder for the features of the tiles, which several tests ask for."""
+    return tmp_path_factory.mktemp("tiles")
+
+
 FLOORS = {"mahalanobis": 0.97, "ocsvm": 0.97, "kmeans": 0.97, "iforest": 0.96}
 
 
 def test_imagenet_statistics_feed_every_scorer_and_beat_random_ones(
-    tiles, real_weights
+    tiles, real_weights, cache
 ):
+    options = {"weights": real_weights, "cache": cache}
     systems = {
-        kind: featad.build(f"squeezenet1_1-stats-{kind}", weights=real_weights)
-        for kind in FLOORS
+        kind: featad.build(f"squeezenet1_1-stats-{kind}", **options) for kind in FLOORS
     }
-    random = featad.build("squeezenet1_1-stats-mahalanobis", weights=None)
-    area = areas_on(tiles, {**systems, "random": random})
+    area = areas_on(tiles, systems)
     assert {kind: area[kind] for kind in FLOORS if area[kind] < FLOORS[kind]} == {}
-    assert area["mahalanobis"] > area["random"] + 0.2
+    random = {"random": featad.build("squeezenet1_1-stats-mahalanobis", weights=None)}
+    every_third = tiles.select(np.arange(0, len(tiles), 3))
+    assert areas_on(every_third, random)["random"] < area["mahalanobis"] - 0.2
 
 
 def test_vgg_mini_feeds_every_scorer_as_its_fc7_does_and_random_weights_do_not(tiles):
@@ -43,9 +50,8 @@ def test_vgg_mini_feeds_every_scorer_as_its_fc7_does_and_random_weights_do_not(t
 
 @pytest.mark.parametrize("kind", ["ocsvm", "kmeans", "iforest"])
 def test_a_plain_pipeline_alarms_as_often_as_asked_on_new_normal_tiles(
-    kind, tiles, real_weights, tmp_path_factory
+    kind, tiles, real_weights, cache
 ):
-    cache = tmp_path_factory.getbasetemp() / "tiles"
     system = featad.build(
         f"squeezenet1_1-stats-{kind}", weights=real_weights, cache=cache
     )
@@ -78,8 +84,8 @@ def test_a_table_system_reaches_097_on_contaminated_mnist(real_data):
 def test_grid_search_ranks_as_compare_does_from_one_cache(
     tiles, real_weights, tmp_path
 ):
-    normal = np.flatnonzero(tiles.parts == "train")[:90]
-    defects = np.flatnonzero(tiles.labels == -1)[::8]
+    normal = np.flatnonzero(tiles.parts == "train")[:60]
+    defects = np.flatnonzero(tiles.labels == -1)[::12]
     few = tiles.select(np.concatenate([normal, defects]))
     detectors = [
         featad.OneClassSVM(gamma="median", nu=0.05),

@@ -16,8 +16,8 @@ from featad.systems import trains_networks
 from featad.testing.tools import needs_labels
 
 TINY = {
-    "max_epochs": 1, "batch_size": 4, "width": 2, "n_steps": 2, "n_pixels": 500,
-    "device": "cpu", "random_state": 0,
+    "max_epochs": 1, "batch_size": 4, "width": 2, "n_blocks": 1, "n_steps": 2,
+    "n_pixels": 500, "device": "cpu", "random_state": 0,
 }  # fmt: skip
 LEARNED = [cls for cls in all_detectors().values() if trains_networks(cls())]
 

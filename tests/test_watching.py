@@ -242,10 +242,11 @@ def test_the_command_ends_with_a_sentence(system, folder, tmp_path, capsys):
     _put(folder, "odd.png", value=0)
     (folder / "broken.png").write_bytes(b"not an image")
     save(system, tmp_path / "m.joblib")
-    ending = threading.Timer(3, os.kill, (os.getpid(), signal.SIGTERM))
+    scores = tmp_path / "s.csv"
+    ending = threading.Thread(target=_end_after_rows, args=(scores, 3))
     ending.start()
     code = main([
-        "watch", str(tmp_path / "m.joblib"), str(folder), "-o", str(tmp_path / "s.csv"),
+        "watch", str(tmp_path / "m.joblib"), str(folder), "-o", str(scores),
         "--interval", "0.2",
     ])  # fmt: skip
     ending.join()
@@ -253,4 +254,13 @@ def test_the_command_ends_with_a_sentence(system, folder, tmp_path, capsys):
     assert code == 143
     assert f"anomalous: {folder / 'odd.png'}" in told
     assert "featad watch: ended; 2 images are scored, 1 of them anomalous" in told
-    assert len(read_rows(tmp_path / "s.csv")) == 3
+    assert len(read_rows(scores)) == 3
+
+
+def _end_after_rows(path, n_rows):
+    """Tell this process to end when a table has as many rows, or after a minute."""
+    for _ in range(1200):
+        if path.exists() and path.read_text().count("\n") > n_rows:
+            break
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -117,7 +117,11 @@ class NetworkDetector(BaseDetector):
 
     def _build(self) -> dict[str, nn.Module]:
         with local_rng(self.seed_, torch.device("cpu")):
-            return self._networks(self._scaling.network_shape)
+            nets = self._networks(self._scaling.network_shape)
+        return {
+            name: net.to(memory_format=torch.channels_last)
+            for name, net in nets.items()
+        }
 
     def _context(self, device: torch.device, stage: str = "score") -> Context:
         rng = generator(0, device)
