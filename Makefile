@@ -42,6 +42,7 @@ tables: $(VENV)/dev.installed
 
 bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.machines
 	$(BIN)/python -m benchmarks.scale
