@@ -132,8 +132,9 @@ def has_channels_last(part: fx.GraphModule, name: str) -> bool:
     node = outputs.args[0][name]
     while node is not None:
         module = modules.get(node.target) if node.op == "call_module" else None
-        if hasattr(module, "dims"):  # torchvision's Permute
-            return list(module.dims) == [0, 2, 3, 1]
+        dims = getattr(module, "dims", None)  # of torchvision's Permute
+        if dims is not None:
+            return list(dims) == [0, 2, 3, 1]
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
             return False
         if type(module) in (nn.Linear, nn.LayerNorm):  # not torchvision's LayerNorm2d
