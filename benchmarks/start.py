@@ -50,8 +50,8 @@ def main() -> None:
     text += (
         f"\n`featad score` with a saved `{args.system}` on {args.n_images} JPEG files "
         f"of {_SIZE[0]} x {_SIZE[1]} pixels, OMP_NUM_THREADS="
-        f"{os.environ.get('OMP_NUM_THREADS', 'unset')}; median (least to most) of "
-        f"{args.rounds} rounds.\n\n"
+        f"{os.environ.get('OMP_NUM_THREADS', 'unset')}; median (least to most), "
+        f"rounds: {args.rounds}.\n\n"
     )
     rows = []
     for batch_size, found in runs.items():
