@@ -11,7 +11,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
 from featad.cli.progress import LONG, duration
 
@@ -122,6 +121,8 @@ def announcement(
 
 def _of_maps(name: str, features: Any, detector: Any, n_samples: int) -> str | None:
     """Return how much memory a fit on maps of features needs; None if it is little."""
+    from sklearn.base import clone
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights: the fit warns of them
         sized = clone(features).fit(np.zeros((1, 8, 8, 3), dtype=np.uint8))

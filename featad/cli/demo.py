@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from featad.cli import options, progress, reports, values
 from featad.cli.compare import format_table
@@ -145,6 +144,8 @@ def _write_parts(dataset, folder):
 
 
 def _score_incoming(system, name, folder):
+    import pandas as pd
+
     from featad.base import as_anomaly_score
     from featad.images import list_images
     from featad.metrics import auroc

@@ -10,7 +10,6 @@ import numpy as np
 from featad.cli import costs, groups, options, progress, values
 from featad.cli.machine import set_machine_options
 from featad.cli.models import CALIBRATED_ON, FITTED_ON
-from featad.cli.scale import scale_note
 from featad.cli.thresholds import leave_warnings_to_us, name_nearest, say_threshold
 from featad.errors import DatasetError
 
@@ -75,6 +74,7 @@ def add_parser(commands: Any) -> None:
 def run(args: Namespace) -> int:
     """Fit and write."""
     from featad.calibration import calibrate
+    from featad.cli.scale import scale_note
     from featad.datasets import save_split
     from featad.persistence import check_format, manifest_path, save
     from featad.registry import RECOMMENDED

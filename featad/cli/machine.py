@@ -22,7 +22,6 @@ def set_machine_options(systems: Iterable[Any], **options: Any) -> None:
     ValueError
         If this machine has no such device.
     """
-    from featad._device import resolve_device  # torch: slow to import
     from featad.machine import set_machine_params
 
     given = {name: value for name, value in options.items() if value is not None}
@@ -30,6 +29,8 @@ def set_machine_options(systems: Iterable[Any], **options: Any) -> None:
     for system in systems:
         taken |= set_machine_params(system, **given)
     if "device" in taken:
+        from featad._device import resolve_device  # torch: slow to import
+
         resolve_device(given["device"])
     for name in given:
         if name not in taken:

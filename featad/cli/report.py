@@ -1,14 +1,18 @@
 """``featad report``: a page from scores that are there already."""
 
+from __future__ import annotations
+
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from featad.cli import models, options, reports
 from featad.errors import DatasetError
+
+if TYPE_CHECKING:  # importing it takes seconds, which `--help` need not
+    import pandas as pd
 
 
 def add_parser(commands: Any) -> None:
@@ -77,6 +81,8 @@ def run(args: Namespace) -> int:
 
 def _comparison(path: str) -> pd.DataFrame | None:
     """Return the scores of a comparison; None if the file is of another kind."""
+    import pandas as pd
+
     if Path(path).suffix.lower() != ".csv":
         return None
     text = {"path": str, "system": str, "group": str}

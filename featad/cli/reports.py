@@ -1,16 +1,20 @@
 """The HTML reports that commands write."""
 
+from __future__ import annotations
+
 import shlex
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from featad.cli import models, options, progress
+
+if TYPE_CHECKING:  # importing it takes seconds, which `--help` need not
+    import pandas as pd
 
 _SCALED_BY = 100  # normal images, of which a share is held out
 _COMPARED = 16  # scores that tell whether two fits agree

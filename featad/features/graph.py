@@ -1,16 +1,15 @@
 """A network as a graph of nodes: their names, and the part that leads to some."""
 
 import operator
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from torch import fx, nn
 from torch.nn.modules.dropout import _DropoutNd
-from torchvision.models.feature_extraction import (
-    create_feature_extractor,
-    get_graph_node_names,
-)
-from torchvision.ops import Permute
+
+from featad.features.statistics import StagedNetwork
 
 _FRESH = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)  # their outputs are new memory
 _OUT_OF_PLACE: dict[Any, Callable] = {
@@ -23,6 +22,10 @@ _OUT_OF_PLACE: dict[Any, Callable] = {
 
 def node_names(network: nn.Module) -> tuple[str, ...]:
     """Return the names of a network's graph nodes, in the order in which they run."""
+    if isinstance(network, StagedNetwork):
+        return tuple(_by_name(fx.Tracer().trace(network)))
+    from torchvision.models.feature_extraction import get_graph_node_names  # slow
+
     return tuple(get_graph_node_names(network, suppress_diff_warning=True)[1][1:])
 
 
@@ -50,9 +53,7 @@ def cut(network: nn.Module, nodes: Sequence[str]) -> fx.GraphModule:
     for module in network.modules():
         if hasattr(module, "inplace"):
             cast(Any, module).inplace = False
-    part = create_feature_extractor(
-        network, {node: node for node in nodes}, suppress_diff_warning=True
-    ).eval()
+    part = _part_up_to(network, nodes).eval()
     for node in part.graph.nodes:
         if node.op == "call_function":
             node.target = _OUT_OF_PLACE.get(node.target, node.target)
@@ -61,6 +62,48 @@ def cut(network: nn.Module, nodes: Sequence[str]) -> fx.GraphModule:
     part.recompile()
     _save_memory(part)
     return part
+
+
+def _part_up_to(network: nn.Module, nodes: Sequence[str]) -> fx.GraphModule:
+    """Return the part of a network up to some nodes, as it runs by itself."""
+    if not isinstance(network, StagedNetwork):
+        from torchvision.models.feature_extraction import create_feature_extractor
+
+        taps = {node: node for node in nodes}
+        return create_feature_extractor(network, taps, suppress_diff_warning=True)
+    part = fx.GraphModule(network, fx.Tracer().trace(network))
+    by_name = _by_name(part.graph).items()
+    outputs = {  # of a block, what it computes last
+        node: [n for name, n in by_name if f"{name}.".startswith(f"{node}.")][-1]
+        for node in nodes
+    }
+    part.graph.output_node().args = (outputs,)
+    part.graph.eliminate_dead_code()
+    part.delete_all_unused_submodules()
+    part.recompile()
+    return part
+
+
+def _by_name(graph: fx.Graph) -> dict[str, fx.Node]:
+    """Return what a graph computes, named as torchvision does.
+
+    A layer has its module's name; what a module computes itself, such as a sum, has the
+    module's name and its own.
+    """
+    by_name: dict[str, fx.Node] = {}
+    n_before: Counter[str] = Counter()
+    for node in graph.nodes:
+        if node.op == "call_module":
+            name = node.target
+        elif node.op in ("call_function", "call_method"):
+            *_, (path, _) = node.meta["nn_module_stack"].values()
+            name = f"{path}.{re.sub('_[0-9]+$', '', node.name)}"
+        else:
+            continue
+        nth = n_before[name]
+        by_name[f"{name}_{nth}" if nth else name] = node
+        n_before[name] += 1
+    return by_name
 
 
 def _save_memory(part: fx.GraphModule) -> None:
@@ -89,8 +132,9 @@ def has_channels_last(part: fx.GraphModule, name: str) -> bool:
     node = outputs.args[0][name]
     while node is not None:
         module = modules.get(node.target) if node.op == "call_module" else None
-        if isinstance(module, Permute):
-            return list(module.dims) == [0, 2, 3, 1]
+        dims = getattr(module, "dims", None)  # of torchvision's Permute
+        if dims is not None:
+            return list(dims) == [0, 2, 3, 1]
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
             return False
         if type(module) in (nn.Linear, nn.LayerNorm):  # not torchvision's LayerNorm2d

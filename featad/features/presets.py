@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, TypeGuard
 
-import torchvision
-
 from featad.features import vgg_mini, vgg_mini_generated
 from featad.features.vgg_layers import GENERATED, PACKAGED
 
@@ -95,6 +93,8 @@ def check_arch(arch: str) -> None:
     ValueError
         With the names that come close.
     """
+    if arch == PACKAGED:
+        return
     known = all_archs()
     if arch not in known:
         near = get_close_matches(str(arch), known, n=3)
@@ -107,7 +107,9 @@ def check_arch(arch: str) -> None:
 
 def all_archs() -> list[str]:
     """Return the names of all networks that turn images into features."""
-    return [PACKAGED, *torchvision.models.list_models(module=torchvision.models)]
+    from torchvision import models  # slow to import
+
+    return [PACKAGED, *models.list_models(module=models)]
 
 
 def is_set_name(weights: Any) -> TypeGuard[str]:
@@ -127,7 +129,9 @@ def is_set_name(weights: Any) -> TypeGuard[str]:
 
 def published_sets(arch: str) -> dict[str, Any]:
     """Return torchvision's published sets of a network by name, the default first."""
-    sets = torchvision.models.get_model_weights(arch)
+    from torchvision.models import get_model_weights  # slow to import
+
+    sets = get_model_weights(arch)
     return {sets.DEFAULT.name: sets.DEFAULT} | {one.name: one for one in sets}
 
 

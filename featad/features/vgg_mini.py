@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from torch import nn
-from torchvision.models.squeezenet import Fire
+import torch
+from torch import Tensor, nn
 
 from featad.features.statistics import StagedNetwork
 
@@ -24,6 +24,41 @@ _WIDTHS = (  # squeezed to, and expanded to by 1 x 1 and by 3 x 3 convolutions e
     ((32, 128), (32, 128)),
     ((48, 192), (48, 192), (64, 256), (64, 256)),
 )
+
+
+class Fire(nn.Module):
+    """Squeeze channels, and expand them by two kinds of convolution side by side.
+
+    It equals torchvision's module of this name, whose import would add seconds to every
+    start.
+
+    Parameters
+    ----------
+    n_channels : int
+        Of the input.
+
+    squeezed : int
+        Channels after the first convolution.
+
+    expanded : int
+        Channels of each of the two outputs, which are concatenated.
+    """
+
+    def __init__(self, n_channels: int, squeezed: int, expanded: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(n_channels, squeezed, 1)
+        self.squeeze_activation = nn.ReLU(inplace=True)
+        self.expand1x1 = nn.Conv2d(squeezed, expanded, 1)
+        self.expand1x1_activation = nn.ReLU(inplace=True)
+        self.expand3x3 = nn.Conv2d(squeezed, expanded, 3, padding=1)
+        self.expand3x3_activation = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return maps of shape (n, 2 * expanded, height, width)."""
+        x = self.squeeze_activation(self.squeeze(x))
+        narrow = self.expand1x1_activation(self.expand1x1(x))
+        wide = self.expand3x3_activation(self.expand3x3(x))
+        return torch.cat([narrow, wide], 1)
 
 
 class VGGMini(StagedNetwork):
@@ -65,7 +100,7 @@ class VGGMini(StagedNetwork):
             layers.append(nn.MaxPool2d(3, 2, ceil_mode=True))
             for number, (squeezed, expanded) in enumerate(widths, 1):
                 self._stages[str(len(layers))] = f"conv{block}_{number}"
-                layers.append(Fire(n_channels, squeezed, expanded, expanded))
+                layers.append(Fire(n_channels, squeezed, expanded))
                 n_channels = 2 * expanded
         self.features = nn.Sequential(*layers)
         for module in self.features.modules():

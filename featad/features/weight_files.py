@@ -5,9 +5,9 @@ import zipfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-import torchvision
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ from featad.features.presets import (
 )
 from featad.features.vgg_layers import VGG_ARCHS, is_generated
 
+if TYPE_CHECKING:
+    from torchvision.models import VGG
+
 _AUXILIARY = re.compile(r"(aux1|aux2|AuxLogits)\.")  # heads used in training only
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 _CAFFE = re.compile(r"(?<=^classifier\.)[14](?=\.)")  # 0 and 3 in torchvision
@@ -39,7 +42,7 @@ class Convolutions(nn.Module):
         Its ``features`` and ``avgpool`` are used, not copied.
     """
 
-    def __init__(self, network: torchvision.models.VGG) -> None:
+    def __init__(self, network: "VGG") -> None:
         super().__init__()
         self.features = network.features
         self.avgpool = network.avgpool
@@ -60,16 +63,18 @@ def build(arch: str, published: str = DEFAULT) -> nn.Module:
         Name of the published set whose size a vision transformer is built for, or whose
         edition of vgg_mini.
     """
-    options: dict = {}
     if arch == PACKAGED:
         if published == GENERATED:
             return vgg_mini_generated.GeneratedVGGMini()
         return vgg_mini.VGGMini()
+    from torchvision.models import get_model  # slow to import
+
+    options: dict = {}
     if arch in {"googlenet", "inception_v3"}:  # as their published weights want them
         options = {"aux_logits": False, "transform_input": True, "init_weights": False}
     elif arch.startswith("vit"):
         options = {"image_size": preset_of_set(arch, published).min_size}
-    return torchvision.models.get_model(arch, weights=None, **options)
+    return get_model(arch, weights=None, **options)
 
 
 def build_on_paper(arch: str, published: str = DEFAULT) -> nn.Module:
