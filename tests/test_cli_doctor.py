@@ -31,9 +31,9 @@ def test_images_need_not_be_square():
     assert next(measure_speed(features, 0)).cosine == pytest.approx(1)
 
 
-def test_a_slow_precision_runs_on_one_image_alone(monkeypatch):
-    monkeypatch.setattr(speed, "_BATCH", 10**9)
-    _, found = speed._rate(lambda n: np.zeros((n, 1)), 1e-9)
+def test_a_slow_precision_runs_on_one_image_alone():
+    pixels = np.zeros((10, 8, 8, 3))
+    _, found = speed._rate(lambda x: lambda: x[:, 0, 0, :1], pixels, seconds=0)
     assert len(found) == 1
 
 
@@ -71,5 +71,5 @@ def test_torch_is_advised_where_nothing_is_faster():
 def test_rounded_features_are_advised_with_a_caution():
     rough = Speed("torch", "bfloat16", 30.0, 0.9997)
     said = " ".join(advice("mini-stats-knn", [USUAL, rough]))
-    assert "--engine torch --set precision=bfloat16" in said
+    assert "--engine torch --precision bfloat16" in said
     assert "Compare the AUROC" in said
