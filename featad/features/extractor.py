@@ -163,8 +163,9 @@ class Extractor:
         self._std = torch.tensor(self.preset.std, device=device).view(3, 1, 1)
         self._copies = None
         self._cut.to(device)
-        if device.type == "cuda":
+        if engine == "torch":  # the pixels have their channels last, too
             self._cut.to(memory_format=torch.channels_last)
+        if device.type == "cuda":
             self._copies = torch.cuda.Stream(device)
         self.engine = engine
         self._run_network = make_engine(
