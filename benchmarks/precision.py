@@ -9,6 +9,7 @@ training images of each fold.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from statistics import median
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.5, help="of each turn")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    systems = _systems(args.vgg16)
+    start, systems = os.getloadavg(), _systems(args.vgg16)
     speeds = {}
     for system in systems.values():
         arch = system["features"].arch
@@ -56,6 +57,7 @@ def main() -> None:
             speeds[arch] = _speeds(system["features"], args)
             print(arch, speeds[arch], file=sys.stderr)
     text = heading("Engines and precision", "benchmarks.precision") + NOTE
+    text += _load(start)
     text += "".join(_speed_table(arch, found) for arch, found in speeds.items())
     rows = []
     for data in args.only or DATASETS:
@@ -84,6 +86,16 @@ def _systems(with_vgg16):
         name = "vgg16-stats-mahalanobis"
         systems[name] = featad.build(name, weights=str(VGG16))
     return systems
+
+
+def _load(start):
+    """Return what else ran on the machine while speed was measured."""
+    waiting = max(start[0], os.getloadavg()[0])
+    cores = os.cpu_count() or 1
+    note = f"\nUp to {waiting:.0f} processes wanted the {cores} cores meanwhile. "
+    if waiting < 1.5 * cores:
+        return f"{note}\n"
+    return f"{note}Speeds are those of a busy machine, so compare none of them.\n"
 
 
 def _speeds(features, args):

@@ -11,6 +11,7 @@ from featad.features import BackboneFeatures, PatchFeatures
 
 USUAL = Speed("torch", "float32", 10.0, 1.0)
 has_openvino = importlib.util.find_spec("openvino") is not None
+has_nncf = importlib.util.find_spec("nncf") is not None
 
 
 @pytest.mark.parametrize("cls", [BackboneFeatures, PatchFeatures])
@@ -20,6 +21,7 @@ def test_every_engine_and_precision_is_measured(cls):
     assert list(speeds)[0] == ("torch", "float32")
     assert ("torch", "bfloat16") in speeds
     assert (("openvino", "float32") in speeds) == has_openvino
+    assert (("openvino", "int8") in speeds) == (has_openvino and has_nncf)
     assert all(s.rate > 0 and s.cosine > 0.99 for s in speeds.values())
     assert speeds["torch", "bfloat16"].cosine < speeds["torch", "float32"].cosine
 
@@ -66,6 +68,12 @@ def test_the_fastest_engine_of_the_same_features_is_advised():
 def test_torch_is_advised_where_nothing_is_faster():
     found = advice("mini-stats-knn", [USUAL, Speed("openvino", "float32", 10.1, 1.0)])
     assert next(found).startswith("No engine is faster")
+
+
+def test_8_bit_integers_are_advised_by_the_options_that_take_them():
+    rough = Speed("openvino", "int8", 30.0, 0.995)
+    said = " ".join(advice("mini-stats-knn", [USUAL, rough]))
+    assert "--engine openvino --precision int8" in said
 
 
 def test_rounded_features_are_advised_with_a_caution():
