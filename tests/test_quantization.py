@@ -280,6 +280,14 @@ def test_damaged_ranges_are_refused(fitted, images, parts):
         damaged.transform(images[:1])
 
 
+def test_ranges_that_would_make_a_loop_are_refused(fitted, images):
+    readers = [each["inputs"][0] for each in fitted.quantization_]
+    looped = pickle.loads(pickle.dumps(fitted))
+    looped.quantization_ = change(fitted, inputs=[readers[-1], readers[0]])
+    with pytest.raises(RangesError):
+        looped.transform(images[:1])
+
+
 def test_quantized_networks_are_known_by_their_ranges(fitted):
     one, same = Quantized(fitted.quantization_), Quantized(fitted.quantization_)
     assert one == same

@@ -73,7 +73,8 @@ class Quantized:
         for readers, levels, limits in self._ranges:
             inputs = [_input(operations, name, place) for name, place in readers]
             values = inputs[0].get_source_output()
-            if not _fit(limits.shape[1:], values.get_partial_shape()):
+            same = {_source(each) for each in inputs}  # else the graph has a loop
+            if len(same) > 1 or not _fit(limits.shape[1:], values.get_partial_shape()):
                 raise _foreign(*readers[0])
             rounded = ops.fake_quantize(values, *limits, levels)
             for each in inputs:
@@ -197,6 +198,11 @@ def _input(operations: dict[str, Any], name: str, place: int) -> Any:
     if operation is None or not 0 <= place < operation.get_input_size():
         raise _foreign(name, place)
     return operation.input(place)
+
+
+def _source(reader: Any) -> tuple[str, int]:
+    source = reader.get_source_output()
+    return source.get_node().get_friendly_name(), source.get_index()
 
 
 def _fit(own: tuple[int, ...], shape: Any) -> bool:
