@@ -35,7 +35,8 @@ def fill_cache(systems: Any, X: Any) -> None:
     Raises
     ------
     ValueError
-        If no system takes images through a network with a cache.
+        If no system takes images through a network with a cache, or the precision of
+        all networks depends on the training images.
 
     ImageReadError
         If an image cannot be read, and ``on_error`` of the features is "raise".
@@ -46,7 +47,8 @@ def fill_cache(systems: Any, X: Any) -> None:
     Notes
     -----
     Of a search with ``param_distributions``, only lists of values are looked through,
-    not distributions. Tiles of a `TiledDetector` are not kept ahead.
+    not distributions. Tiles of a `TiledDetector` are not kept ahead, nor are features
+    of ``precision="int8"`` or ``"auto"``, which depend on the images of each fit.
 
     Examples
     --------
@@ -73,14 +75,14 @@ def fill_cache(systems: Any, X: Any) -> None:
         features
         for system in systems
         for features in _of_images(system)
-        if features.cache is not None
+        if features.cache is not None and not features._learns()
     ]
     if not found:
         given = ", ".join(type(system).__name__ for system in systems)
         raise ValueError(
             "fill_cache: systems should take images through a frozen network that has "
-            f"a cache; got {given}. Set cache=FOLDER, as in featad.build(name, "
-            "cache=FOLDER)."
+            f"a cache, in a precision that is not 'int8' or 'auto'; got {given}. Set "
+            "cache=FOLDER, as in featad.build(name, cache=FOLDER)."
         )
     steps = {joblib.hash(features): features for features in found}
     for together in passes(steps, in_memory=False):

@@ -15,6 +15,7 @@ from featad.systems import iter_parts_and_templates
 _OF_NETWORKS = {"device": "auto", "cache": None, "verbose": False}
 _OF_ALL = {"n_jobs": None, "memory": None}
 _SET = (*_OF_NETWORKS, "engine")  # a saved model keeps the engine it was given
+_DECIDING = {"engine", "precision"}  # of frozen networks alone
 
 
 def machine_parameters(system: Any) -> Iterator[tuple[Any, list[str]]]:
@@ -32,16 +33,20 @@ def machine_parameters(system: Any) -> Iterator[tuple[Any, list[str]]]:
         Has a parameter ``device``: a frozen network or a detector that trains one.
 
     names : list of str
-        Which of device, engine, cache and verbose are its parameters.
+        Which of device, engine, cache and verbose are its parameters; precision too, if
+        engine is.
     """
     for part in iter_parts_and_templates(system):
-        names = [name for name in _SET if name in part.get_params(deep=False)]
+        taken = part.get_params(deep=False).keys()
+        names = [name for name in _SET if name in taken]
+        if taken >= _DECIDING:
+            names.append("precision")
         if "device" in names:  # else it is scikit-learn's: its verbose means another
             yield part, names
 
 
 def set_machine_params(system: Any, **values: Any) -> set[str]:
-    """Set device, engine, cache or verbose where they are; return what was set."""
+    """Set device, engine, precision, cache or verbose; return what was set."""
     taken = set()
     for part, names in machine_parameters(system):
         chosen = {name: values[name] for name in names if name in values}

@@ -83,6 +83,11 @@ def describe(system: Any, file: str | os.PathLike) -> dict[str, Any]:
             for part in iter_parts(system)
             if hasattr(part, "weights_note_")
         ],
+        "precisions": [
+            part.precision_
+            for part in iter_parts(system)
+            if hasattr(part, "precision_")
+        ],
         "sha256": file_digest(file),
     }
 

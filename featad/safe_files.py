@@ -168,11 +168,24 @@ def _fault_of_part(part: Any) -> str | None:
                 f"the {name} of its {type(part).__name__} is a folder to write to; "
                 "featad.save leaves it out"
             )
+    if "quantization_" in own and not _is_quantization(own["quantization_"]):
+        return "the 8-bit ranges of its network are damaged"
     if "tree_" in own and not _is_sound(own["tree_"], own["n_features_in_"]):
         return "a tree in it has branches that lead nowhere"
     if isinstance(own.get("estimators_"), list) and not _fit_together(own):
         return "it has a forest whose trees are of another size"
     return None
+
+
+def _is_quantization(ranges: Any) -> bool:
+    """Return whether ranges have the form that a network can be rounded by."""
+    from featad.features.quantization import Quantized, RangesError
+
+    try:
+        Quantized(ranges)
+    except RangesError:
+        return False
+    return True
 
 
 def _is_sound(tree: Any, n_features: int) -> bool:

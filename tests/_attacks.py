@@ -330,6 +330,9 @@ ATTACKS: dict[str, Callable[[Ground], Path]] = {
     "a tree whose branch leads out of it": lambda g: _tree(g, _outside),
     "a tree whose branch leads back": lambda g: _tree(g, _loop),
     "a tree that asks for a column that is not there": lambda g: _tree(g, _feature),
+    "8-bit ranges that are none": lambda g: g.with_parameter(
+        "quantization_", "none", of="VGGFeatures"
+    ),
     "a member with another sha256 than the manifest's": _digest,
     "a manifest of another format": lambda g: g.bundle(bundle=99),
     "a manifest with other types": lambda g: g.bundle(packages=[], examples={"a": 1}),

@@ -11,6 +11,7 @@ from featad.features import BackboneFeatures, PatchFeatures
 
 USUAL = Speed("torch", "float32", 10.0, 1.0)
 has_openvino = importlib.util.find_spec("openvino") is not None
+has_nncf = importlib.util.find_spec("nncf") is not None
 
 
 @pytest.mark.parametrize("cls", [BackboneFeatures, PatchFeatures])
@@ -20,6 +21,7 @@ def test_every_engine_and_precision_is_measured(cls):
     assert list(speeds)[0] == ("torch", "float32")
     assert ("torch", "bfloat16") in speeds
     assert (("openvino", "float32") in speeds) == has_openvino
+    assert (("openvino", "int8") in speeds) == (has_openvino and has_nncf)
     assert all(s.rate > 0 and s.cosine > 0.99 for s in speeds.values())
     assert speeds["torch", "bfloat16"].cosine < speeds["torch", "float32"].cosine
 
@@ -31,9 +33,9 @@ def test_images_need_not_be_square():
     assert next(measure_speed(features, 0)).cosine == pytest.approx(1)
 
 
-def test_a_slow_precision_runs_on_one_image_alone(monkeypatch):
-    monkeypatch.setattr(speed, "_BATCH", 10**9)
-    _, found = speed._rate(lambda n: np.zeros((n, 1)), 1e-9)
+def test_a_slow_precision_runs_on_one_image_alone():
+    pixels = np.zeros((10, 8, 8, 3))
+    _, found = speed._rate(lambda x: lambda: x[:, 0, 0, :1], pixels, seconds=0)
     assert len(found) == 1
 
 
@@ -68,8 +70,14 @@ def test_torch_is_advised_where_nothing_is_faster():
     assert next(found).startswith("No engine is faster")
 
 
+def test_8_bit_integers_are_advised_by_the_options_that_take_them():
+    rough = Speed("openvino", "int8", 30.0, 0.995)
+    said = " ".join(advice("mini-stats-knn", [USUAL, rough]))
+    assert "--engine openvino --precision int8" in said
+
+
 def test_rounded_features_are_advised_with_a_caution():
     rough = Speed("torch", "bfloat16", 30.0, 0.9997)
     said = " ".join(advice("mini-stats-knn", [USUAL, rough]))
-    assert "--engine torch --set precision=bfloat16" in said
+    assert "--engine torch --precision bfloat16" in said
     assert "Compare the AUROC" in said

@@ -14,7 +14,7 @@ import torch
 
 from featad.errors import FeatadError, MissingExtraError
 from featad.features import BackboneFeatures, PatchFeatures, VGGFeatures, engines
-from featad.features.extractor import load_extractor
+from featad.features.extractor import Extractor, load_extractor
 from featad.machine import portable_copy
 from featad.registry import build
 
@@ -121,6 +121,20 @@ def test_values_of_a_batch_outlive_the_next_one(images):
     kept = first.copy()
     extractor.layers(pixels + 0.5, "float32")
     np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("arch", ["vgg_mini", "resnet18"])
+def test_weights_have_their_channels_last_and_the_same_features(arch):
+    layer = {"vgg_mini": "conv3_2", "resnet18": "layer2"}[arch]
+    features = small(arch=arch, layer=layer)
+    extractor = Extractor(*features._network_key())
+    pixels = np.random.default_rng(0).random((2, 32, 32, 3)).astype(np.float32)
+    (found,) = extractor.layers(pixels, "float32")
+    weights = [w for w in extractor._cut.parameters() if w.ndim == 4]
+    assert all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
+    extractor._cut.to(memory_format=torch.contiguous_format)
+    (expected,) = extractor.layers(pixels, "float32")
+    assert_same(found, expected)
 
 
 # --- what differs is refused

@@ -9,7 +9,7 @@ import numpy as np
 
 from featad._whole_files import replacing
 from featad.cli import costs, groups, options, progress, reports, values
-from featad.cli.machine import set_machine_options
+from featad.cli.machine import set_network_options
 from featad.errors import DatasetError
 
 
@@ -192,9 +192,7 @@ def _compare(dataset, args):
         cv = OneClassKFold(args.cv or 5, random_state=args.seed)
         _check_kinds(dataset, dataset.labels, "images")
     systems = {name: options.build_system(name, args) for name in args.systems}
-    set_machine_options(
-        systems.values(), device=args.device, engine=args.engine, cache=args.cache
-    )
+    set_network_options(systems.values(), args)
     n_folds = len(cv) if isinstance(cv, list) else cv.get_n_splits()
     n_train = (
         len(cv[0][0]) if isinstance(cv, list) else int((dataset.labels == 1).sum())
@@ -243,9 +241,7 @@ def _few_shot(dataset, args):
     from featad.few_images import few_shot
 
     systems = {name: options.build_system(name, args) for name in args.systems}
-    set_machine_options(
-        systems.values(), device=args.device, engine=args.engine, cache=args.cache
-    )
+    set_network_options(systems.values(), args)
     with progress.shown("few images"):
         table = few_shot(
             systems,

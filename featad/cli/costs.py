@@ -125,7 +125,8 @@ def _of_maps(name: str, features: Any, detector: Any, n_samples: int) -> str | N
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights: the fit warns of them
-        sized = clone(features).fit(np.zeros((1, 8, 8, 3), dtype=np.uint8))
+        sized = clone(features).set_params(precision="float32")
+        sized.fit(np.zeros((1, 8, 8, 3), dtype=np.uint8))
     height, width = sized.grid_
     shape = n_samples, height, width, sized.n_features_out_
     maps = math.prod(shape) * np.dtype(features.dtype).itemsize

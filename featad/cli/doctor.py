@@ -25,6 +25,7 @@ _EXTRAS = {
     "matplotlib": ("report", "pictures"),
     "pyarrow": ("parquet", ".parquet score files"),
     "openvino": ("openvino", "an engine that runs networks faster on processors"),
+    "nncf": ("int8", "networks in 8-bit integers"),
     "skops": ("safe", ".skops model files that run no code"),
 }
 
@@ -37,7 +38,7 @@ def add_parser(commands: Any) -> None:
         description="Print versions, devices, which pretrained weights are on this "
         "machine, and which optional packages are missing. With --weights: print what "
         "a file of weights is, which network it fits and which layers it serves; the "
-        "exit code is 1 if it fits none. With --speed: measure in about 20 seconds "
+        "exit code is 1 if it fits none. With --speed: measure in about 30 seconds "
         "how fast the engines run a network here, and print the options to take.",
     )
     parser.set_defaults(run=run)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from featad.cli import costs, groups, options, progress, values
-from featad.cli.machine import set_machine_options
+from featad.cli.machine import set_network_options
 from featad.cli.models import CALIBRATED_ON, FITTED_ON
 from featad.cli.thresholds import leave_warnings_to_us, name_nearest, say_threshold
 from featad.errors import DatasetError
@@ -85,9 +85,7 @@ def run(args: Namespace) -> int:
     options.check_weights_names(args, [name])
     dataset = groups.grouped(_training_images(options.load_data(args)), args.groups)
     system = options.build_system(name, args)
-    set_machine_options(
-        [system], device=args.device, engine=args.engine, cache=args.cache
-    )
+    set_network_options([system], args)
     if note := scale_note(system, dataset.images, args.tile):
         options.log(note)
     if args.tile:

@@ -1,9 +1,16 @@
 """Options for this machine alone, given to every part of the systems of a command."""
 
+from argparse import Namespace
 from collections.abc import Iterable
 from typing import Any
 
 from featad.cli.options import log
+
+
+def set_network_options(systems: Iterable[Any], args: Namespace) -> None:
+    """Set the options of a command that fits systems, as `set_machine_options` does."""
+    names = ("device", "engine", "precision", "cache")
+    set_machine_options(systems, **{name: getattr(args, name) for name in names})
 
 
 def set_machine_options(systems: Iterable[Any], **options: Any) -> None:

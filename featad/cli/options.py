@@ -106,6 +106,13 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     )
     add_machine(group)
     group.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "float16", "int8", "auto"),
+        help="numbers in which a frozen network runs; int8 takes --engine openvino, "
+        "auto is the lowest that this processor is fast in and that keeps the "
+        "features, and a model keeps it (default: float32)",
+    )
+    group.add_argument(
         "--seed",
         type=values.seed,
         default=0,

@@ -286,15 +286,12 @@ def _nearest_of_model(system: Any, model: str | None) -> Any:
 def _calibrated(name: str, dataset: Any, args: Namespace) -> Any:
     """Return a system, calibrated, that was fitted on the training images."""
     from featad.calibration import calibrate
-    from featad.cli.machine import set_machine_options
+    from featad.cli.machine import set_network_options
 
     normal = (dataset.parts == "train") & (dataset.labels == 1)
     train = dataset.select(np.flatnonzero(normal))
-    system = calibrate(
-        options.build_system(name, args), target_fpr=0.05, random_state=args.seed
-    )
-    set_machine_options(
-        [system], device=args.device, engine=args.engine, cache=args.cache
-    )
+    system = options.build_system(name, args)
+    set_network_options([system], args)
+    system = calibrate(system, target_fpr=0.05, random_state=args.seed)
     groups = {} if train.groups is None else {"detector__groups": train.groups}
     return system.fit(train.images, **groups)

@@ -2,9 +2,11 @@
 
 import importlib.util
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:  # importing it takes seconds, which `--help` need not
 _SECONDS = 2.5  # that each engine in each precision runs for
 _BATCH = 8
 _GAIN = 1.05  # speeds that differ by less count as equal
+_EXTRAS = (("openvino", "openvino", "OpenVINO"), ("nncf", "int8", "int8"))
 
 
 @dataclass
@@ -90,28 +93,27 @@ def measure_speed(features: "NetworkFeatures", seconds: float) -> Iterator[Speed
         The first is that of torch in float32.
     """
     import featad
+    from featad.features.precision import smallest_cosine
 
     size = features._reading()["size"]
     parts = featad.make_spots_and_lines(_BATCH - 2, 2, size=max(size)).images
-    images = np.stack(list(parts))[:, : size[0], : size[1]]
-    pixels = np.ascontiguousarray(images, dtype=np.float32) / 255
+    images = np.ascontiguousarray(np.stack(list(parts))[:, : size[0], : size[1]])
+    pixels = images.astype(np.float32) / 255
     usual = None
-    for engine, precision in _settings(features):
+    for engine, precision in settings(features):
         features.set_params(engine=engine, precision=precision)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of weights: a fit warns of them
+            features.fit(images)
         extractor = features._find_extractor()
-        summary = features._summary(extractor)
-
-        def run(
-            n: int,
-            extractor: Any = extractor,
-            summary: Any = summary,
-            precision: str = precision,
-        ) -> np.ndarray:
-            return extractor.launch(pixels[:n], summary, precision)()
-
-        rate, found = _rate(run, seconds)
+        launch = partial(
+            extractor.launch,
+            summary=features._summary(extractor),
+            precision=features._rounding(),
+        )
+        rate, found = _rate(launch, pixels, seconds)
         usual = found if usual is None else usual
-        yield Speed(engine, precision, rate, _smallest_cosine(found, usual))
+        yield Speed(engine, precision, rate, smallest_cosine(found, usual))
 
 
 def advice(name: str, speeds: list[Speed]) -> Iterator[str]:
@@ -137,11 +139,12 @@ def advice(name: str, speeds: list[Speed]) -> Iterator[str]:
     if rough.precision != "float32" and rough.rate > _GAIN * exact.rate:
         yield (
             f"Rounded features, faster: {command} --engine {rough.engine} "
-            f"--set precision={rough.precision}"
+            f"--precision {rough.precision}"
         )
         yield "A model keeps both. Compare the AUROC before rounded features are used."
-    if importlib.util.find_spec("openvino") is None:
-        yield "OpenVINO was not measured: pip install 'featad[openvino]'"
+    for package, extra, what in _EXTRAS:
+        if importlib.util.find_spec(package) is None:
+            yield f"{what} was not measured: pip install 'featad[{extra}]'"
 
 
 def _features_of(name):
@@ -173,8 +176,8 @@ def _device(features):
     return str(device)
 
 
-def _settings(features):
-    """Yield pairs of engine and precision."""
+def settings(features: "NetworkFeatures") -> Iterator[tuple[str, str]]:
+    """Yield pairs of engine and precision that this machine can run."""
     from featad._device import resolve_device
     from featad.features.engines import possible_precisions
 
@@ -185,28 +188,26 @@ def _settings(features):
         yield "torch", "float16"
     elif importlib.util.find_spec("openvino"):
         for precision in possible_precisions():
-            yield "openvino", precision
+            if precision != "int8" or importlib.util.find_spec("nncf"):
+                yield "openvino", precision
 
 
-def _rate(run: Callable[[int], np.ndarray], seconds: float) -> tuple[float, np.ndarray]:
+def _rate(
+    launch: Callable[[np.ndarray], Callable[[], np.ndarray]],
+    pixels: np.ndarray,
+    seconds: float,
+) -> tuple[float, np.ndarray]:
     """Return images per second, and the features of the images that were run."""
-    run(1)  # the first time takes longer
+    launch(pixels[:1])()  # the first time takes longer
     start = time.perf_counter()
-    found = run(1)
+    found = launch(pixels[:1])()
     one = time.perf_counter() - start
-    if one * _BATCH > 2 * seconds:  # such as bfloat16 on a processor without it
+    if one * len(pixels) > 2 * seconds:  # such as bfloat16 on a processor without it
         return 1 / one, found
-    run(_BATCH)
+    launch(pixels)()
     start = time.perf_counter()
     n_batches = 0
     while not n_batches or time.perf_counter() - start < seconds:
-        found = run(_BATCH)
+        found = launch(pixels)()
         n_batches += 1
-    return n_batches * _BATCH / (time.perf_counter() - start), found
-
-
-def _smallest_cosine(found: np.ndarray, usual: np.ndarray) -> float:
-    n = min(len(found), len(usual))
-    one, other = (rows[:n].reshape(n, -1).astype(float) for rows in (found, usual))
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return float(np.min(np.sum(one * other, axis=1) / lengths))
+    return n_batches * len(pixels) / (time.perf_counter() - start), found

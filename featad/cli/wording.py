@@ -7,6 +7,7 @@ _OPTIONS = {  # parameters that are options by themselves
     "weights": "--weights",
     "device": "--device",
     "engine": "--engine",
+    "precision": "--precision",
     "cache": "--cache",
     "target_fpr": "--target-fpr",
     "on_error": "--on-error",
@@ -15,7 +16,7 @@ _OPTIONS = {  # parameters that are options by themselves
 }
 _PARAMETERS = {  # parameters of a system's steps, where they are advised
     **{name: name for name in ("layer", "preprocessing", "image_size", "size")},
-    **{name: name for name in ("precision", "max_value", "pages")},
+    **{name: name for name in ("max_value", "pages")},
     **{name: f"detector__{name}" for name in ("gamma", "threshold", "contamination")},
     **{name: f"detector__{name}" for name in ("lr", "clip_grad", "early_stopping")},
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from featad.features.engines import Precision
 from featad.features.extractor import Summary, describing_extractor, load_extractor
 from featad.features.weights import Weights
 
@@ -57,10 +58,10 @@ class Described:
         return self._answer(size, ask)
 
     def identify(
-        self, reading: Mapping[str, Any], summary: Summary, precision: str
+        self, reading: Mapping[str, Any], summary: Summary, precision: Precision
     ) -> str:
         """Return what `Extractor.identify` does."""
-        question = json.dumps([dict(reading), summary.identity, precision])
+        question = json.dumps([dict(reading), summary.identity, str(precision)])
 
         def ask() -> str:
             extractor = describing_extractor(*self._key)
@@ -69,14 +70,18 @@ class Described:
         return self._answer(question, ask)
 
     def launch(
-        self, pixels: np.ndarray, summary: Summary, precision: str
+        self, pixels: np.ndarray, summary: Summary, precision: Precision
     ) -> Callable[[], np.ndarray]:
         """Start a batch, as `Extractor.launch` does."""
         return load_extractor(*self._key).launch(pixels, summary, precision)
 
-    def layers(self, pixels: np.ndarray, precision: str) -> list[np.ndarray]:
+    def layers(self, pixels: np.ndarray, precision: Precision) -> list[np.ndarray]:
         """Return what `Extractor.layers` does."""
         return load_extractor(*self._key).layers(pixels, precision)
+
+    def measure_ranges(self, pixels: np.ndarray) -> list[dict[str, Any]]:
+        """Return what `Extractor.measure_ranges` does."""
+        return load_extractor(*self._key).measure_ranges(pixels)
 
     def _answer(self, question: Hashable, ask: Callable[[], Any]) -> Any:
         if question not in self._answers:

@@ -1,5 +1,6 @@
 """What runs a frozen network: torch, or OpenVINO on processors."""
 
+import hashlib
 import importlib.util
 import sys
 import warnings
@@ -14,16 +15,25 @@ from torch import Tensor, fx, nn
 from featad._device import autocast
 from featad._locks import lock_across_forks
 from featad.errors import FeatadError, MissingExtraError
+from featad.features.quantization import Quantized, measure_ranges
 
 TOLERANCE = 1e-5
 """Most that float32 may differ from torch's, as a share of a layer's largest value."""
 
 _KEPT = 4  # compiled networks of one engine, by size, precision and threads
-_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-_CAPABILITIES = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "int8": "f32"}
+_CAPABILITIES = {
+    "float32": "FP32",
+    "bfloat16": "BF16",
+    "float16": "FP16",
+    "int8": "INT8",
+}
 _lock = lock_across_forks()  # tracing changes filters of warnings
 
-Engine = Callable[[Tensor, str], Sequence[Tensor]]
+Precision = str | Quantized
+"""The name of a type of floating-point numbers, or where values are 8-bit integers."""
+
+Engine = Callable[[Tensor, Precision], Sequence[Tensor]]
 """Takes a standardized batch (n, 3, height, width) and the precision; returns what each
 node of the network gives."""
 
@@ -41,7 +51,7 @@ def resolve_engine(engine: str, device: torch.device, precision: str) -> str:
 
     device : torch.device
 
-    precision : {"float32", "float16", "bfloat16"}
+    precision : {"float32", "float16", "bfloat16", "int8"}
 
     Returns
     -------
@@ -51,7 +61,8 @@ def resolve_engine(engine: str, device: torch.device, precision: str) -> str:
     Raises
     ------
     ValueError
-        If OpenVINO is to run on a GPU, or torch cannot do the precision on the device.
+        If OpenVINO is to run on a GPU, or torch cannot do the precision on the device:
+        "int8" is for OpenVINO alone.
 
     Examples
     --------
@@ -60,12 +71,19 @@ def resolve_engine(engine: str, device: torch.device, precision: str) -> str:
     >>> resolve_engine("auto", torch.device("cpu"), "bfloat16")
     'torch'
     """
+    if precision == "int8" and engine == "torch":
+        raise ValueError(
+            "precision='int8' runs in OpenVINO, but engine='torch' was asked for. Take "
+            "engine='openvino', or precision='float32'."
+        )
+    if precision == "int8":
+        engine = "openvino"
     if engine == "auto":
         able = importlib.util.find_spec("openvino") and device.type == "cpu"
         engine = "either" if able and precision == "float32" else "torch"
     elif engine == "openvino" and device.type != "cpu":
         raise ValueError(
-            f"engine='openvino' runs on the CPU, but device={str(device)!r} was "
+            f"OpenVINO runs on the CPU, but device={str(device)!r} was "
             "asked for. Take device='cpu' or engine='torch'."
         )
     if engine == "torch":
@@ -78,7 +96,7 @@ def check_openvino(precision: str) -> None:
 
     Parameters
     ----------
-    precision : {"float32", "float16", "bfloat16"}
+    precision : {"float32", "float16", "bfloat16", "int8"}
 
     Raises
     ------
@@ -180,8 +198,9 @@ class OpenVINOEngine:
     def __init__(self, reference: TorchEngine) -> None:
         self._reference = reference
         self._compiled: OrderedDict[tuple, Any] = OrderedDict()
+        self._measured: OrderedDict[tuple, list[dict[str, Any]]] = OrderedDict()
 
-    def __call__(self, x: Tensor, precision: str) -> list[Tensor]:
+    def __call__(self, x: Tensor, precision: Precision) -> list[Tensor]:
         """Return what each node gives."""
         key = *x.shape[2:], precision, torch.get_num_threads()
         with _lock:
@@ -193,12 +212,28 @@ class OpenVINOEngine:
             compiled = self._compiled[key]
         return _run(compiled, x)
 
-    def _compile(self, height: int, width: int, precision: str, n_threads: int) -> Any:
-        check_openvino(precision)
+    def measure_ranges(self, x: Tensor) -> list[dict[str, Any]]:
+        """Return the ranges of 8-bit values, from a standardized batch of images."""
+        check_openvino("int8")
+        images = x.contiguous().numpy()
+        key = hashlib.sha256(images.data).hexdigest(), *images.shape
+        with _lock:  # the folds of a search ask for the same ones again and again
+            if key not in self._measured:
+                model = _converted(self._reference, x[:1])
+                self._measured[key] = measure_ranges(model, images)
+            while len(self._measured) > _KEPT:
+                self._measured.popitem(last=False)
+            return self._measured[key]
+
+    def _compile(
+        self, height: int, width: int, precision: Precision, n_threads: int
+    ) -> Any:
+        name = "int8" if isinstance(precision, Quantized) else precision
+        check_openvino(name)
         noise = np.random.default_rng(0).standard_normal((1, 3, height, width))
         probe = torch.from_numpy(noise.astype(np.float32))
         settings = {
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_PRECISION_HINT": _HINTS[name],
             "INFERENCE_NUM_THREADS": n_threads,
             "NUM_STREAMS": 1,
             # two processes would be tied to the same core
@@ -206,6 +241,8 @@ class OpenVINOEngine:
         }
         try:
             model = _converted(self._reference, probe)
+            if isinstance(precision, Quantized):
+                precision.apply(model)
             compiled = load_openvino().Core().compile_model(model, "CPU", settings)
             found = _run(compiled, probe)
         except RuntimeError as error:
@@ -235,7 +272,7 @@ class EitherEngine:
         self._openvino = openvino_engine
         self._refused: set[torch.Size] = set()
 
-    def __call__(self, x: Tensor, precision: str) -> Sequence[Tensor]:
+    def __call__(self, x: Tensor, precision: Precision) -> Sequence[Tensor]:
         """Return what each node gives."""
         if x.shape[2:] not in self._refused:
             try:

@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 
 from featad._locks import lock_across_forks
-from featad.features.engines import make_engine
+from featad.features.engines import OpenVINOEngine, Precision, make_engine
 from featad.features.graph import cut, has_channels_last
 from featad.features.layers import find_nodes
 from featad.features.presets import DEFAULT, PACKAGED, preset_of_set
@@ -163,8 +163,9 @@ class Extractor:
         self._std = torch.tensor(self.preset.std, device=device).view(3, 1, 1)
         self._copies = None
         self._cut.to(device)
-        if device.type == "cuda":
+        if engine == "torch":  # the pixels have their channels last, too
             self._cut.to(memory_format=torch.channels_last)
+        if device.type == "cuda":
             self._copies = torch.cuda.Stream(device)
         self.engine = engine
         self._run_network = make_engine(
@@ -220,7 +221,7 @@ class Extractor:
         return shapes
 
     def identify(
-        self, reading: Mapping[str, Any], summary: Summary, precision: str
+        self, reading: Mapping[str, Any], summary: Summary, precision: Precision
     ) -> str:
         """Return a digest of everything that decides the features of an image.
 
@@ -242,7 +243,7 @@ class Extractor:
             "nodes": list(self.nodes.values()),
             "reading": dict(reading),
             "channels": channels,
-            "precision": precision,
+            "precision": str(precision),
         }
         if self.engine != "torch" and precision != "float32":
             decisive["engine"] = self.engine  # each rounds in its own way
@@ -250,7 +251,7 @@ class Extractor:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def launch(
-        self, pixels: np.ndarray, summary: Summary, precision: str
+        self, pixels: np.ndarray, summary: Summary, precision: Precision
     ) -> Callable[[], np.ndarray]:
         """Start a batch; return a function that waits for its features.
 
@@ -264,7 +265,7 @@ class Extractor:
         summary : Summary
             Makes features of the layers.
 
-        precision : {"float32", "float16", "bfloat16"}
+        precision : {"float32", "float16", "bfloat16"} or Quantized
 
         Returns
         -------
@@ -286,7 +287,7 @@ class Extractor:
 
         return collect
 
-    def layers(self, pixels: np.ndarray, precision: str) -> list[np.ndarray]:
+    def layers(self, pixels: np.ndarray, precision: Precision) -> list[np.ndarray]:
         """Return what each layer gives for a batch, of the shapes of `shapes`.
 
         Parameters
@@ -302,21 +303,32 @@ class Extractor:
             found = self._run(torch.from_numpy(pixels), precision)
             return [values.cpu().numpy() for values in found]
 
+    def measure_ranges(self, pixels: np.ndarray) -> list[dict[str, Any]]:
+        """Return the ranges of 8-bit values, for `Quantized`; the engine is "openvino".
+
+        Parameters
+        ----------
+        pixels : float32 ndarray of shape (n, height, width, 3), in [0, 1]
+            Of training images.
+        """
+        engine = cast(OpenVINOEngine, self._run_network)
+        return engine.measure_ranges(self._standardized(torch.from_numpy(pixels)))
+
     @property
     def on_cpu(self) -> bool:
         """Whether the network runs on the CPU."""
         return self._device.type == "cpu"
 
-    def _run(self, x, precision):
-        """Return what each layer gives, float32, channels first."""
+    def _standardized(self, x):
         x = self._to_device(x).permute(0, 3, 1, 2)  # (n, 3, h, w), channels last
         x = (x - self._mean) / self._std
-        if self.preset.channel_order == "bgr":
-            x = x.flip(1)
+        return x.flip(1) if self.preset.channel_order == "bgr" else x
+
+    def _run(self, x, precision):
+        """Return what each layer gives, float32, channels first."""
+        found = self._run_network(self._standardized(x), precision)
         layers = []
-        for node, values in zip(
-            self.nodes.values(), self._run_network(x, precision), strict=True
-        ):
+        for node, values in zip(self.nodes.values(), found, strict=True):
             values = values.float()
             if self._ends_with_channels(node, values.ndim - 1):
                 values = values.movedim(-1, 1)

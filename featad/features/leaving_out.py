@@ -162,7 +162,7 @@ def _maps_of_images(features: Any, X: Sequence) -> Iterator[list[np.ndarray]]:
     how = features._reading() | {"max_pixels": features.max_pixels}
     images = _read(partial(read_image, **how), X)
     while batch := [image for _, image in islice(images, 8)]:
-        layers = extractor.layers(np.stack(batch), features.precision)
+        layers = extractor.layers(np.stack(batch), features._rounding())
         yield from (list(maps) for maps in zip(*layers, strict=True))
 
 

@@ -12,11 +12,9 @@ from typing_extensions import Self
 
 from featad._options import inherit_options
 from featad._sklearn import Interval, StrOptions
-from featad.errors import WeightsChangedError
-from featad.features.base import ImageFeatures, as_tuple
 from featad.features.cache import Cache, FeatureCache
+from featad.features.frozen import FrozenNetwork
 from featad.features.streaming import gather, stream_features
-from featad.features.vgg_layers import FINGERPRINT, GENERATED
 from featad.images import check_sources
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from featad.features.extractor import Summary
 
 
-class NetworkFeatures(ImageFeatures):
+class NetworkFeatures(FrozenNetwork):
     """Base of transformers that run a frozen network on images.
 
     A subclass writes ``_summary`` and ``_note_summary``, and hands on what ``_extract``
@@ -72,12 +70,17 @@ class NetworkFeatures(ImageFeatures):
         "auto" is "openvino" where that is installed, the device is a CPU, the precision
         is float32 and the check holds; else it is "torch". The default does not depend
         on what is installed, so that the same seed gives the same scores to the last
-        digit.
+        digit. With "int8", it is "openvino" alone.
 
-    precision : {"float32", "float16", "bfloat16"}, default="float32"
-        Floating-point type in which the network runs. In torch, "float16" needs a GPU;
-        OpenVINO takes what the processor can do. Features are always returned as
-        float32. ``featad doctor --speed`` measures engines and precisions.
+    precision : {"float32", "float16", "bfloat16", "int8", "auto"}, default="float32"
+        Type of numbers in which the network runs. In torch, "float16" needs a GPU;
+        OpenVINO takes what the processor can do. "int8" runs in OpenVINO alone: ``fit``
+        measures the ranges of 8-bit integers on up to 64 training images (extra
+        ``int8``), and keeps them. "auto" is the lowest precision that the processor
+        itself computes in, and whose features of each of these images have a cosine of
+        at least .99 ("int8") or .999 to those of float32; ``fit`` keeps the choice.
+        Features are always returned as float32. ``featad doctor --speed`` measures
+        engines and precisions.
 
     batch_size : int or None, default=None
         Number of images that run through the network together. None means 8 on a CPU,
@@ -119,6 +122,12 @@ class NetworkFeatures(ImageFeatures):
 
     weights_note_ : str
         What these weights are: a published set, or what was assumed about a file.
+
+    precision_ : str
+        Precision in which the network runs: that of "auto" is chosen in ``fit``.
+
+    quantization_ : list of dict
+        Ranges of 8-bit integers, with ``precision_="int8"``.
     """
 
     _parameter_constraints: dict = {
@@ -130,7 +139,7 @@ class NetworkFeatures(ImageFeatures):
         "crop": ["boolean"],
         "device": [str],
         "engine": [StrOptions({"torch", "openvino", "auto"})],
-        "precision": [StrOptions({"float32", "float16", "bfloat16"})],
+        "precision": [StrOptions({"float32", "float16", "bfloat16", "int8", "auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "n_jobs": [Integral, None],
         "cache": [str, os.PathLike, None],
@@ -179,12 +188,13 @@ class NetworkFeatures(ImageFeatures):
         inherit_options(cls)
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
-        """Check the input and find the weights; nothing is learned.
+        """Check the input and find the weights; nothing is learned of normal images.
 
         Parameters
         ----------
         X : sequence of sources, or array of shape (n_samples, height, width[, 3])
-            Paths, bytes, PIL images or arrays. They are not read here.
+            Paths, bytes, PIL images or arrays. Some are read for the precisions "int8"
+            and "auto", none for the others.
 
         y : ignored
 
@@ -199,7 +209,10 @@ class NetworkFeatures(ImageFeatures):
             If the weights are not on this machine and cannot be downloaded.
 
         MissingExtraError
-            If ``engine="openvino"``, and OpenVINO is not installed.
+            If OpenVINO or, for ``precision="int8"``, NNCF is needed and not installed.
+
+        ImageReadError
+            If an image for the precision cannot be read.
 
         ValueError
             If a parameter does not fit the network or this machine.
@@ -207,31 +220,25 @@ class NetworkFeatures(ImageFeatures):
         self._check_parameters()
         check_sources(X, estimator_name=type(self).__name__)
         from featad.features.engines import check_openvino  # torch: slow to import
+        from featad.features.precision import learn_precision
         from featad.features.weights import warn_of_assumption
 
-        self.__dict__.pop("weights_fingerprint_", None)  # of the fit before
+        for name in ("weights_fingerprint_", "precision_", "quantization_"):
+            self.__dict__.pop(name, None)  # of the fit before
         extractor = self._find_extractor()
         if extractor.engine == "openvino":
-            check_openvino(self.precision)
+            check_openvino(self._precision_name())
+        if self._learns():
+            self.precision_, ranges = learn_precision(self, X)
+            if ranges is not None:
+                self.quantization_ = ranges
+        else:
+            self.precision_ = self.precision
         self._note_summary(extractor)
         self.weights_fingerprint_ = extractor.fingerprint
         self.weights_note_ = str(extractor.found)
         warn_of_assumption(extractor.found, self)
         return self
-
-    def check_weights(self) -> None:
-        """Find the weights and compare their fingerprint with the one of ``fit``.
-
-        Raises
-        ------
-        WeightsNotFoundError
-            If they are not on this machine and cannot be downloaded.
-
-        WeightsChangedError
-            If their fingerprint is another.
-        """
-        self._check_parameters()
-        self._checked_extractor()
 
     def extractor_fingerprint(self) -> str:
         """Return a digest of everything that decides the features of an image.
@@ -298,7 +305,7 @@ class NetworkFeatures(ImageFeatures):
         n_rows: int | None,
     ) -> Iterator[tuple[np.ndarray, list[int]]]:
         """Yield what ``_extract`` does; the features may be those of others as well."""
-        run = partial(extractor.launch, summary=summary, precision=self.precision)
+        run = partial(extractor.launch, summary=summary, precision=self._rounding())
 
         def launch(pixels: np.ndarray) -> Callable[[], np.ndarray]:
             collect = self._launch(run, pixels)
@@ -334,66 +341,3 @@ class NetworkFeatures(ImageFeatures):
     ) -> Any:
         """Return what ``transform`` returns, from all features of ``X``."""
         return features
-
-    def _layers(self) -> tuple[str | None, ...]:
-        return as_tuple(self.layer)
-
-    def _reading(self) -> dict[str, Any]:
-        """Return what decides the pixels, as arguments of `read_image`."""
-        from featad.features.weights import preset  # torch: slow to import
-
-        usual = preset(self.arch, self.weights)
-        return usual.reading(self.image_size, self.crop, self.max_value, self.truncated)
-
-    def _shapes(self, extractor: "Described") -> dict[str, tuple[int, ...]]:
-        return extractor.shapes(self._reading()["size"])
-
-    def _find_extractor(self, is_fitted: bool = False) -> "Described":
-        from featad.features.described import describe  # torch: slow to import
-
-        return describe(*self._network_key(is_fitted))
-
-    def _network_key(self, is_fitted: bool = False) -> tuple:
-        """Return the arguments of `load_extractor`."""
-        from featad import _device  # torch: slow to import
-        from featad.features.engines import resolve_engine
-        from featad.features.weights import find_weights
-
-        resolve = _device.usable_device if is_fitted else _device.resolve_device
-        on_cpu = self.engine == "openvino" and self.device == "auto"
-        device = resolve("cpu" if on_cpu else self.device)
-        engine = resolve_engine(self.engine, device, self.precision)
-        found = find_weights(
-            self.arch, self._weights_now(), self.random_state, self.preprocessing
-        )
-        return found, self._layers(), device, engine
-
-    def _weights_now(self) -> str | os.PathLike | None:
-        """Return which weights are meant: fits of the first vgg_mini go on with it."""
-        is_first = getattr(self, "weights_fingerprint_", None) == FINGERPRINT
-        return GENERATED if is_first and self.weights == "default" else self.weights
-
-    def _checked_extractor(self) -> "Described":
-        extractor = self._find_extractor(hasattr(self, "weights_fingerprint_"))
-        expected = getattr(self, "weights_fingerprint_", extractor.fingerprint)
-        if extractor.fingerprint != expected:
-            raise WeightsChangedError(
-                f"{type(self).__name__} was fitted with {self.arch} weights of "
-                f"fingerprint {expected[:12]}, but weights={str(self.weights)!r} has "
-                f"{extractor.fingerprint[:12]} here. Pass the weights and the "
-                "preprocessing it was fitted with, or fit again."
-            )
-        return extractor
-
-    def _fingerprint(self, extractor: "Described", summary: "Summary") -> str:
-        return extractor.identify(self._reading(), summary, self.precision)
-
-    def _check_parameters(self) -> None:
-        from featad.features.presets import check_arch  # torch: slow to import
-
-        self._validate_params()
-        check_arch(self.arch)
-        layers = as_tuple(self.layer)
-        if not layers or len(set(layers)) < len(layers):
-            self._refuse("layer", "one name or several different ones")
-        self._check_pair("image_size", "a number of pixels or (height, width)")

@@ -41,7 +41,7 @@ def passes(steps: Mapping[_Name, Any], *, in_memory: bool) -> list[list[_Name]]:
     with_map: set[str] = set()
     for name, step in steps.items():
         key: Any = name
-        if isinstance(step, NetworkFeatures):
+        if isinstance(step, NetworkFeatures) and not step._learns():
             shared = _pass_key(step, in_memory)
             is_large = in_memory and isinstance(step, PatchFeatures)
             if not (is_large and shared in with_map):
