@@ -38,7 +38,9 @@ from featad.detectors import IsolationForest as IsolationForest
 from featad.detectors import KMeansDistance as KMeansDistance
 from featad.detectors import MADGAN as MADGAN
 from featad.detectors import Mahalanobis as Mahalanobis
+from featad.detectors import MiniBatchKMeansDistance as MiniBatchKMeansDistance
 from featad.detectors import NearestNeighbors as NearestNeighbors
+from featad.detectors import NystroemSVM as NystroemSVM
 from featad.detectors import OneClassSVM as OneClassSVM
 from featad.detectors import PCAReconstruction as PCAReconstruction
 from featad.detectors import PatchFlow as PatchFlow
