@@ -228,7 +228,6 @@ def _run_cached(batch: list[_Image], launch: Launch, cache: Cache) -> Iterator[_
         if missing:
             values = launch(np.stack([image.pixels for image in missing]))()
             for image, row in zip(missing, values, strict=True):
-                cache.put(image.key, row)
-                known[image.key] = row
+                known[image.key] = cache.put(image.key, row)
     for image in batch:
         yield image.rows, known[image.key]
