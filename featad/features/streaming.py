@@ -150,14 +150,13 @@ def gather(
     rows: list[int] = []
     place = 0
     for places, values in stream:
-        if not isinstance(values, ImageReadError):
-            many = np.atleast_1d(places).tolist()
-            each = np.broadcast_to(values, (len(many), *of_one))
-            waiting.update(zip(many, each, strict=True))
-        elif on_error == "raise":
+        if isinstance(values, ImageReadError) and on_error == "raise":
             raise values
-        else:
+        if isinstance(places, int):
             waiting[places] = values
+        else:
+            each = np.broadcast_to(values, (len(places), *of_one))
+            waiting.update(zip(places, each, strict=True))
         while place in waiting:
             found = waiting.pop(place)
             is_unread = isinstance(found, ImageReadError)
