@@ -150,9 +150,11 @@ def gather(
     rows: list[int] = []
     place = 0
     for places, values in stream:
-        if isinstance(values, ImageReadError) and on_error == "raise":
-            raise values
-        if isinstance(places, int):
+        if isinstance(values, ImageReadError):
+            if on_error == "raise":
+                raise values
+            waiting[places] = values
+        elif isinstance(places, int):
             waiting[places] = values
         else:
             each = np.broadcast_to(values, (len(places), *of_one))
