@@ -53,4 +53,4 @@ class KeepsCovariance:
 
     def _n_seen(self) -> int:
         """Return how many samples were learned from so far."""
-        return self.moments_["n_samples"] if hasattr(self, "moments_") else 0
+        return self.moments_["n_samples"] if hasattr(self, "location_") else 0
