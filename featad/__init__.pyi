@@ -38,7 +38,9 @@ from featad.detectors import IsolationForest as IsolationForest
 from featad.detectors import KMeansDistance as KMeansDistance
 from featad.detectors import MADGAN as MADGAN
 from featad.detectors import Mahalanobis as Mahalanobis
+from featad.detectors import MiniBatchKMeansDistance as MiniBatchKMeansDistance
 from featad.detectors import NearestNeighbors as NearestNeighbors
+from featad.detectors import NystroemSVM as NystroemSVM
 from featad.detectors import OneClassSVM as OneClassSVM
 from featad.detectors import PCAReconstruction as PCAReconstruction
 from featad.detectors import PatchFlow as PatchFlow
@@ -60,6 +62,7 @@ from featad.features import FilterBankFeatures as FilterBankFeatures
 from featad.features import PatchFeatures as PatchFeatures
 from featad.features import VGGFeatures as VGGFeatures
 from featad.features import VGGPatches as VGGPatches
+from featad.features import features_to_file as features_to_file
 from featad.few_images import few_shot as few_shot
 from featad.figures import compare_scores as compare_scores
 from featad.images import ImageReader as ImageReader

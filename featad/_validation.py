@@ -40,7 +40,7 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
     X : ndarray of the same shape
         float32 stays as it is, and everything else becomes float64; but images of
         integers or bool become float32 in [0, 1]. float16 stays as it is for detectors
-        of maps of features.
+        that read it, as those of maps of features do.
 
     Raises
     ------
@@ -53,10 +53,11 @@ def check_samples(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarra
     """
     name = type(estimator).__name__
     images = getattr(estimator, "_takes_images", True)
+    halves = not images or getattr(estimator, "_takes_halves", False)
     given, were_integers = unit_images(X, estimator, reset=reset)
     array = check_array(
         given,
-        dtype=[np.float64, np.float32, *([] if images else [np.float16])],
+        dtype=[np.float64, np.float32, *([np.float16] if halves else [])],
         allow_nd=True,
         ensure_all_finite=not _are_finite_halves(given),
         estimator=estimator,

@@ -7,8 +7,7 @@ import numpy as np
 from scipy.special import ellipj, ellipkm1
 
 from featad._blocks import row_blocks
-
-_EPS = np.finfo(np.float64).eps
+from featad.covariance_sums import EPS, CovarianceSums, Moments, Spectrum
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,10 @@ class ShrunkCovariance:
     def whiten(self, X: np.ndarray) -> np.ndarray:
         """Return the samples times the symmetric inverse root, in the type of ``X``.
 
-        Their squared lengths are ``squared_lengths(X)``.
+        Those of float16 come back as float32. Their squared lengths are
+        ``squared_lengths(X)``.
         """
-        whitened = np.empty_like(X)
+        whitened = _empty_like(X)
         outside = np.sqrt(self._outside)
         change = np.sqrt(self._inverse(self.variances)) - outside
         for rows, centered in _centered(X, self.location):
@@ -83,7 +83,9 @@ class ShrunkCovariance:
             whitened[rows] = centered * outside + along @ self.components
         return whitened
 
-    def leave_one_out(self, X: np.ndarray) -> np.ndarray | None:
+    def leave_one_out(
+        self, X: np.ndarray, n_samples: int | None = None
+    ) -> np.ndarray | None:
         """Return the squared distance of each training sample to the others' mean.
 
         It is measured under the others' covariance, shrunk by the same multiple of the
@@ -92,17 +94,26 @@ class ShrunkCovariance:
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
-            The samples that the covariance was estimated from.
+            The samples that the covariance was estimated from, or some of them.
+
+        n_samples : int or None, default=None
+            How many it was estimated from. None: these.
 
         Returns
         -------
-        squared : ndarray of shape (n_samples,), float64, or None
+        squared : ndarray of shape (len(X),), float64, or None
             None where the others' covariance is not of full rank.
         """
-        left = self._left_out(X)
-        return None if left is None else left.squared / left.kept
+        squared = np.empty(len(X))
+        for rows, left in self._left_out(X, n_samples or len(X)):
+            if left is None:
+                return None
+            squared[rows] = left.squared / left.kept
+        return squared
 
-    def whiten_leave_one_out(self, X: np.ndarray) -> np.ndarray | None:
+    def whiten_leave_one_out(
+        self, X: np.ndarray, n_samples: int | None = None
+    ) -> np.ndarray | None:
         """Whiten each training sample by mean and covariance of the others.
 
         The covariance is that of `leave_one_out`, whose result is the squared lengths.
@@ -110,11 +121,14 @@ class ShrunkCovariance:
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
-            The samples that the covariance was estimated from.
+            The samples that the covariance was estimated from, or some of them.
+
+        n_samples : int or None, default=None
+            How many it was estimated from. None: these.
 
         Returns
         -------
-        Z : ndarray of the shape and type of ``X``, or None
+        Z : ndarray of the shape of ``X``, float32 or float64, or None
             None where the others' covariance is not of full rank.
 
         Notes
@@ -130,39 +144,38 @@ class ShrunkCovariance:
         .. [1] Hale, Higham and Trefethen, "Computing A^alpha, log(A), and related
            matrix functions by contour integrals", SIAM J. Numer. Anal. 46, 2008.
         """
-        left = self._left_out(X)
-        if left is None:
-            return None
-        lowest = max(self.residual_variance, left.kept.min() * left.variances.min())
-        squares, weights = _inverse_root_nodes(lowest, left.variances.max())
-        inverses = 1 / (left.variances + squares[:, None])  # (n_nodes, n_components)
-        whitened = np.empty_like(X)
-        for rows in row_blocks(*X.shape):
-            along = left.along[rows].astype(np.float64)
-            kept = 1 - left.share * (along**2 @ inverses.T)  # (n_rows, n_nodes)
-            along *= (weights / kept) @ inverses
+        whitened = _empty_like(X)
+        for rows, left in self._left_out(X, n_samples or len(X)):
+            if left is None:
+                return None
+            lowest = max(self.residual_variance, left.kept.min() * left.variances.min())
+            squares, weights = _inverse_root_nodes(lowest, left.variances.max())
+            inverses = 1 / (left.variances + squares[:, None])  # (nodes, components)
+            kept = 1 - left.share * (left.along**2 @ inverses.T)  # (rows, nodes)
+            along = left.along * ((weights / kept) @ inverses)
             whitened[rows] = along @ self.components
         return whitened
 
-    def _left_out(self, X: np.ndarray) -> "_LeftOut | None":
-        n = len(X)
+    def _left_out(
+        self, X: np.ndarray, n: int
+    ) -> Iterator[tuple[slice, "_LeftOut | None"]]:
+        """Yield rows and their covariances; None where one is not of full rank."""
         grown = n / (n - 1)
         axes = self.variances - self.residual_variance
         variances = grown * axes + self.residual_variance
         inverse = self._inverse(variances)
-        if inverse.min(initial=np.inf) in (0, np.inf):
-            return None
+        is_full = inverse.min(initial=np.inf) not in (0, np.inf)
         share = (1 - self.shrinkage) / n
-        squared = np.empty(n)
-        along = np.empty((n, len(variances)), np.result_type(X, np.float32))
         for rows, centered in _centered(X, self.location):
-            exact = grown * (centered @ self.components.T)
-            squared[rows] = exact**2 @ inverse
-            along[rows] = exact
-        kept = 1 - share * squared  # 0: no other sample varies this way
-        if kept.min() < np.sqrt(_EPS):
-            return None
-        return _LeftOut(variances, along, share, squared, kept)
+            if not is_full:
+                yield rows, None
+                continue
+            along = grown * (centered @ self.components.T)
+            squared = along**2 @ inverse
+            kept = 1 - share * squared  # 0: no other sample varies this way
+            is_kept = kept.min() >= np.sqrt(EPS)
+            found = _LeftOut(variances, along, share, squared, kept)
+            yield rows, found if is_kept else None
 
     @property
     def _outside(self) -> float:
@@ -173,7 +186,7 @@ class ShrunkCovariance:
 
     def _inverse(self, variances: np.ndarray | float) -> np.ndarray:
         return _inverse(
-            variances, self.variances.max(initial=0) * self.location.size * _EPS
+            variances, self.variances.max(initial=0) * self.location.size * EPS
         )
 
 
@@ -195,30 +208,64 @@ def shrunk_covariance(X: np.ndarray) -> ShrunkCovariance:
     ValueError
         If products of the values overflow.
 
+    See Also
+    --------
+    estimate : It returns what is needed to go on with further samples as well.
+    """
+    return estimate(X)[0]
+
+
+def estimate(X: np.ndarray) -> tuple[ShrunkCovariance, Moments]:
+    """Return the shrunk covariance of samples, and what it takes to add others.
+
+    Parameters and errors are those of `shrunk_covariance`.
+
     Notes
     -----
     The eigenvalues are those of the smaller of two matrices: of the covariance, or of
     the products of the samples, (n_samples, n_samples). Time is n_samples * n_features
-    * min(n_samples, n_features).
+    * min(n_samples, n_features). Where there are as many samples as features, or more,
+    they are read once, block by block, and may be in a memory-mapped file.
     """
     n_samples, n_features = X.shape
-    mean = X.mean(axis=0, dtype=np.float64)
-    location = np.where((X[0] == X).all(axis=0), X[0], mean)  # exact
-    with np.errstate(over="ignore", invalid="ignore"):  # refused below
-        if n_samples < n_features:
-            centered = X - location
-            products = centered @ centered.T
-            norms = np.einsum("ij,ij->i", centered, centered)
-        else:
-            products, norms = np.zeros((n_features, n_features)), np.empty(n_samples)
-            for rows, centered in _centered(X, location):
-                products += centered.T @ centered
-                norms[rows] = np.einsum("ij,ij->i", centered, centered)
-    spectrum = _Spectrum(products, norms, n_features)
-    components = spectrum.vectors.T
-    if n_samples < n_features:
-        components = components @ centered
-        components /= np.sqrt(n_samples * spectrum.values)[:, None]
+    if n_samples >= n_features:
+        sums = CovarianceSums()
+        sums.add(X)
+        return estimate_from(sums)
+    location = np.where((X[0] == X).all(axis=0), X[0], X.mean(axis=0, dtype=np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):  # refused by `Spectrum`
+        centered = X - location  # location is exact where nothing varies
+        products = centered @ centered.T
+        norms = products.diagonal().copy()
+        third, fourth = norms @ centered, float(norms @ norms)
+    spectrum = Spectrum(products, n_samples, float(norms.sum()), fourth, n_features)
+    components = spectrum.vectors.T @ centered
+    components /= np.sqrt(n_samples * spectrum.values)[:, None]
+    moments = Moments(n_samples, spectrum.values, third, fourth)
+    return _shrunk(location, components, spectrum), moments
+
+
+def estimate_from(sums: CovarianceSums) -> tuple[ShrunkCovariance, Moments]:
+    """Return what `estimate` returns of all samples that were added up.
+
+    Parameters
+    ----------
+    sums : CovarianceSums
+        Of at least two samples. They stay as they are.
+
+    Raises
+    ------
+    ValueError
+        If products of the values overflow.
+    """
+    spectrum = sums.spectrum()
+    moments = Moments(sums.n_samples, spectrum.values, sums.third, sums.fourth)
+    return _shrunk(sums.location, spectrum.vectors.T, spectrum), moments
+
+
+def _shrunk(
+    location: np.ndarray, components: np.ndarray, spectrum: Spectrum
+) -> ShrunkCovariance:
     return ShrunkCovariance(
         location,
         components,
@@ -296,14 +343,15 @@ def _combination(
         Weight of the test sample itself.
     """
     n_train = len(among)
-    means, rounding = among.mean(axis=0), n_train * _EPS * among.diagonal().max()
+    means, rounding = among.mean(axis=0), n_train * EPS * among.diagonal().max()
     among -= means + means[:, None] - means.mean()
     across -= across.mean(axis=1, keepdims=True) + means - means.mean()
     if among.diagonal().max() <= rounding:  # all training samples are equal
         among[:] = 0
-    spectrum = _Spectrum(among, among.diagonal().copy(), n_features)
+    norms = among.diagonal().copy()
+    spectrum = Spectrum(among, n_train, norms.sum(), norms @ norms, n_features)
     values, residual = spectrum.values, spectrum.residual_variance
-    floor = spectrum.variances.max(initial=0) * n_features * _EPS
+    floor = spectrum.variances.max(initial=0) * n_features * EPS
     own = np.sqrt(_inverse(residual, floor))
     along = np.sqrt(_inverse(spectrum.variances, floor))
     factors = (along - own) / (n_train * values)
@@ -319,56 +367,8 @@ def _centered(
         yield rows, X[rows] - location
 
 
-class _Spectrum:
-    """Eigenvalues and shrinkage of a covariance.
-
-    Parameters
-    ----------
-    products : ndarray of shape (n_samples, n_samples) or (n_features, n_features)
-        Of the centered samples: ``X @ X.T`` or ``X.T @ X``.
-
-    norms : ndarray of shape (n_samples,)
-        Squared lengths of the centered samples.
-
-    n_features : int
-        Number of features.
-
-    Notes
-    -----
-    ``products`` is overwritten.
-    """
-
-    def __init__(self, products: np.ndarray, norms: np.ndarray, n_features: int):
-        n_samples, size = len(norms), len(products)
-        squared = np.einsum("ij,ij->", products, products) / n_samples**2
-        if not np.isfinite([squared, norms @ norms]).all():
-            raise ValueError(
-                "Products of the values of X overflow. Scale X, for example with "
-                "StandardScaler."
-            )
-        self.shrinkage = _shrinkage(squared, norms, n_features)
-        products /= n_samples
-        values, vectors = np.linalg.eigh(products)
-        values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
-        if size < n_features:  # what is 0 within rounding joins what lies outside
-            kept = values > values[0] * size * _EPS
-            values, vectors = values[kept], vectors[:, kept]
-        self.values, self.vectors = values, vectors
-        self.residual_variance = self.shrinkage * norms.mean() / n_features
-        self.variances = (1 - self.shrinkage) * values + self.residual_variance
-
-
-def _shrinkage(squared: float, norms: np.ndarray, n_features: int) -> float:
-    """Return Ledoit and Wolf's shrinkage.
-
-    ``squared`` is the sum over all entries of the empirical covariance of their
-    squares, ``norms`` (n_samples,) are the squared lengths of the centered samples.
-    """
-    distance = squared - norms.mean() ** 2 / n_features  # to the identity's multiple
-    error = (np.mean(norms**2) - squared) / len(norms)
-    if n_features == 1 or distance <= 0 or error <= squared * _EPS:
-        return 0.0
-    return float(min(error / distance, 1.0))
+def _empty_like(X: np.ndarray) -> np.ndarray:
+    return np.empty(X.shape, np.result_type(X, np.float32))
 
 
 def _inverse_root_nodes(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:

@@ -122,9 +122,9 @@ class Pipeline(pipeline.Pipeline):
     def score_samples(self, X: Any) -> np.ndarray:
         """Score samples; high = normal.
 
-        Where the first step has ``transform_in_blocks``, as `PatchFeatures` has, the
-        other steps see one block of samples at a time, and memory does not grow with
-        their number. So do ``decision_function`` and ``predict``.
+        Where the first step has ``transform_in_blocks``, as features of networks have,
+        the other steps see one block of samples at a time, and memory does not grow
+        with their number. So do ``decision_function`` and ``predict``.
 
         Parameters
         ----------

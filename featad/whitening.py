@@ -11,10 +11,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from featad._sklearn import HasMethods, Interval, StrOptions
-from featad.covariance import ShrunkCovariance, shrunk_covariance, whiten_out_of_fold
+from featad.covariance import estimate, whiten_out_of_fold
+from featad.kept_covariance import KeepsCovariance
 
 
-class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class ShrunkWhitening(
+    KeepsCovariance, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     """Whiten by the symmetric inverse root of a Ledoit-Wolf covariance.
 
     The squared length of a whitened sample is its Mahalanobis distance. Quiet
@@ -56,6 +59,9 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     residual_variance_ : float
         Its variance in every direction outside the axes.
+
+    moments_ : dict of str to int, float or ndarray
+        What ``partial_fit`` needs to go on.
 
     n_features_in_ : int
         Number of features.
@@ -137,6 +143,43 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self._fit(X)
         return self
 
+    def partial_fit(self, X: ArrayLike, y: Any = None) -> "ShrunkWhitening":
+        """Learn from further samples; those of earlier calls, and of ``fit``, count.
+
+        The result is that of ``fit`` on all samples, within rounding. Each call
+        computes the axes of an (n_features, n_features) matrix, so pass thousands of
+        samples at a time.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            At least two samples in the first call.
+
+        y : object, default=None
+            Not used.
+
+        Returns
+        -------
+        self : ShrunkWhitening
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            As ``fit`` does; if the number of features is another than before.
+        """
+        self._validate_params()
+        is_first = not self._n_seen()
+        samples: np.ndarray = validate_data(
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_min_samples=1 + is_first,
+            reset=is_first,
+        )
+        self._add(samples)
+        return self
+
     def transform(self, X: Any) -> np.ndarray:
         """Whiten new samples.
 
@@ -203,21 +246,8 @@ class ShrunkWhitening(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         samples: np.ndarray = validate_data(
             self, X, dtype=[np.float64, np.float32], ensure_min_samples=2
         )
-        covariance = shrunk_covariance(samples)
-        self.location_, self.components_ = covariance.location, covariance.components
-        self.shrinkage_ = covariance.shrinkage
-        self.variances_ = covariance.variances
-        self.residual_variance_ = covariance.residual_variance
+        self._adopt(*estimate(samples))
         return samples
-
-    def _covariance(self) -> ShrunkCovariance:
-        return ShrunkCovariance(
-            self.location_,
-            self.components_,
-            self.variances_,
-            self.residual_variance_,
-            self.shrinkage_,
-        )
 
     def _leave_one_out(self, X: np.ndarray) -> np.ndarray:
         whitened = self._covariance().whiten_leave_one_out(X)

@@ -48,14 +48,25 @@ def test_a_size_that_is_none_is_refused(folder, capsys, size):
     assert "expected a size such as 500MB or 20GB" in capsys.readouterr().err
 
 
+def test_keep_sets_the_type_for_all_later_runs(folder, capsys):
+    told = "3 entries of 1 choice of features, 3.1 kB; no limit"
+    assert main(["cache", "keep", str(folder), "--dtype", "float16"]) == 0
+    assert main(["cache", "info", str(folder)]) == 0
+    assert capsys.readouterr().out == 2 * f"{told}; kept in float16\n"
+    assert main(["cache", "keep", str(folder), "--dtype", "float32"]) == 0
+    assert capsys.readouterr().out == f"{told}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["limit"], "needs --size"),
+        (["keep"], "needs --dtype"),
         (["info", "--size", "1GB"], "`info` does not take it"),
+        (["limit", "--size", "1GB", "--dtype", "float16"], "`limit` does not take it"),
     ],
 )
-def test_a_size_goes_with_limit_alone(folder, capsys, arguments, told):
+def test_an_option_goes_with_what_it_is_for_alone(folder, capsys, arguments, told):
     what, *more = arguments
     assert main(["cache", what, str(folder), *more]) == 1
     assert told in capsys.readouterr().err

@@ -17,6 +17,7 @@ from featad import _locks
 from featad.errors import FeatadError, ImageReadError
 from featad.features import streaming
 from featad.features.cache import FeatureCache
+from featad.features.cache_folder import set_cache_dtype
 from featad.images import content_hash
 from tests._counted import Counted
 
@@ -59,6 +60,16 @@ def test_nothing_is_extracted_again(images, folder, count):
     assert count() == len(images)
     np.testing.assert_allclose(first, plain, rtol=1e-5)
     np.testing.assert_array_equal(first, again)
+
+
+def test_a_first_pass_gives_what_later_ones_read_in_float16(images, folder, count):
+    set_cache_dtype(folder, "float16")
+    plain = counted(None).transform(images)
+    first, again = (counted(folder).transform(images) for _ in range(2))
+    assert count() == len(images)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_allclose(first, plain, rtol=1 / 1024)
+    assert not np.array_equal(first, plain)
 
 
 def test_each_image_has_a_small_file_of_its_own(images, folder):

@@ -21,7 +21,15 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("tiles")
 
 
-FLOORS = {"mahalanobis": 0.97, "ocsvm": 0.97, "kmeans": 0.97, "iforest": 0.96}
+FLOORS = {
+    "mahalanobis": 0.97,
+    "ocsvm": 0.97,
+    "kmeans": 0.97,
+    "iforest": 0.96,
+    "nystroem": 0.97,
+    "mbkmeans": 0.97,
+}
+EXACT = {"nystroem": "ocsvm", "mbkmeans": "kmeans"}
 
 
 def test_imagenet_statistics_feed_every_scorer_and_beat_random_ones(
@@ -40,8 +48,13 @@ def test_imagenet_statistics_feed_every_scorer_and_beat_random_ones(
 
 def test_vgg_mini_feeds_every_scorer_as_its_fc7_does_and_random_weights_do_not(tiles):
     systems = {kind: featad.build(f"mini-stats-{kind}") for kind in FLOORS}
-    area = areas_on(tiles, {**systems, "fc7": featad.build("mini-mahalanobis")})
+    others = {"fc7": "mini-mahalanobis", "pixels": "pixels-mahalanobis"}
+    systems |= {kind: featad.build(name) for kind, name in others.items()}
+    area = areas_on(tiles, systems)
     assert {kind: area[kind] for kind in FLOORS if area[kind] < FLOORS[kind]} == {}
+    for kind, exact in EXACT.items():
+        assert area[kind] == pytest.approx(area[exact], abs=0.002)
+        assert area[kind] > area["pixels"] + 0.05
     assert area["fc7"] == pytest.approx(area["mahalanobis"], abs=0.01)
     random = {"random": featad.build("mini-stats-mahalanobis", weights=None)}
     every_third = tiles.select(np.arange(0, len(tiles), 3))

@@ -20,7 +20,9 @@ from featad.detectors.isolation_forest import IsolationForest as IsolationForest
 from featad.detectors.kmeans_distance import KMeansDistance as KMeansDistance
 from featad.detectors.madgan import MADGAN as MADGAN
 from featad.detectors.mahalanobis import Mahalanobis as Mahalanobis
+from featad.detectors.mini_batch_kmeans_distance import MiniBatchKMeansDistance as MiniBatchKMeansDistance
 from featad.detectors.nearest_neighbors import NearestNeighbors as NearestNeighbors
+from featad.detectors.nystroem_svm import NystroemSVM as NystroemSVM
 from featad.detectors.one_class_svm import OneClassSVM as OneClassSVM
 from featad.detectors.patch_flow import PatchFlow as PatchFlow
 from featad.detectors.patch_gaussian import PatchGaussian as PatchGaussian

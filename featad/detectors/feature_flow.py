@@ -6,13 +6,14 @@ import numpy as np
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from featad.covariance import ShrunkCovariance, shrunk_covariance
+from featad.covariance import shrunk_covariance
 from featad.entry import Entry
+from featad.kept_covariance import KeepsCovariance
 from featad.neural.detector import COUNT, Context, StrOptions
 from featad.neural.likelihood import FlowDetector, FlowOptions
 
 
-class FeatureFlow(FlowDetector):
+class FeatureFlow(KeepsCovariance, FlowDetector):
     """Score a sample by its likelihood under a normalizing flow.
 
     The flow learns how the features of normal samples are distributed: an invertible
@@ -144,23 +145,12 @@ class FeatureFlow(FlowDetector):
 
     def _fit_whitened(self, X: np.ndarray) -> np.ndarray:
         X = X.reshape(len(X), -1)
-        covariance = shrunk_covariance(X)
-        self.location_, self.components_ = covariance.location, covariance.components
-        self.shrinkage_ = covariance.shrinkage
-        self.variances_ = covariance.variances
-        self.residual_variance_ = covariance.residual_variance
-        by_others = covariance.whiten_leave_one_out(X)
+        self._adopt(shrunk_covariance(X))
+        by_others = self._covariance().whiten_leave_one_out(X)
         return self._whitened(X) if by_others is None else self._shorten(by_others)
 
     def _whitened(self, X: np.ndarray) -> np.ndarray:
-        covariance = ShrunkCovariance(
-            self.location_,
-            self.components_,
-            self.variances_,
-            self.residual_variance_,
-            self.shrinkage_,
-        )
-        return self._shorten(covariance.whiten(X.reshape(len(X), -1)))
+        return self._shorten(self._covariance().whiten(X.reshape(len(X), -1)))
 
     def _shorten(self, whitened: np.ndarray) -> np.ndarray:
         """Return the coordinates along the first axes, and the length of the rest."""

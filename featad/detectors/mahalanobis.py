@@ -1,14 +1,18 @@
 """Anomalous samples are far from the mean, in shrunk standard deviations."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.decomposition import PCA
 
+from featad._validation import check_samples, warn_of_anomalies
 from featad.base import BaseDetector, StrOptions
-from featad.covariance import ShrunkCovariance, shrunk_covariance
+from featad.covariance import estimate
 from featad.entry import Entry
+from featad.kept_covariance import KeepsCovariance
 
 
-class Mahalanobis(BaseDetector):
+class Mahalanobis(KeepsCovariance, BaseDetector):
     """Score a sample by its Mahalanobis distance under a Ledoit-Wolf covariance.
 
     Parameters
@@ -35,10 +39,14 @@ class Mahalanobis(BaseDetector):
     residual_variance_ : float
         Variance of the shrunk covariance in every direction outside the axes.
 
+    moments_ : dict of str to int, float or ndarray
+        What ``partial_fit`` needs to go on.
+
     held_out_scores_ : ndarray of shape (n_samples,), float64, or None
         Score of each training sample under the covariance of all others, shrunk as that
-        of all samples is. None where the others' covariance is not of full rank.
-        `featad.CalibratedDetector` takes its threshold from them.
+        of all samples is. None where the others' covariance is not of full rank, and
+        after ``partial_fit``. `featad.CalibratedDetector` takes its threshold from
+        them.
 
     Notes
     -----
@@ -58,6 +66,11 @@ class Mahalanobis(BaseDetector):
     variance r, C = (1 - s) n / (n - 1) S + r I, u the difference from the mean times
     n / (n - 1) and q = u' C^-1 u, the squared distance to the others is
     q / (1 - (1 - s) q / n).
+
+    Where there are as many samples as features, or more, they are read block by block:
+    once for the covariance, and once for the threshold. ``X`` may be a memory-mapped
+    file that is larger than the memory, also of float16. Samples that come in parts,
+    or never end, go to ``partial_fit``.
 
     References
     ----------
@@ -92,20 +105,51 @@ class Mahalanobis(BaseDetector):
         self.contamination = contamination
         self.threshold = threshold
 
+    _takes_halves = True
+
+    def partial_fit(self, X: Any, y: Any = None) -> "Mahalanobis":
+        """Learn from further samples; those of earlier calls, and of ``fit``, count.
+
+        The result is that of ``fit`` on all samples, within rounding. Each call
+        computes the axes of an (n_features, n_features) matrix, so pass thousands of
+        samples at a time. The threshold is from the scores of the samples of this call.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            As for ``fit``; at least two samples in the first call.
+
+        y : object, default=None
+            Not used.
+
+        Returns
+        -------
+        self : Mahalanobis
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            As for ``fit``; if samples have another shape than before.
+        """
+        self._validate_params()
+        n_before = self._n_seen()
+        X = check_samples(self, X, reset=not n_before)
+        warn_of_anomalies(self, y)
+        self._check_number(n_before + len(X))
+        table = X.reshape(len(X), -1)
+        n_samples = self._add(table)
+        held_out = self._covariance().leave_one_out(table, n_samples)
+        self.held_out_scores_ = None if held_out is None else -held_out
+        self._set_offset(X)
+        self.held_out_scores_ = None  # those of all samples are not known
+        return self
+
     def _fit(self, X: np.ndarray) -> None:
-        n_samples = len(X)
-        if n_samples < 2:
-            raise ValueError(
-                "Mahalanobis needs at least 2 samples to estimate a covariance, got "
-                "1 sample."
-            )
-        X = X.reshape(n_samples, -1)
-        covariance = shrunk_covariance(X)
-        self.location_, self.components_ = covariance.location, covariance.components
-        self.shrinkage_ = covariance.shrinkage
-        self.variances_ = covariance.variances
-        self.residual_variance_ = covariance.residual_variance
-        held_out = covariance.leave_one_out(X)
+        self._check_number(len(X))
+        X = X.reshape(len(X), -1)
+        self._adopt(*estimate(X))
+        held_out = self._covariance().leave_one_out(X)
         self.held_out_scores_ = None if held_out is None else -held_out
 
     def _training_scores(self, X: np.ndarray) -> np.ndarray:
@@ -120,11 +164,11 @@ class Mahalanobis(BaseDetector):
         return self.held_out_scores_
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
-        X = X.reshape(len(X), -1)
-        return ShrunkCovariance(
-            self.location_,
-            self.components_,
-            self.variances_,
-            self.residual_variance_,
-            self.shrinkage_,
-        ).squared_lengths(X)
+        return self._covariance().squared_lengths(X.reshape(len(X), -1))
+
+    def _check_number(self, n_samples: int) -> None:
+        if n_samples < 2:
+            raise ValueError(
+                "Mahalanobis needs at least 2 samples to estimate a covariance, got "
+                "1 sample."
+            )

@@ -9,6 +9,7 @@ from featad.features.layers import (
     patch_layers,
 )
 from featad.features.patches import PatchFeatures
+from featad.features.tables import features_to_file
 from featad.features.vgg import VGGFeatures, VGGPatches
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "VGGFeatures",
     "VGGPatches",
     "default_layers",
+    "features_to_file",
     "layer_names",
     "patch_layers",
 ]

@@ -1,5 +1,6 @@
 """Images described by the layers of a frozen network."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from featad.features.network import NetworkFeatures
 from featad.features.options import NetworkOptions
 from featad.features.pooling import POOLING, normalize_blocks
 from featad.images import label_rows
+
+_BLOCK = 2**24  # values of features that are yielded together
 
 if TYPE_CHECKING:
     from featad.features.described import Described
@@ -123,6 +126,32 @@ class BackboneFeatures(NetworkFeatures):
         sources, extractor, summary = self._prepared(X)
         ((features, rows),) = self._extract(sources, extractor, summary)
         return self._finished(features, rows, summary, X)
+
+    def transform_in_blocks(self, X: Any) -> Iterator[Any]:
+        """Describe images as `transform` does, without holding all features in memory.
+
+        A `featad.Pipeline` scores images this way.
+
+        Parameters
+        ----------
+        X : sequence of sources, or array of shape (n_samples, height, width[, 3])
+            Paths, bytes, PIL images or arrays.
+
+        Yields
+        ------
+        features : float32 ndarray of shape (n_images, n_features_out)
+            Of the next images: as many as take 64 MiB, at least one.
+
+        Raises
+        ------
+        ImageReadError, WeightsChangedError, WeightsNotFoundError, \
+MissingExtraError, ValueError, FeatadError
+            As for :meth:`transform`.
+        """
+        sources, extractor, summary = self._prepared(X)
+        n_rows = max(1, _BLOCK // summary.shape[0])
+        for features, rows in self._extract(sources, extractor, summary, n_rows):
+            yield self._finished(features, rows, summary, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the column names, such as ``"fc7_0"`` or ``"conv4_3_mean_0"``.

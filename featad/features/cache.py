@@ -13,9 +13,11 @@ from numpy.typing import DTypeLike
 from featad._locks import turn
 from featad._whole_files import replacing
 from featad.errors import FeatadError
-from featad.features.cache_folder import evict, read_limit
+from featad.features.cache_folder import evict, read_dtype, read_limit
 
 _DIGEST = 32  # bytes of sha256, in front of the values
+_EXPONENT = np.dtype("<i2")  # stands in front of values of float16
+_TOP = 15  # the largest value of an entry in float16 is below 2 ** 15
 _ROOM = 1 / 20  # share of the limit that is written until the folder is measured
 
 
@@ -26,6 +28,10 @@ class FeatureCache:
     digest of its key and values, so a damaged file is noticed and counts as missing. It
     is written under another name and then moved, so no reader sees a part of it. A
     folder with a limit loses the entries that were not used for the longest time.
+
+    In a folder of float16 the values of an entry are kept as float16 numbers times one
+    power of two, so that none overflows. They differ from float32 by 1 / 2048 of
+    themselves at most, or by 2e-12 of the largest of the entry.
 
     Parameters
     ----------
@@ -57,7 +63,7 @@ class FeatureCache:
     >>> from featad.features.cache import FeatureCache
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     cache = FeatureCache(folder, fingerprint="f1", shape=2)
-    ...     cache.put("image1", np.array([0.5, 2.0], dtype=np.float32))
+    ...     stored = cache.put("image1", np.array([0.5, 2.0], dtype=np.float32))
     ...     cache.get("image1"), cache.get("image2")
     (array([0.5, 2. ], dtype=float32), None)
     """
@@ -69,15 +75,21 @@ class FeatureCache:
         shape: int | tuple[int, ...],
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self._fingerprint = fingerprint
+        whole = Path(folder).expanduser()
         self._shape = shape
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._n_bytes = int(np.prod(shape)) * self._dtype.itemsize
-        self.folder = Path(folder).expanduser() / fingerprint[:16]
+        self._halved = self._dtype == np.float32 and read_dtype(whole) == "float16"
+        if self._halved:  # entries of both kinds never meet
+            fingerprint = hashlib.sha256(f"{fingerprint} float16".encode()).hexdigest()
+            self._n_bytes = self._n_bytes // 2 + _EXPONENT.itemsize
+        self._fingerprint = fingerprint
+        self.folder = whole / fingerprint[:16]
+        self._name = os.fspath(self.folder)
         self._room = 0.0  # bytes to write until the folder is measured
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._limit = read_limit(self.folder.parent)
+            self._limit = read_limit(whole)
             with self.locked():
                 pass
         except OSError as error:
@@ -95,7 +107,8 @@ class FeatureCache:
         """Return an image's features; None if they are absent or damaged."""
         path = self._path(key)
         try:
-            entry = path.read_bytes()
+            with open(path, "rb", buffering=0) as file:
+                entry = file.read()
             if self._limit is not None:
                 os.utime(path)  # it is used
         except FileNotFoundError:
@@ -105,18 +118,18 @@ class FeatureCache:
         digest, values = entry[:_DIGEST], entry[_DIGEST:]
         if len(values) != self._n_bytes or digest != self._digest(key, values):
             return None
-        found = np.frombuffer(values, dtype=self._dtype).reshape(self._shape)
-        return found.astype(self._dtype.newbyteorder("="))
+        return self._row(values)
 
-    def put(self, key: str, row: np.ndarray) -> None:
-        """Store an image's features."""
-        values = row.astype(self._dtype).tobytes()
+    def put(self, key: str, row: np.ndarray) -> np.ndarray:
+        """Store an image's features, and return them as `get` will."""
+        values = _halves(row) if self._halved else row.astype(self._dtype).tobytes()
         try:
             with replacing(self._path(key)) as part:
                 part.write_bytes(self._digest(key, values) + values)
         except OSError as error:
             raise self._refusal(error) from error
         self._make_room(_DIGEST + len(values))
+        return self._row(values)
 
     def _make_room(self, n_bytes: int) -> None:
         """Count bytes that were written, and keep the folder within its limit."""
@@ -127,8 +140,17 @@ class FeatureCache:
             evict(self.folder.parent, self._limit)
             self._room = _ROOM * self._limit
 
+    def _row(self, values: bytes) -> np.ndarray:
+        """Return the features of an entry, in the byte order of this machine."""
+        if self._halved:
+            exponent = np.frombuffer(values, _EXPONENT, count=1)
+            halves = np.frombuffer(values, "<f2", offset=_EXPONENT.itemsize)
+            return np.ldexp(halves.astype(np.float32), -exponent).reshape(self._shape)
+        found = np.frombuffer(values, dtype=self._dtype).reshape(self._shape)
+        return found.astype(self._dtype.newbyteorder("="))
+
     def _path(self, key):
-        return self.folder / key[:2] / key
+        return os.path.join(self._name, key[:2], key)  # a Path takes as long as reading
 
     def _digest(self, key, values):
         head = f"{self._fingerprint} {key} ".encode()
@@ -139,6 +161,13 @@ class FeatureCache:
             f"cache={str(self.folder.parent)!r} should be a folder that can be read "
             f"and written: {error.strerror or error} ({error.filename})."
         )
+
+
+def _halves(row: np.ndarray) -> bytes:
+    """Return features as an exponent and values of float16."""
+    largest = np.abs(row).max(where=np.isfinite(row), initial=0)
+    exponent = np.array(_TOP - np.frexp(largest)[1] if largest else 0, _EXPONENT)
+    return exponent.tobytes() + np.ldexp(row, exponent).astype("<f2").tobytes()
 
 
 class JointCache:
@@ -178,10 +207,11 @@ class JointCache:
             parts.append(part.ravel())
         return np.concatenate(parts, dtype=np.float32)
 
-    def put(self, key: str, row: np.ndarray) -> None:
-        """Store an image's features, each in its cache."""
-        for cache, (part,) in zip(self._caches, self._split(row[None]), strict=True):
-            cache.put(key, part)
+    def put(self, key: str, row: np.ndarray) -> np.ndarray:
+        """Store an image's features, each in its cache; return them as `get` will."""
+        parts = zip(self._caches, self._split(row[None]), strict=True)
+        stored = [cache.put(key, part).ravel() for cache, (part,) in parts]
+        return np.concatenate(stored, dtype=np.float32)
 
 
 Cache: TypeAlias = FeatureCache | JointCache

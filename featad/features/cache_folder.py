@@ -10,7 +10,8 @@ from shutil import rmtree
 from featad._whole_files import replacing
 from featad.errors import FeatadError
 
-_LIMIT = "limit"  # file beside the folders of the extractors
+_LIMIT, _DTYPE = "limit", "dtype"  # files beside the folders of the extractors
+_DTYPES = ("float32", "float16")
 _KEPT = 0.9  # share of the limit that is left after old entries are removed
 
 
@@ -31,12 +32,16 @@ class CacheInfo:
 
     limit : int or None
         Number of bytes that the folder may hold.
+
+    dtype : {"float32", "float16"}
+        In which type features that come are kept.
     """
 
     n_kinds: int
     n_entries: int
     n_bytes: int
     limit: int | None
+    dtype: str = "float32"
 
 
 def cache_info(folder: str | os.PathLike) -> CacheInfo:
@@ -63,20 +68,21 @@ def cache_info(folder: str | os.PathLike) -> CacheInfo:
     >>> from featad.features.cache import FeatureCache
     >>> from featad.features.cache_folder import cache_info
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     FeatureCache(folder, "f" * 64, 2).put("a" * 64, np.zeros(2))
+    ...     row = FeatureCache(folder, "f" * 64, 2).put("a" * 64, np.zeros(2))
     ...     cache_info(folder)
-    CacheInfo(n_kinds=1, n_entries=1, n_bytes=40, limit=None)
+    CacheInfo(n_kinds=1, n_entries=1, n_bytes=40, limit=None, dtype='float32')
     """
     folder = _checked(folder)
     sizes = [status.st_size for _, status in _entries(folder)]
     n_kinds = sum(1 for _ in _kinds(folder))
-    return CacheInfo(n_kinds, len(sizes), sum(sizes), read_limit(folder))
+    settings = read_limit(folder), read_dtype(folder)
+    return CacheInfo(n_kinds, len(sizes), sum(sizes), *settings)
 
 
 def clear_cache(folder: str | os.PathLike) -> CacheInfo:
     """Remove all cached features from a folder, and return what they were.
 
-    The limit of the folder stays, and so does everything that is not from featad.
+    The settings of the folder stay, and so does everything that is not from featad.
 
     Parameters
     ----------
@@ -121,20 +127,53 @@ def set_cache_limit(folder: str | os.PathLike, limit: int | None) -> None:
     FeatadError
         If the folder cannot be written.
     """
-    path = Path(folder).expanduser() / _LIMIT
-    try:
-        if limit is None:
-            path.unlink(missing_ok=True)
-        else:
-            with replacing(path) as part:
-                part.write_text(f"{limit}\n", encoding="ascii")
-    except OSError as error:
-        raise FeatadError(
-            f"The limit of {str(folder)!r} cannot be written: "
-            f"{error.strerror or error}."
-        ) from error
+    _set(folder, _LIMIT, None if limit is None else str(limit))
     if limit is not None:
-        evict(path.parent, limit)
+        evict(Path(folder).expanduser(), limit)
+
+
+def set_cache_dtype(folder: str | os.PathLike, dtype: str) -> None:
+    """Set in which type a folder keeps features, for all who use it.
+
+    float16 takes half the space. Features then differ from those in float32 by 1 / 2048
+    of themselves at most, also when they are first computed. Features that are kept in
+    the other type stay, and are found again when the type is set back.
+
+    Parameters
+    ----------
+    folder : path-like
+        What is given as ``cache``. It is made if it is not there.
+
+    dtype : {"float32", "float16"}
+
+    Raises
+    ------
+    ValueError
+        If it is another type.
+
+    FeatadError
+        If the folder cannot be written.
+    """
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype should be one of {_DTYPES}, got {dtype!r}.")
+    _set(folder, _DTYPE, dtype)
+
+
+def read_dtype(folder: Path) -> str:
+    """Return in which type a folder keeps features.
+
+    Raises
+    ------
+    FeatadError
+        If its file of the type holds anything else.
+    """
+    found = _setting(folder, _DTYPE)
+    if found is not None and found not in _DTYPES:
+        raise FeatadError(
+            f"{folder / _DTYPE} should hold float32 or float16. Set it again with "
+            "`featad cache keep`, or remove the file."
+        )
+    return found or "float32"
 
 
 def read_limit(folder: Path) -> int | None:
@@ -145,16 +184,13 @@ def read_limit(folder: Path) -> int | None:
     FeatadError
         If its file of the limit holds anything but a number.
     """
-    path = folder / _LIMIT
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError as error:
-        raise FeatadError(
-            f"{path} should hold a number of bytes. Set the limit again with "
-            f"`featad cache limit`, or remove the file."
-        ) from error
+    found = _setting(folder, _LIMIT)
+    if found is None or found.isdecimal():
+        return None if found is None else int(found)
+    raise FeatadError(
+        f"{folder / _LIMIT} should hold a number of bytes. Set the limit again with "
+        f"`featad cache limit`, or remove the file."
+    )
 
 
 def evict(folder: Path, limit: int) -> None:
@@ -177,6 +213,29 @@ def evict(folder: Path, limit: int) -> None:
         with suppress(OSError):  # another process has removed it, or reads it (Windows)
             path.unlink()
         n_bytes -= status.st_size
+
+
+def _setting(folder: Path, name: str) -> str | None:
+    """Return what a folder's file of a setting says; None if there is none."""
+    try:
+        return (folder / name).read_text(encoding="ascii", errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _set(folder: str | os.PathLike, name: str, value: str | None) -> None:
+    path = Path(folder).expanduser() / name
+    try:
+        if value is None:
+            path.unlink(missing_ok=True)
+        else:
+            with replacing(path) as part:
+                part.write_text(f"{value}\n", encoding="ascii")
+    except OSError as error:
+        raise FeatadError(
+            f"The {name} of {str(folder)!r} cannot be written: "
+            f"{error.strerror or error}."
+        ) from error
 
 
 def _kinds(folder: Path) -> Iterator[Path]:

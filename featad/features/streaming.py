@@ -150,14 +150,15 @@ def gather(
     rows: list[int] = []
     place = 0
     for places, values in stream:
-        if not isinstance(values, ImageReadError):
-            many = np.atleast_1d(places).tolist()
-            each = np.broadcast_to(values, (len(many), *of_one))
-            waiting.update(zip(many, each, strict=True))
-        elif on_error == "raise":
-            raise values
-        else:
+        if isinstance(values, ImageReadError):
+            if on_error == "raise":
+                raise values
             waiting[places] = values
+        elif isinstance(places, int):
+            waiting[places] = values
+        else:
+            each = np.broadcast_to(values, (len(places), *of_one))
+            waiting.update(zip(places, each, strict=True))
         while place in waiting:
             found = waiting.pop(place)
             is_unread = isinstance(found, ImageReadError)
@@ -228,7 +229,6 @@ def _run_cached(batch: list[_Image], launch: Launch, cache: Cache) -> Iterator[_
         if missing:
             values = launch(np.stack([image.pixels for image in missing]))()
             for image, row in zip(missing, values, strict=True):
-                cache.put(image.key, row)
-                known[image.key] = row
+                known[image.key] = cache.put(image.key, row)
     for image in batch:
         yield image.rows, known[image.key]
