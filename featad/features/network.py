@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from featad.features.base import ImageFeatures, as_tuple
 from featad.features.cache import Cache, FeatureCache
 from featad.features.streaming import gather, stream_features
 from featad.features.vgg_layers import FINGERPRINT, GENERATED
-from featad.images import check_sources
+from featad.images import READING, check_sources
 
 if TYPE_CHECKING:
     from featad.features.described import Described
@@ -106,6 +106,9 @@ class NetworkFeatures(ImageFeatures):
     truncated : {"raise", "accept"}, default="raise"
         What to do with JPEG files that lack their last bytes: refuse or read them.
 
+    decode : {"exact", "draft"}, default="exact"
+        "draft" lets the decoder shrink large JPEG files, see :func:`featad.read_image`.
+
     random_state : int or None, default=None
         Seed of random weights (``weights=None``). None means 0.
 
@@ -135,14 +138,12 @@ class NetworkFeatures(ImageFeatures):
         "n_jobs": [Integral, None],
         "cache": [str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "skip", "nan"})],
-        "max_value": [Interval(Real, 0, None, closed="neither"), None],
-        "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
-        "truncated": [StrOptions({"raise", "accept"})],
+        **READING,
         "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both"), None],
         "verbose": ["verbose"],
     }
 
-    engine = "torch"  # of transformers pickled before there was a choice
+    engine, decode = "torch", "exact"  # of transformers pickled before the choice
 
     def __init__(
         self, arch: str = "vgg16", *, layer: str | tuple[str, ...] | None = None,
@@ -152,8 +153,8 @@ class NetworkFeatures(ImageFeatures):
         batch_size: int | None = None, n_jobs: int | None = None,
         cache: str | os.PathLike | None = None, on_error: str = "raise",
         max_value: float | None = None, max_pixels: int | None = None,
-        truncated: str = "raise", random_state: int | None = None,
-        verbose: bool = False,
+        truncated: str = "raise", decode: str = "exact",
+        random_state: int | None = None, verbose: bool = False,
     ) -> None:  # fmt: skip
         self.arch = arch
         self.layer = layer
@@ -171,6 +172,7 @@ class NetworkFeatures(ImageFeatures):
         self.max_value = max_value
         self.max_pixels = max_pixels
         self.truncated = truncated
+        self.decode = decode
         self.random_state = random_state
         self.verbose = verbose
 
@@ -237,9 +239,9 @@ class NetworkFeatures(ImageFeatures):
         """Return a digest of everything that decides the features of an image.
 
         Weights, preprocessing, layers and what is made of them, image size, crop,
-        precision, ``max_value``, ``truncated`` and the version of the computation; not
-        the device, the batch size or the threads. The engine counts where the precision
-        is not float32, because each engine rounds in its own way.
+        precision, ``max_value``, ``truncated``, ``decode`` and the version of the
+        computation; not the device, the batch size or the threads. The engine counts
+        where the precision is not float32: each engine rounds in its own way.
 
         Returns
         -------
@@ -342,8 +344,8 @@ class NetworkFeatures(ImageFeatures):
         """Return what decides the pixels, as arguments of `read_image`."""
         from featad.features.weights import preset  # torch: slow to import
 
-        usual = preset(self.arch, self.weights)
-        return usual.reading(self.image_size, self.crop, self.max_value, self.truncated)
+        how = self.image_size, self.crop, self.max_value, self.truncated, self.decode
+        return preset(self.arch, self.weights).reading(*how)
 
     def _shapes(self, extractor: "Described") -> dict[str, tuple[int, ...]]:
         return extractor.shapes(self._reading()["size"])
@@ -363,9 +365,8 @@ class NetworkFeatures(ImageFeatures):
         on_cpu = self.engine == "openvino" and self.device == "auto"
         device = resolve("cpu" if on_cpu else self.device)
         engine = resolve_engine(self.engine, device, self.precision)
-        found = find_weights(
-            self.arch, self._weights_now(), self.random_state, self.preprocessing
-        )
+        weights = self._weights_now()
+        found = find_weights(self.arch, weights, self.random_state, self.preprocessing)
         return found, self._layers(), device, engine
 
     def _weights_now(self) -> str | os.PathLike | None:
