@@ -51,8 +51,8 @@ def stream_features(
 ) -> Iterator[tuple[Any, np.ndarray | ImageReadError]]:
     """Yield features as they are ready, not in the order of the sources.
 
-    Images are read in threads while the network runs. Only the images of two batches
-    and those read ahead are in memory. With a cache, a file is read once for its hash
+    Images are read in threads while the network runs, a batch ahead. Only the images of
+    three batches are in memory. With a cache, a file is read once for its hash
     and its pixels, and the look-up, the network and the storing of a batch are one step
     that no other process with the same extractor can enter: nothing is extracted twice.
 
@@ -90,7 +90,9 @@ def stream_features(
         run = partial(_run_plain, launch=launch, running=running)
     else:
         run = partial(_run_cached, launch=launch, cache=cache)
-    images = map_images(_reader(reading, cache), sources, n_jobs=n_jobs)
+    images = map_images(
+        _reader(reading, cache), sources, n_jobs=n_jobs, n_ahead=batch_size
+    )
     shown = tqdm(images, total=len(sources), unit="image", disable=not verbose)
     for index, image in tracked(shown, "image", len(sources)):
         if isinstance(image, _Image):

@@ -20,7 +20,11 @@ from featad.images.sources import Source, describe_source
 
 
 def map_images(
-    read: Callable[[Source], Any], sources: Sequence, *, n_jobs: int | None = None
+    read: Callable[[Source], Any],
+    sources: Sequence,
+    *,
+    n_jobs: int | None = None,
+    n_ahead: int = 0,
 ) -> Iterator[tuple[int, Any]]:
     """Apply a reading function to sources in threads, keeping their order.
 
@@ -36,6 +40,10 @@ def map_images(
         Number of threads. -1 is one per processor; the default is one per processor,
         but at most eight.
 
+    n_ahead : int, default=0
+        How many results are held at a time at least, if there are several threads: as
+        many as are taken together, so that no thread waits for the one that takes them.
+
     Yields
     ------
     index : int
@@ -47,10 +55,10 @@ def map_images(
 
     Notes
     -----
-    At most ``3 * n_jobs`` results are held at a time, and the files being decoded hold
-    no more than 2^27 pixels, or one is decoded at a time; so memory does not grow with
-    the number of sources. The threads end with the iterator, even if it is closed
-    early. What :func:`read_image` notices is told once, at the end.
+    At most ``3 * n_jobs`` or ``n_ahead`` results are held at a time, and the files
+    being decoded hold no more than 2^27 pixels, or one is decoded at a time; so memory
+    does not grow with the number of sources. The threads end with the iterator, even if
+    it is closed early. What :func:`read_image` notices is told once, at the end.
 
     Examples
     --------
@@ -75,20 +83,21 @@ def map_images(
     if n_threads <= 1:
         yield from ((index, attempt(index)) for index in range(len(sources)))
     else:
-        yield from _in_threads(attempt, len(sources), n_threads)
+        n_held = max(3 * n_threads, n_ahead)
+        yield from _in_threads(attempt, len(sources), n_threads, n_held)
     if outer is None:
         notes.tell()
 
 
 def _in_threads(
-    attempt: Callable[[int], Any], n_sources: int, n_threads: int
+    attempt: Callable[[int], Any], n_sources: int, n_threads: int, n_held: int
 ) -> Iterator[tuple[int, Any]]:
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix="featad-images")
     waiting: deque = deque()
     try:
         for index in range(n_sources):
             waiting.append(pool.submit(attempt, index))
-            if len(waiting) == 3 * n_threads:
+            if len(waiting) == n_held:
                 yield index + 1 - len(waiting), waiting.popleft().result()
         while waiting:
             yield n_sources - len(waiting), waiting.popleft().result()
