@@ -58,10 +58,10 @@ def main() -> None:
             print(*rows[-1], file=sys.stderr)
     text = heading("What systems cost beside their network", "benchmarks.cost")
     text += (
-        f"\nFitted on {len(train)} magnetic tiles at 224 pixels; {args.test} others are "
-        "scored from memory into a CSV file with p-values. Milliseconds of a thread "
-        f"an image, the least of {args.rounds} rounds: the network, with what it makes "
-        "of its layers, and everything else but reading.\n\n"
+        f"\nFitted on {len(train)} magnetic tiles at 224 pixels. {args.test} others "
+        "are scored from memory into a CSV file with p-values. Milliseconds of one "
+        f"thread an image, the least of {args.rounds} rounds: the network with what "
+        "is made of its layers, and everything else but reading.\n\n"
     )
     header = ["system", "network, ms", "rest, ms", "share of the rest"]
     write("cost.md", text + markdown_table([*header, "5 % or less"], rows))
