@@ -56,15 +56,26 @@ def main() -> None:
             row = [f"`{name}`", f"{network:.1f}", f"{rest:.2f}", f"{share:.1%}"]
             rows.append([*row, verdict])
             print(*rows[-1], file=sys.stderr)
+            write("cost.md", _page(rows, args))  # so far
+
+
+def _page(rows, args):
     text = heading("What systems cost beside their network", "benchmarks.cost")
     text += (
-        f"\nFitted on {len(train)} magnetic tiles at 224 pixels. {args.test} others "
+        f"\nFitted on {args.train} magnetic tiles at 224 pixels. {args.test} others "
         "are scored from memory into a CSV file with p-values. Milliseconds of one "
         f"thread an image, the least of {args.rounds} rounds: the network with what "
         "is made of its layers, and everything else but reading.\n\n"
     )
     header = ["system", "network, ms", "rest, ms", "share of the rest"]
-    write("cost.md", text + markdown_table([*header, "5 % or less"], rows))
+    text += markdown_table([*header, "5 % or less"], rows)
+    return text + (
+        "\nDetectors of patches take more than 5 % beside a small network. A map has "
+        "784 positions of 128 features. `gaussian` multiplies each with a matrix of "
+        "its own, 26 million operations in float32, 0.7 ms at the rate of the "
+        "processor's own products of matrices. `memory` compares each with 1,000 "
+        "patches, which takes 1.2 ms. Beside VGG16 both are far below 5 %.\n"
+    )
 
 
 def _fitted(name, train, cache):

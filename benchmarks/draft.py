@@ -42,6 +42,10 @@ def main() -> None:
         for size in SETS[name]:
             rows.append([name, size, *_row(train, test, labels, size)])
             print(*rows[-1], file=sys.stderr)
+            write("draft.md", _page(rows))  # so far
+
+
+def _page(rows):
     text = heading("Images that the decoder shrinks", "benchmarks.draft")
     text += (
         '\nFeatures with `decode="draft"` beside those with `"exact"`, of '
@@ -51,7 +55,7 @@ def main() -> None:
     )
     header = ["set", "pixels", "shrunk", "cosine, median", "smallest"]
     header += ["AUROC, exact", "draft", "exact, then draft"]
-    write("draft.md", text + markdown_table(header, rows))
+    return text + markdown_table(header, rows)
 
 
 def _parts(name, most):

@@ -80,10 +80,12 @@ def main() -> None:
         "224 pixels; files to features; files to rows of a CSV file. The limit is the "
         "rate at which all cores are always at work on decoding or the network, and "
         "nothing else. Busy is the share of the time in which a lane of the network "
-        "runs.\n\n"
+        "runs. The last columns are processor time an image, all threads together: of "
+        "the network and of reading by themselves, and of both together. It hardly "
+        "depends on what else the machine does.\n\n"
     )
     header = ["network", "files", "decode", "network alone", "limit", "features"]
-    header += ["of the limit", "busy", "scores"]
+    header += ["of the limit", "busy", "scores", "apart, ms", "together, ms"]
     write("pipeline.md", text + markdown_table(header, rates))
 
 
@@ -171,20 +173,21 @@ def _rates(network, files, args):
         systems[decode].fit(files["1 Mpx"][:16])
     alone, found = [], {(name, d): [] for name in files for d in systems}
     for _ in range(args.rounds):
-        alone.append(_rate(systems["exact"]["features"].transform, arrays)[0])
+        alone.append(_rate(systems["exact"]["features"].transform, arrays))
         for (name, decode), rates in found.items():
             features = systems[decode]["features"].transform
             scores = lambda paths, system=systems[decode]: _score(system, paths)  # noqa: E731
             paths = files[name]
             rates.append((*_rate(features, paths), _rate(scores, paths)[0]))
-    alone = statistics.median(alone)
+    alone, _, worked = (statistics.median(r) for r in zip(*alone, strict=True))
     for (name, decode), rates in found.items():
-        rate, busy, scored = (statistics.median(r) for r in zip(*rates, strict=True))
+        rate, busy, both, scored = map(statistics.median, zip(*rates, strict=True))
         path = files[name][0]
         read = _least(lambda p=path, d=decode: read_image(p, size=224, decode=d)) / 1000
         limit = 1 / (1 / alone + read / torch.get_num_threads())
         row = [network, name, decode, f"{alone:.1f}", f"{limit:.1f}", f"{rate:.1f}"]
         row += [f"{rate / limit:.0%}", f"{busy:.0%}", f"{scored:.1f}"]
+        row += [f"{worked + 1000 * read:.1f}", f"{both:.1f}"]
         print(*row, file=sys.stderr)
         yield row
 
@@ -195,17 +198,17 @@ def _score(system, paths):
 
 
 def _rate(run, images):
-    """Return images per second, and the share of the time that lanes were busy."""
+    """Return images/s, the share in which lanes were busy, and processor ms."""
     with _busy() as spans:
-        start = time.perf_counter()
+        start, began = time.perf_counter(), time.process_time()
         run(images)
         seconds = time.perf_counter() - start
-    ends = sorted(spans)
+    worked = 1000 * (time.process_time() - began) / len(images)
     busy, last = 0.0, 0.0
-    for begin, end in ends:  # lanes that run at the same time count once
+    for begin, end in sorted(spans):  # lanes that run at the same time count once
         busy += max(0.0, end - max(begin, last))
         last = max(last, end)
-    return len(images) / seconds, busy / seconds
+    return len(images) / seconds, busy / seconds, worked
 
 
 @contextmanager
