@@ -14,13 +14,13 @@ from featad.errors import ImageReadError
 from featad.features.base import ImageFeatures, as_tuple
 from featad.features.pooling import ARRAY_POOLING, POOLING
 from featad.images import (
-    READING,
     check_sources,
     label_rows,
     map_images,
     read_image,
     warn_unreadable,
 )
+from featad.images.reader import READING
 
 _CHANNELS = {"L": ("",), "RGB": ("red_", "green_", "blue_")}
 _RESPONSES = ("edge", "spot_dark", "spot_bright", "line_dark", "line_bright")

@@ -17,7 +17,8 @@ from featad.features.base import ImageFeatures, as_tuple
 from featad.features.cache import Cache, FeatureCache
 from featad.features.streaming import gather, stream_features
 from featad.features.vgg_layers import FINGERPRINT, GENERATED
-from featad.images import READING, check_sources
+from featad.images import check_sources
+from featad.images.reader import READING
 
 if TYPE_CHECKING:
     from featad.features.described import Described
@@ -84,8 +85,7 @@ class NetworkFeatures(ImageFeatures):
         where larger batches do not fit into the processor's cache, and 32 on a GPU.
 
     n_jobs : int or None, default=None
-        Number of threads that read and decode images. None means one per processor, up
-        to eight.
+        Number of threads that read images. None means one per processor, up to eight.
 
     cache : path-like or None, default=None
         Folder in which features are kept. They are found again by the contents of the

@@ -13,7 +13,7 @@ from featad.images.mapping import label_rows, map_images, warn_unreadable
 from featad.images.masks import read_mask
 from featad.images.notes import Notes
 from featad.images.read import read_image
-from featad.images.reader import READING, ImageReader
+from featad.images.reader import ImageReader
 from featad.images.sources import (
     Source,
     as_text,
@@ -26,7 +26,6 @@ from featad.images.sources import (
 
 __all__ = [
     "EXTENSIONS",
-    "READING",
     "ReadAhead",
     "ImageReader",
     "Listing",
