@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import chain
 from typing import Any
 
@@ -15,7 +15,13 @@ from sklearn.exceptions import NotFittedError
 from featad.base import as_anomaly_score
 from featad.drift import LEVELS
 from featad.errors import FeatadError, ImageReadError, is_out_of_memory
-from featad.images import Notes, as_text, check_sources, describe_source
+from featad.images import (
+    Notes,
+    ReadAhead,
+    as_text,
+    check_sources,
+    describe_source,
+)
 from featad.resuming import open_journal
 from featad.score_files import ScoreSummary, check_format, open_rows, reserved
 from featad.scorer import Scorer
@@ -257,27 +263,31 @@ def _score_batches(scorer, sources, batch_size, on_error, journal):
     if len(sources):
         sources = check_sources(sources, estimator_name="score_images")
     notes = Notes()
-    for start in range(0, len(sources), batch_size):
-        stop = min(start + batch_size, len(sources))
-        batch = [sources[i] for i in range(start, stop)]
-        names = [describe_source(source, start + i) for i, source in enumerate(batch)]
-        if journal is not None:
-            key = journal.key(names, batch)  # before the images are read
-            if (rows := journal.find(key)) is not None:
-                yield rows
-                continue
-        with notes.taken():
-            scores, p_values, errors = _score_or_halve(scorer, batch)
-        for i, error in enumerate(errors):
-            if error and (on_error == "raise" or _blames_no_image(error)):
-                if i:
-                    kept = [part[:i] for part in (names, scores, p_values, errors)]
-                    yield _rows(scorer, *kept)
-                raise error
-        rows = _rows(scorer, names, scores, p_values, errors)
-        if journal is not None:
-            journal.add(key, rows)
-        yield rows
+    # a journal's key is that of a file before it is read
+    with closing(ReadAhead(sources if journal is None else ())) as ahead:
+        for start in range(0, len(sources), batch_size):
+            stop = min(start + batch_size, len(sources))
+            batch = [sources[i] for i in range(start, stop)]
+            names = [
+                describe_source(source, start + i) for i, source in enumerate(batch)
+            ]
+            if journal is not None:
+                key = journal.key(names, batch)  # before the images are read
+                if (rows := journal.find(key)) is not None:
+                    yield rows
+                    continue
+            with notes.taken(), ahead.given():
+                scores, p_values, errors = _score_or_halve(scorer, batch)
+            for i, error in enumerate(errors):
+                if error and (on_error == "raise" or _blames_no_image(error)):
+                    if i:
+                        kept = [part[:i] for part in (names, scores, p_values, errors)]
+                        yield _rows(scorer, *kept)
+                    raise error
+            rows = _rows(scorer, names, scores, p_values, errors)
+            if journal is not None:
+                journal.add(key, rows)
+            yield rows
     notes.tell()
 
 

@@ -51,6 +51,14 @@ def test_max_value_is_taken_and_stands_in_the_manifest(deep_parts, tmp_path, cap
     )
 
 
+def test_a_model_keeps_how_files_are_decoded(deep_parts, tmp_path):
+    model = tmp_path / "m.joblib"
+    assert _fit(deep_parts, model, "--decode", "draft") == 0
+    manifest = (tmp_path / "m.joblib.json").read_text(encoding="utf-8")
+    leaves = _leaves(json.loads(manifest))
+    assert "draft" in [value for key, value in leaves if key.endswith("decode")]
+
+
 def _leaves(value, name=""):
     for key, inner in value.items() if isinstance(value, dict) else ():
         yield from _leaves(inner, key)

@@ -156,6 +156,13 @@ def add_reading(parser: argparse.ArgumentParser, *, fits: bool = True) -> None:
             help="the pixel value that is white, such as 4095 for 12 bits in 16-bit "
             "files (default: the largest value of the files' type)",
         )
+        group.add_argument(
+            "--decode",
+            choices=("exact", "draft"),
+            help="draft lets the decoder shrink large JPEG files, in half the time or "
+            "less; pixels differ a little, and a model keeps the choice (default: "
+            "exact)",
+        )
     group.add_argument(
         "--max-pixels",
         type=values.positive_int,
@@ -181,7 +188,7 @@ def set_reading(system: Any, args: argparse.Namespace) -> None:
 
 def reading(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options of `add_reading` that were given, by parameter."""
-    names = ("max_value", "max_pixels", "truncated")
+    names = ("max_value", "max_pixels", "truncated", "decode")
     given = {name: getattr(args, name, None) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 

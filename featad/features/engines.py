@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ def possible_precisions() -> list[str]:
     MissingExtraError
         If OpenVINO is not installed.
     """
-    able = load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return [name for name, capability in _CAPABILITIES.items() if capability in able]
 
 
@@ -243,7 +244,7 @@ class OpenVINOEngine:
             model = _converted(self._reference, probe)
             if isinstance(precision, Quantized):
                 precision.apply(model)
-            compiled = load_openvino().Core().compile_model(model, "CPU", settings)
+            compiled = _core().compile_model(model, "CPU", settings)
             found = _run(compiled, probe)
         except RuntimeError as error:
             raise EngineError(
@@ -300,6 +301,16 @@ def load_openvino() -> Any:
             "engine='torch', which gives the same float32 features."
         ) from error
     return openvino
+
+
+@cache
+def _core() -> Any:
+    """Return the one core of this process, which stays.
+
+    Each has a stack for signals of its own. After two were freed the process has none,
+    and the next signal ends it.
+    """
+    return load_openvino().Core()
 
 
 def _converted(network: nn.Module, example: Tensor) -> Any:

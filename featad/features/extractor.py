@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from featad._locks import lock_across_forks
 from featad.features.engines import OpenVINOEngine, Precision, make_engine
 from featad.features.graph import cut, has_channels_last
+from featad.features.lanes import run_in_lanes
 from featad.features.layers import find_nodes
 from featad.features.presets import DEFAULT, PACKAGED, preset_of_set
 from featad.features.weights import Weights, read_network
@@ -255,8 +257,8 @@ class Extractor:
     ) -> Callable[[], np.ndarray]:
         """Start a batch; return a function that waits for its features.
 
-        On a GPU the call returns before the work is done, so that the next batch can be
-        prepared and copied meanwhile.
+        The call returns before the work is done, so that the next batch can be prepared
+        meanwhile: on a GPU, and where several threads of a CPU run torch.
 
         Parameters
         ----------
@@ -272,6 +274,9 @@ class Extractor:
         collect : callable
             Returns an ndarray of shape (n, *summary.shape).
         """
+        if self.engine == "torch" and self.on_cpu:
+            run = partial(self._features, summary=summary, precision=precision)
+            return run_in_lanes(run, pixels)
         with torch.inference_mode():
             features = summary(self._run(torch.from_numpy(pixels), precision))
             if self._copies is None:
@@ -286,6 +291,10 @@ class Extractor:
             return host.numpy()
 
         return collect
+
+    def _features(self, pixels, summary, precision):
+        with torch.inference_mode():
+            return summary(self._run(torch.from_numpy(pixels), precision)).numpy()
 
     def layers(self, pixels: np.ndarray, precision: Precision) -> list[np.ndarray]:
         """Return what each layer gives for a batch, of the shapes of `shapes`.

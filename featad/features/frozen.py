@@ -29,6 +29,7 @@ class FrozenNetwork(ImageFeatures):
     precision: str
     max_value: float | None
     truncated: str
+    decode: str
     random_state: int | None
 
     def check_weights(self) -> None:
@@ -52,8 +53,8 @@ class FrozenNetwork(ImageFeatures):
         """Return what decides the pixels, as arguments of `read_image`."""
         from featad.features.weights import preset  # torch: slow to import
 
-        usual = preset(self.arch, self.weights)
-        return usual.reading(self.image_size, self.crop, self.max_value, self.truncated)
+        how = self.image_size, self.crop, self.max_value, self.truncated, self.decode
+        return preset(self.arch, self.weights).reading(*how)
 
     def _shapes(self, extractor: "Described") -> dict[str, tuple[int, ...]]:
         return extractor.shapes(self._reading()["size"])

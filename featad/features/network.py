@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from featad.features.cache import Cache, FeatureCache
 from featad.features.frozen import FrozenNetwork
 from featad.features.streaming import gather, stream_features
 from featad.images import check_sources
+from featad.images.reader import READING
 
 if TYPE_CHECKING:
     from featad.features.described import Described
@@ -87,8 +88,7 @@ class NetworkFeatures(FrozenNetwork):
         where larger batches do not fit into the processor's cache, and 32 on a GPU.
 
     n_jobs : int or None, default=None
-        Number of threads that read and decode images. None means one per processor, up
-        to eight.
+        Number of threads that read images. None means one per processor, up to eight.
 
     cache : path-like or None, default=None
         Folder in which features are kept. They are found again by the contents of the
@@ -108,6 +108,9 @@ class NetworkFeatures(FrozenNetwork):
 
     truncated : {"raise", "accept"}, default="raise"
         What to do with JPEG files that lack their last bytes: refuse or read them.
+
+    decode : {"exact", "draft"}, default="exact"
+        "draft" lets the decoder shrink large JPEG files, see :func:`featad.read_image`.
 
     random_state : int or None, default=None
         Seed of random weights (``weights=None``). None means 0.
@@ -144,14 +147,12 @@ class NetworkFeatures(FrozenNetwork):
         "n_jobs": [Integral, None],
         "cache": [str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "skip", "nan"})],
-        "max_value": [Interval(Real, 0, None, closed="neither"), None],
-        "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
-        "truncated": [StrOptions({"raise", "accept"})],
+        **READING,
         "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both"), None],
         "verbose": ["verbose"],
     }
 
-    engine = "torch"  # of transformers pickled before there was a choice
+    engine, decode = "torch", "exact"  # of transformers pickled before the choice
 
     def __init__(
         self, arch: str = "vgg16", *, layer: str | tuple[str, ...] | None = None,
@@ -161,8 +162,8 @@ class NetworkFeatures(FrozenNetwork):
         batch_size: int | None = None, n_jobs: int | None = None,
         cache: str | os.PathLike | None = None, on_error: str = "raise",
         max_value: float | None = None, max_pixels: int | None = None,
-        truncated: str = "raise", random_state: int | None = None,
-        verbose: bool = False,
+        truncated: str = "raise", decode: str = "exact",
+        random_state: int | None = None, verbose: bool = False,
     ) -> None:  # fmt: skip
         self.arch = arch
         self.layer = layer
@@ -180,6 +181,7 @@ class NetworkFeatures(FrozenNetwork):
         self.max_value = max_value
         self.max_pixels = max_pixels
         self.truncated = truncated
+        self.decode = decode
         self.random_state = random_state
         self.verbose = verbose
 
@@ -244,9 +246,9 @@ class NetworkFeatures(FrozenNetwork):
         """Return a digest of everything that decides the features of an image.
 
         Weights, preprocessing, layers and what is made of them, image size, crop,
-        precision, ``max_value``, ``truncated`` and the version of the computation; not
-        the device, the batch size or the threads. The engine counts where the precision
-        is not float32, because each engine rounds in its own way.
+        precision, ``max_value``, ``truncated``, ``decode`` and the version of the
+        computation; not the device, the batch size or the threads. The engine counts
+        where the precision is not float32: each engine rounds in its own way.
 
         Returns
         -------

@@ -25,6 +25,7 @@ class NetworkOptions(TypedDict, total=False):
     max_value: float | None
     max_pixels: int | None
     truncated: str
+    decode: str
     random_state: int | None
     verbose: bool
 

@@ -64,12 +64,13 @@ class Preset:
         crop: bool = False,
         max_value: float | None = None,
         truncated: str = "raise",
+        decode: str = "exact",
     ) -> dict[str, Any]:
         """Return how images are read for the network, as arguments of `read_image`.
 
         Parameters
         ----------
-        image_size, crop, max_value, truncated
+        image_size, crop, max_value, truncated, decode
             As for `BackboneFeatures`.
         """
         size = self.crop_size if image_size is None else image_size
@@ -82,6 +83,8 @@ class Preset:
             reading["max_value"] = float(max_value)
         if truncated != "raise":
             reading["truncated"] = truncated
+        if decode != "exact":
+            reading["decode"] = decode
         return reading
 
 

@@ -51,8 +51,8 @@ def stream_features(
 ) -> Iterator[tuple[Any, np.ndarray | ImageReadError]]:
     """Yield features as they are ready, not in the order of the sources.
 
-    Images are read in threads while the network runs. Only the images of two batches
-    and those read ahead are in memory. With a cache, a file is read once for its hash
+    Images are read in threads while the network runs, a batch ahead. Only the images of
+    three batches are in memory. With a cache, a file is read once for its hash
     and its pixels, and the look-up, the network and the storing of a batch are one step
     that no other process with the same extractor can enter: nothing is extracted twice.
 
@@ -90,7 +90,11 @@ def stream_features(
         run = partial(_run_plain, launch=launch, running=running)
     else:
         run = partial(_run_cached, launch=launch, cache=cache)
-    images = map_images(_reader(reading, cache), sources, n_jobs=n_jobs)
+    read: Callable = _Reader(reading)
+    if cache is not None:
+        read = partial(_find_or_read, reading, cache)
+    how: dict = {"n_jobs": n_jobs, "n_ahead": batch_size, "read_on": cache is None}
+    images = map_images(read, sources, **how)
     shown = tqdm(images, total=len(sources), unit="image", disable=not verbose)
     for index, image in tracked(shown, "image", len(sources)):
         if isinstance(image, _Image):
@@ -179,26 +183,29 @@ def gather(
         yield block[: len(rows)], rows
 
 
-def _reader(
-    reading: Mapping[str, Any], cache: Cache | None
-) -> Callable[[Any], _Image | np.ndarray]:
-    """Return a function that reads a source, or finds its features in the cache."""
+@dataclass(frozen=True)
+class _Reader:
+    """Reads a source; those of the same arguments are equal."""
 
-    def read(source: Any) -> _Image:
-        return _Image(read_image(source, **reading))
+    reading: Mapping[str, Any]
 
-    def find_or_read(source: Any, cache: Cache) -> _Image | np.ndarray:
-        contents = _contents(source)
-        key = content_hash(contents)
-        known = cache.get(key)
-        if known is not None:
-            return known
-        try:
-            return _Image(read_image(contents, **reading), key)
-        except ImageReadError as error:  # of bytes, which have no name
-            raise ImageReadError(describe_source(source), error.reason) from error
+    def __call__(self, source: Any) -> _Image:
+        return _Image(read_image(source, **self.reading))
 
-    return read if cache is None else partial(find_or_read, cache=cache)
+
+def _find_or_read(
+    reading: Mapping[str, Any], cache: Cache, source: Any
+) -> _Image | np.ndarray:
+    """Return the features of a source from the cache, or read it."""
+    contents = _contents(source)
+    key = content_hash(contents)
+    known = cache.get(key)
+    if known is not None:
+        return known
+    try:
+        return _Image(read_image(contents, **reading), key)
+    except ImageReadError as error:  # of bytes, which have no name
+        raise ImageReadError(describe_source(source), error.reason) from error
 
 
 def _contents(source: Any) -> Any:

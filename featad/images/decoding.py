@@ -35,7 +35,7 @@ from featad.images.sources import Source, as_bytes, local_path
 _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
-def decode(source: Source, rules: Rules, remarks: Remarks) -> list[Image.Image]:
+def decoded(source: Source, rules: Rules, remarks: Remarks) -> list[Image.Image]:
     """Return the upright planes of any source, still at their own size.
 
     Parameters

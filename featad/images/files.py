@@ -56,12 +56,17 @@ class Rules:
 
     truncated : {"raise", "accept"}
         What to do with a JPEG file that lacks its end.
+
+    least : (height, width) or None
+        Of the upright image: a JPEG file may be decoded at half, a quarter or an eighth
+        of its size if that is not smaller. None: at its own size.
     """
 
     mode: str = "RGB"
     max_value: float | None = None
     max_pixels: int | None = None
     truncated: str = "raise"
+    least: tuple[int, int] | None = None
 
 
 class ImageSource:
@@ -116,7 +121,26 @@ class ImageSource:
             image = _identify(cast(BinaryIO, file), self.head)
             check_pixels(*image.size, self._rules.max_pixels)
             claim(image.width * image.height)
+            self._shrink(image)
             yield image
+
+    def _shrink(self, image: ImageFile.ImageFile) -> None:
+        """Let the decoder shrink a JPEG file, if the rules allow it.
+
+        Only by what divides both sides: then a place in the image is the same share of
+        its height and width as before.
+        """
+        if self._rules.least is None or image.format != "JPEG":
+            return
+        tall, wide = self._rules.least
+        if (self.orientation or 1) > 4:  # it will be turned by a quarter
+            tall, wide = wide, tall
+        for scale in (8, 4, 2):
+            width, height = image.width // scale, image.height // scale
+            divides = (width * scale, height * scale) == image.size
+            if divides and width >= wide and height >= tall:
+                image.draft(None, (width, height))
+                return
 
     def look_for_pages(self) -> None:
         """Note whether there is more than one page or frame."""

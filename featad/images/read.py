@@ -8,7 +8,7 @@ import numpy as np
 
 from featad._pixels import torch_hint
 from featad.errors import ImageReadError
-from featad.images.decoding import decode
+from featad.images.decoding import decoded
 from featad.images.files import Rules, Unreadable
 from featad.images.notes import BINARY, Remarks, note
 from featad.images.planes import RESAMPLING, fit_plane, stack_planes
@@ -25,6 +25,7 @@ def read_image(
     max_value: float | None = None,
     max_pixels: int | None = None,
     truncated: str = "raise",
+    decode: str = "exact",
 ) -> np.ndarray:
     """Read one image as float32 in [0, 1].
 
@@ -68,6 +69,14 @@ def read_image(
     truncated : {"raise", "accept"}, default="raise"
         What to do with a JPEG file that lacks its last bytes: refuse it, or read it as
         far as it goes, and the rest as gray.
+
+    decode : {"exact", "draft"}, default="exact"
+        "draft" decodes a JPEG file, or the bytes of one, at half, a quarter or an
+        eighth of its size before it is resized: at the smallest of those that divide
+        both sides and are not below ``size`` (or ``crop_from``). That takes half the
+        time or less. Features of ``mini-stats-mahalanobis`` had cosines of 0.9945 or
+        more with those of "exact" on four sets of real images. Other images, and those
+        that are not resized, are read as with "exact".
 
     Returns
     -------
@@ -117,6 +126,8 @@ def read_image(
         raise ValueError(f"max_pixels must be 1 or more, got {max_pixels!r}.")
     if truncated not in ("raise", "accept"):
         raise ValueError(f"truncated must be 'raise' or 'accept', got {truncated!r}.")
+    if decode not in ("exact", "draft"):
+        raise ValueError(f"decode must be 'exact' or 'draft', got {decode!r}.")
     if crop_from is not None and (size is None or max(size) > crop_from):
         raise ValueError(
             f"crop_from={crop_from!r} needs a size no larger than it, got {size!r}."
@@ -126,9 +137,13 @@ def read_image(
             "source must be a path, bytes, a PIL image or an array, "
             f"got {type(source).__name__}.{torch_hint(source)}"
         )
-    rules, remarks = Rules(mode, max_value, max_pixels, truncated), Remarks()
+    least = None
+    if decode == "draft":
+        least = size if crop_from is None else (crop_from, crop_from)
+    rules = Rules(mode, max_value, max_pixels, truncated, least)
+    remarks = Remarks()
     try:
-        planes = decode(source, rules, remarks)
+        planes = decoded(source, rules, remarks)
         if size is not None:
             resample = RESAMPLING[interpolation]
             planes = [

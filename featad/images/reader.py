@@ -21,6 +21,14 @@ from featad.images.mapping import (
 from featad.images.read import checked_size, read_image
 from featad.images.sources import Source, check_sources, describe_source
 
+READING: dict = {
+    "max_value": [None, Interval(Real, 0, None, closed="neither")],
+    "max_pixels": [None, Interval(Integral, 1, None, closed="left")],
+    "truncated": [StrOptions({"raise", "accept"})],
+    "decode": [StrOptions({"exact", "draft"})],
+}
+"""Constraints of the parameters that say how every transformer reads images."""
+
 
 class ImageReader(TransformerMixin, BaseEstimator):
     """Turn sources into one batch of pixels, float32 in [0, 1].
@@ -53,6 +61,10 @@ class ImageReader(TransformerMixin, BaseEstimator):
     truncated : {"raise", "accept"}, default="raise"
         What to do with JPEG files that lack their last bytes; see :func:`read_image`.
 
+    decode : {"exact", "draft"}, default="exact"
+        "draft" lets the decoder shrink large JPEG files, in half the time or less; see
+        :func:`read_image`.
+
     Notes
     -----
     Nothing is learned: ``fit`` checks its input, and ``transform`` works without it.
@@ -73,12 +85,12 @@ class ImageReader(TransformerMixin, BaseEstimator):
         "size": [None, Interval(Integral, 1, None, closed="left"), tuple, list],
         "mode": [StrOptions({"RGB", "L"})],
         "flatten": ["boolean"],
-        "max_value": [None, Interval(Real, 0, None, closed="neither")],
         "n_jobs": [None, Integral],
         "on_error": [StrOptions({"raise", "skip", "nan"})],
-        "max_pixels": [None, Interval(Integral, 1, None, closed="left")],
-        "truncated": [StrOptions({"raise", "accept"})],
+        **READING,
     }
+
+    decode = "exact"  # of readers pickled before there was a choice
 
     def __init__(
         self,
@@ -91,6 +103,7 @@ class ImageReader(TransformerMixin, BaseEstimator):
         on_error: str = "raise",
         max_pixels: int | None = None,
         truncated: str = "raise",
+        decode: str = "exact",
     ) -> None:
         self.size = size
         self.mode = mode
@@ -100,6 +113,7 @@ class ImageReader(TransformerMixin, BaseEstimator):
         self.on_error = on_error
         self.max_pixels = max_pixels
         self.truncated = truncated
+        self.decode = decode
 
     def fit(self, X: Any, y: Any = None) -> "ImageReader":
         """Check the parameters and the kind of input; nothing is learned.
@@ -145,7 +159,9 @@ class ImageReader(TransformerMixin, BaseEstimator):
         shape = self._shape()
         images, rows, errors = None, [], []
         for index, image in tracked(
-            map_images(self._read, sources, n_jobs=self.n_jobs), "image", len(sources)
+            map_images(self._read, sources, n_jobs=self.n_jobs, read_on=True),
+            "image",
+            len(sources),
         ):
             if isinstance(image, ImageReadError):
                 if self.on_error == "raise":
@@ -216,6 +232,7 @@ class ImageReader(TransformerMixin, BaseEstimator):
             max_value=self.max_value,
             max_pixels=self.max_pixels,
             truncated=self.truncated,
+            decode=self.decode,
         )
 
     def __sklearn_is_fitted__(self) -> bool:

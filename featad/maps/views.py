@@ -11,7 +11,7 @@ from PIL import Image
 from featad.errors import ImageReadError
 from featad.images import check_sources, map_images, read_image
 
-_READER = ("size", "mode", "max_value", "max_pixels", "truncated")
+_READER = ("size", "mode", "max_value", "max_pixels", "truncated", "decode")
 
 
 @dataclass(frozen=True)
