@@ -61,7 +61,7 @@ def test_a_search_has_the_same_figures(name, options, sent, stripes):
 def test_a_calibration_has_the_same_threshold(sent, stripes):
     normal = stripes[0][:30]
     system = featad.calibrate(
-        featad.build("pixels-kmeans"), target_fpr=0.1, n_jobs=2, random_state=0
+        featad.build("pixels-kmeans"), target_fpr=0.1, random_state=0
     )
     here = featad.anomaly_threshold(system.fit(normal))
     with joblib.parallel_config("dask"):
@@ -74,7 +74,7 @@ def test_a_comparison_has_the_same_scores(sent, stripes):
     systems = {
         "k-means": featad.build("pixels-kmeans"),
         "calibrated": featad.calibrate(
-            featad.build("pixels-knn"), target_fpr=0.2, n_jobs=2, random_state=0
+            featad.build("pixels-knn"), target_fpr=0.2, random_state=0
         ),
     }
     options = {"cv": 2, "return_scores": True, "n_bootstrap": 10}
