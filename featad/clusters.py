@@ -229,7 +229,7 @@ class Workers:
             ) from error
         if done.sees_nothing:
             for source in (s for batch in partition for s in batch.sources):
-                if os.path.exists(source):
+                if isinstance(source, str | os.PathLike) and os.path.exists(source):
                     raise ClusterError(
                         f"The worker at {done.worker} does not see the file "
                         f"{describe_source(source)!r}. Put the images into a folder "
