@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
+from importlib.util import find_spec
 from io import BytesIO
 from itertools import islice
 from threading import Lock
@@ -119,6 +120,17 @@ class Workers:
             client.wait_for_workers(1, timeout=ANSWER)
         except self._dask.TimeoutError:
             raise ClusterError(self._has_no_workers(ANSWER)) from None
+        self._check_packages()
+
+    def _check_packages(self):
+        """Refuse workers without featad: they would end when they are given work."""
+        found = self._client.run(find_spec, "featad", on_error="return")
+        for worker, spec in found.items():
+            if spec is None or isinstance(spec, Exception):
+                raise ClusterError(
+                    f"The worker at {worker} does not have featad. Install it on all "
+                    "machines, in the same version."
+                )
 
     def attempts(
         self,
