@@ -209,5 +209,5 @@ def test_a_read_only_machine_without_a_home_scores(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert f"Read-only file system: {tmp_path}" in done.stderr
-    assert f"cache='{tmp_path}/cache' should be a folder" in done.stderr
+    assert f"--cache {tmp_path}/cache should be a folder" in done.stderr
     assert not (tmp_path / "new.csv").exists()
