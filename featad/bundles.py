@@ -330,8 +330,16 @@ def _unpacked(archive, name, digest):
         return path
     try:
         _unpack(archive, name, digest, path)
-    except OSError:  # a home that cannot be written
-        folder = tempfile.mkdtemp(prefix="featad-")
+    except OSError as error:  # a home that cannot be written
+        try:
+            folder = tempfile.mkdtemp(prefix="featad-")
+        except OSError:
+            raise ModelFileError(
+                f"The weights of a bundle are unpacked into {str(path.parent)!r}, or "
+                f"into a temporary folder, but neither can be written "
+                f"({error.strerror or error}). Set TORCH_HOME or TMPDIR to a folder "
+                "that can."
+            ) from error
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         path = Path(folder, file)
         _unpack(archive, name, digest, path)

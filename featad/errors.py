@@ -60,6 +60,10 @@ class ModelFileError(FeatadError, RuntimeError):
     """A file is damaged, dangerous, from another version, or not a featad model."""
 
 
+class ClusterError(FeatadError, RuntimeError):
+    """The workers of a Dask cluster cannot score; the message says why."""
+
+
 class MissingExtraError(FeatadError, ImportError):
     """Something needs a package that is not installed; the message says which."""
 

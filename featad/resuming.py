@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,38 @@ def open_journal(
     path.unlink()
 
 
-class Journal:
+class Known:
+    """Which batches were scored, told by what they were scored from.
+
+    Parameters
+    ----------
+    system : str
+        A digest of the system.
+
+    keys : collection of str, default=()
+        Those of the batches.
+    """
+
+    def __init__(self, system: str, keys: Collection[str] = ()) -> None:
+        self._system = system
+        self._keys = keys
+
+    def key(self, names: Sequence[str], sources: Sequence[Any]) -> str:
+        """Return the digest of a batch: its system, its names and their contents."""
+        digest = hashlib.sha256(self._system.encode())
+        for name, source in zip(names, sources, strict=True):
+            try:
+                content = content_hash(source)
+            except ImageReadError as error:
+                content = error.reason
+            digest.update(json.dumps([name, content]).encode())
+        return digest.hexdigest()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+
+class Journal(Known):
     """The rows of each batch that was scored, found by what they were scored from.
 
     ``n_found`` counts the rows that were found.
@@ -92,12 +123,12 @@ class Journal:
     """
 
     def __init__(self, lines: Any, end: Any, system: str, retry_errors: bool) -> None:
+        super().__init__(system)
+        self._places: dict[str, int] = {}
         self._lines = lines
         self._append = appender(end, end.name)
-        self._system = system
         self._retry_errors = retry_errors
         self.n_found = 0
-        self._places: dict[str, int] = {}
         place = 0
         for line in lines:
             if not line.endswith(b"\n"):
@@ -107,19 +138,26 @@ class Journal:
             place += len(line)
         self._size = place
 
-    def key(self, names: Sequence[str], sources: Sequence[Any]) -> str:
-        """Return the digest of a batch: its system, its names and their contents."""
-        digest = hashlib.sha256(self._system.encode())
-        for name, source in zip(names, sources, strict=True):
-            try:
-                content = content_hash(source)
-            except ImageReadError as error:
-                content = str(error)
-            digest.update(json.dumps([name, content]).encode())
-        return digest.hexdigest()
+    def __contains__(self, key: str) -> bool:
+        return self._columns(key) is not None
+
+    def known(self) -> Known:
+        """Return which batches `find` finds now; as what can be sent."""
+        return Known(
+            self._system, frozenset(key for key in self._places if key in self)
+        )
 
     def find(self, key: str) -> pd.DataFrame | None:
         """Return the rows of a batch; None if it is to be scored."""
+        columns = self._columns(key)
+        if columns is None:
+            return None
+        rows = pd.DataFrame(columns)
+        self.n_found += len(rows)
+        dtypes = dict.fromkeys({*rows} - _TEXTS, float) | {"is_anomaly": "boolean"}
+        return rows.astype(dtypes)
+
+    def _columns(self, key):
         if key not in self._places:
             return None
         self._lines.seek(self._places[key])
@@ -127,12 +165,7 @@ class Journal:
             columns = json.loads(self._lines.readline().partition(b"\t")[2])
         except ValueError:  # a machine without power may leave anything
             return None
-        if self._retry_errors and any(columns["error"]):
-            return None
-        rows = pd.DataFrame(columns)
-        self.n_found += len(rows)
-        dtypes = dict.fromkeys({*rows} - _TEXTS, float) | {"is_anomaly": "boolean"}
-        return rows.astype(dtypes)
+        return None if self._retry_errors and any(columns["error"]) else columns
 
     def add(self, key: str, rows: pd.DataFrame) -> None:
         """Append the rows of a batch."""

@@ -10,18 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
 
 from featad.base import as_anomaly_score
+from featad.batches import attempt, iter_batches
+from featad.clusters import Workers
 from featad.drift import LEVELS
-from featad.errors import FeatadError, ImageReadError, is_out_of_memory
-from featad.images import (
-    Notes,
-    ReadAhead,
-    as_text,
-    check_sources,
-    describe_source,
-)
+from featad.images import Notes, ReadAhead, check_sources, describe_source
 from featad.resuming import open_journal
 from featad.score_files import ScoreSummary, check_format, open_rows, reserved
 from featad.scorer import Scorer
@@ -133,6 +127,8 @@ def score_to_file(
     retry_errors: bool = False,
     stream: Any = None,
     progress: Callable[[int], None] = lambda n_images: None,
+    client: Any = None,
+    load: Callable[[], BaseEstimator] | None = None,
 ) -> ScoreSummary:
     """Score images into a ``.csv``, ``.parquet`` or ``.jsonl`` file as they come.
 
@@ -179,6 +175,18 @@ def score_to_file(
     progress : callable
         Called with the number of images of each batch once its rows are written.
 
+    client : dask.distributed.Client, default=None
+        Scores on the workers of its cluster (extra ``dask``); this process writes the
+        rows. They are those of a run without workers where processors, versions and
+        numbers of threads are the same. The workers read the files of images, so
+        they need to see them under the same names. What a worker that is lost has not
+        finished is done by another one.
+
+    load : callable, default=None
+        With ``client``: is called once on each worker, and returns ``system``. Such as
+        ``functools.partial(featad.load, "/shared/model.featad")``. None sends them the
+        system itself.
+
     Returns
     -------
     summary : ScoreSummary
@@ -191,6 +199,10 @@ def score_to_file(
 
     OSError
         If the file cannot be written, or another run is writing it.
+
+    ClusterError
+        If there are no workers, if they differ in their versions, do not see the images
+        or the model, or die while they score the same images.
 
     Examples
     --------
@@ -212,13 +224,19 @@ def score_to_file(
     _check_options(batch_size, on_error)
     if path is None and resume:
         raise ValueError("resume needs path: a stream cannot be resumed.")
+    if client is None and load is not None:
+        raise ValueError("load needs client: without workers, system is used as it is.")
+    workers = None if client is None else Workers(client, system, load)
     with ExitStack() as stack:
         stack.enter_context(reserved(path))
         journal = None
         if path is not None and resume:
             opened = open_journal(path, system, retry_errors=retry_errors)
             journal = stack.enter_context(opened)
-        frames = _frames(system, sources, groups, batch_size, on_error, journal)
+        frames = _frames(
+            system, sources, groups, batch_size, on_error, journal, workers
+        )
+        stack.enter_context(closing(frames))  # workers end with the run
         first = next(frames, None)  # what fails at once leaves an older file as it was
         if first is None:
             columns = COLUMNS if groups is None else PART_COLUMNS
@@ -246,93 +264,66 @@ def _check_options(batch_size, on_error):
         raise ValueError(f"batch_size must be 1 or more, but is {batch_size}.")
 
 
-def _frames(system, sources, groups, batch_size, on_error, journal=None):
+def _frames(system, sources, groups, batch_size, on_error, journal=None, workers=None):
     """Yield the rows of images, or of parts, a batch at a time."""
     scorer = Scorer(system)  # first: an unfitted system fails here
+    how = (batch_size, on_error, journal, workers)
     if groups is None:
-        yield from _score_batches(scorer, sources, batch_size, on_error, journal)
+        yield from _score_batches(scorer, sources, *how)
         return
     part_scorer = Scorer(system, by_group=True)
     sources, groups = _in_order_of_parts(system, sources, groups)
-    frames = _score_batches(scorer, sources, batch_size, on_error, journal)
+    frames = _score_batches(scorer, sources, *how)
     yield from _join_parts(part_scorer, frames, groups)
 
 
-def _score_batches(scorer, sources, batch_size, on_error, journal):
+def _score_batches(scorer, sources, batch_size, on_error, journal, workers):
     """Yield the rows of images, those that a journal has from there."""
     if len(sources):
         sources = check_sources(sources, estimator_name="score_images")
     notes = Notes()
-    # a journal's key is that of a file before it is read
-    with closing(ReadAhead(sources if journal is None else ())) as ahead:
-        for start in range(0, len(sources), batch_size):
-            stop = min(start + batch_size, len(sources))
-            batch = [sources[i] for i in range(start, stop)]
-            names = [
-                describe_source(source, start + i) for i, source in enumerate(batch)
-            ]
-            if journal is not None:
-                key = journal.key(names, batch)  # before the images are read
-                if (rows := journal.find(key)) is not None:
+    if workers is None:
+        attempts = _attempts(scorer, sources, batch_size, on_error, journal, notes)
+    else:
+        known = None if journal is None else journal.known()
+        attempts = workers.attempts(sources, batch_size, on_error, known, notes)
+    with closing(attempts):
+        for names, found in attempts:
+            if found.is_known:
+                yield journal.find(found.key)
+                continue
+            rows = _rows(
+                scorer,
+                names[: len(found.scores)],
+                found.scores,
+                found.p_values,
+                found.reasons,
+            )
+            if found.error is not None:
+                if len(rows):
                     yield rows
-                    continue
-            with notes.taken(), ahead.given():
-                scores, p_values, errors = _score_or_halve(scorer, batch)
-            for i, error in enumerate(errors):
-                if error and (on_error == "raise" or _blames_no_image(error)):
-                    if i:
-                        kept = [part[:i] for part in (names, scores, p_values, errors)]
-                        yield _rows(scorer, *kept)
-                    raise error
-            rows = _rows(scorer, names, scores, p_values, errors)
+                raise found.error
             if journal is not None:
-                journal.add(key, rows)
+                journal.add(found.key, rows)
             yield rows
     notes.tell()
 
 
-def _score_or_halve(scorer, batch):
-    """Return scores, p-values (NaN where it failed) and errors (None elsewhere).
-
-    A batch that fails is halved until the images at fault stand alone.
-    """
-    try:
-        return *scorer.score(batch), [None] * len(batch)
-    except Exception as error:
-        is_hopeless = _blames_no_image(error) and not is_out_of_memory(error)
-        if len(batch) == 1 or is_hopeless:
-            nothing = np.full(len(batch), np.nan)
-            return nothing, nothing, [error] * len(batch)
-    middle = len(batch) // 2
-    left = _score_or_halve(scorer, batch[:middle])
-    right = _score_or_halve(scorer, batch[middle:])
-    scores, p_values = (
-        np.concatenate(pair) for pair in zip(left[:2], right[:2], strict=True)
-    )
-    return scores, p_values, left[2] + right[2]
+def _attempts(scorer, sources, batch_size, on_error, journal, notes):
+    """Yield the names of each batch, and what came of it in this process."""
+    # a journal's key is that of a file before it is read
+    with closing(ReadAhead(sources if journal is None else ())) as ahead:
+        for batch in iter_batches(sources, batch_size):
+            with notes.taken(), ahead.given():
+                found = attempt(scorer, batch, on_error, journal)
+            yield batch.names, found
 
 
-def _blames_no_image(error):
-    """Whether an error is about the system or the machine, and would come again."""
-    if isinstance(error, FeatadError):
-        return not isinstance(error, ImageReadError)
-    return is_out_of_memory(error) or isinstance(error, NotFittedError)
-
-
-def _reason(error):
-    """Return what an error says, in one line and never empty."""
-    text = " ".join(str(error).split())
-    if text and isinstance(error, (FeatadError, ValueError, OSError)):
-        return as_text(text)
-    return as_text(f"{type(error).__name__}: {text}".removesuffix(": "))
-
-
-def _rows(scorer, names, scores, p_values, errors):
-    fine = np.array([error is None for error in errors], dtype=bool)
+def _rows(scorer, names, scores, p_values, reasons):
+    fine = np.array([reason is None for reason in reasons], dtype=bool)
     anomaly_score = as_anomaly_score(scores)
     is_anomaly = pd.array(anomaly_score > scorer.threshold, dtype="boolean")
     is_anomaly[~fine] = pd.NA
-    reasons = [None if error is None else _reason(error) for error in errors]
     columns = (
         names,
         anomaly_score,
@@ -340,7 +331,7 @@ def _rows(scorer, names, scores, p_values, errors):
         np.where(fine, scorer.threshold, np.nan),
         is_anomaly,
         p_values,
-        reasons,
+        list(reasons),
     )
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from featad.cli import groups, maps, models, options, progress, reports
+from featad.cli import groups, maps, models, options, progress, reports, scheduler
 from featad.cli.thresholds import leave_warnings_to_us
 from featad.errors import DatasetError
 
@@ -65,6 +65,7 @@ def add_parser(commands: Any) -> None:
     options.add_max_failed(parser)
     models.add_scoring(parser)
     groups.add_groups(parser)
+    scheduler.add_scheduler(parser)
     maps.add_maps(parser)
     reports.add_report(
         parser,
@@ -93,7 +94,7 @@ def run(args: Namespace) -> int:
     from featad.scoring import score_to_file
 
     leave_warnings_to_us()
-    system = models.load_to_score(args)
+    system = models.load_to_score(scheduler.here(args))
     if args.retry:
         return _retry(system, args)
     paths = []
@@ -112,7 +113,11 @@ def run(args: Namespace) -> int:
     for file in filter(None, (args.output, args.report)):
         options.check_writable(file)
     start = time.perf_counter()
-    with _told_how_to_go_on(args), progress.shown("scoring", len(paths)) as bar:
+    with (
+        scheduler.connection(args) as cluster,
+        _told_how_to_go_on(args),
+        progress.shown("scoring", len(paths)) as bar,
+    ):
         summary = score_to_file(
             system,
             paths,
@@ -124,6 +129,7 @@ def run(args: Namespace) -> int:
             retry_errors=args.retry_errors,
             stream=sys.stdout,
             progress=bar.advance,
+            **cluster,
         )
     units = "images" if groups is None else "parts"
     options.log(
@@ -175,6 +181,8 @@ def _wrong_use(args):
         return "--resume needs images and --output FILE"
     if args.retry_errors and not args.resume:
         return "--retry-errors needs --resume"
+    if args.scheduler and (args.retry or args.maps):
+        return "--scheduler: not allowed with --retry or --maps"
     return None
 
 
