@@ -42,7 +42,15 @@ tables: $(VENV)/dev.installed
 
 bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.draft
+	$(BIN)/python -m benchmarks.precision
+	$(BIN)/python -m benchmarks.cost
+	$(BIN)/python -m benchmarks.searches
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.many
+	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.machines
 	$(BIN)/python -m benchmarks.scale

@@ -178,7 +178,10 @@ def read_rows(path: str | os.PathLike) -> pd.DataFrame:
     """
     check_format(path)
     if _ending(path) == ".parquet":
-        return pd.read_parquet(path)
+        try:
+            return pd.read_parquet(path)
+        except (KeyError, TypeError) as error:  # of pandas' own notes in the file
+            raise ValueError(f"{str(path)!r} is damaged: {error!r}.") from error
     return pd.DataFrame(list(iter_rows(path)))
 
 

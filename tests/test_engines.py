@@ -39,6 +39,7 @@ def no_openvino(monkeypatch):
         importlib.util, "find_spec", lambda n: None if n == "openvino" else find(n)
     )
     monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(engines, "_core", lambda: engines.load_openvino().Core())
 
 
 @pytest.fixture

@@ -50,6 +50,11 @@ def hooked(network, x, *names):
     return seen
 
 
+def is_near(values, expected):
+    """Return whether two networks agree: their weights lie in memory in another way."""
+    return (values - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
 def photos(n=2, seed=0, size=(50, 40)):
     rng = np.random.default_rng(seed)
     return [
@@ -151,7 +156,7 @@ def test_later_work_in_place_leaves_a_layer_alone(arch, layer):
     expected = hooked(network, x, layer)[layer]
     loaded = extractor.load_extractor(find_weights(arch, None), (layer,), CPU, "torch")
     with torch.inference_mode():
-        assert torch.equal(loaded._cut(x)[layer], expected)
+        assert is_near(loaded._cut(x)[layer], expected)
 
 
 @pytest.mark.parametrize("arch", CHEAP)
@@ -166,7 +171,7 @@ def test_by_default_a_layer_is_what_enters_the_classifying_one(arch):
     with torch.inference_mode():
         network(x)
         (output,) = loaded._cut(x).values()
-    assert torch.equal(output, seen[0])
+    assert is_near(output, seen[0])
 
 
 def test_tokens_of_a_transformer_are_pooled(read):

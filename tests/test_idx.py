@@ -90,6 +90,12 @@ def test_images_and_labels_of_different_number_are_refused(folder):
         load_idx(folder)
 
 
+def test_labels_that_are_a_single_number_are_refused(folder):
+    (folder / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\0\x07")
+    with pytest.raises(DatasetError, match="an array of 1 axes.* but holds one of 0"):
+        load_idx(folder)
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "part", "n"),

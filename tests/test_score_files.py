@@ -89,6 +89,19 @@ def test_json_lines_are_lines_to_every_reader(tmp_path):
     assert [json.loads(line)["path"] for line in lines] == NAMES
 
 
+def test_parquet_with_damaged_notes_of_pandas_is_refused(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "s.parquet"
+    pd.DataFrame({"a": [1]}).to_parquet(path)
+    table = parquet.read_table(path)
+    notes = table.schema.metadata[b"pandas"].replace(b'"name": "a"', b'"nane": "a"')
+    notes = notes.replace(b'"field_name"', b'"field_nane"')
+    table = table.replace_schema_metadata({b"pandas": notes})
+    parquet.write_table(table, path)
+    with pytest.raises(ValueError, match="is damaged: KeyError"):
+        read_rows(path)
+
+
 def test_an_infinite_score_is_null_in_json(tmp_path):
     rows = frame(["a"])
     rows["anomaly_score"] = np.inf

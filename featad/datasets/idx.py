@@ -119,14 +119,25 @@ def load_idx(
     if part not in prefixes:
         raise ValueError(f"part must be 'train' or 'test', but is {part!r}.")
     folder = Path(folder)
-    images = read_idx(_find(folder, prefixes[part], "images-idx3-ubyte"))
-    labels = read_idx(_find(folder, prefixes[part], "labels-idx1-ubyte"))
+    images = _read(folder, prefixes[part], "images-idx3-ubyte", n_axes=3)
+    labels = _read(folder, prefixes[part], "labels-idx1-ubyte", n_axes=1)
     if len(images) != len(labels):
         raise DatasetError(
             f"{str(folder)!r} has {len(images)} {part} images, but {len(labels)} "
             "labels."
         )
     return images, labels
+
+
+def _read(folder, prefix, kind, n_axes):
+    path = _find(folder, prefix, kind)
+    values = read_idx(path)
+    if values.ndim != n_axes:
+        raise DatasetError(
+            f"{str(path)!r} should hold an array of {n_axes} axes, as its name says, "
+            f"but holds one of {values.ndim}. Is it damaged?"
+        )
+    return values
 
 
 def _find(folder, prefix, kind):
