@@ -48,7 +48,6 @@ bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.searches
-	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.many
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.memory

@@ -71,7 +71,7 @@ TINY: dict[str, dict] = {  # parameters that make a slow detector quick, by clas
     "ProgressiveGANSimilarity": {
         **_TINY_NETWORK,
         "latent_dim": 3,
-        "max_epochs": 30,
+        "max_epochs": 15,
         "batch_size": 16,
         "lr": 0.01,
         "scale_weights": (0.0, 1.0),  # a checkerboard of half the size is plain gray

@@ -149,7 +149,7 @@ def test_it_is_better_than_chance_and_than_untrained_on_zeros(zeros):
     train, X, y = zeros
     found, before = [], []
     for seed in range(3):
-        detector = DiscriminatorGAN(max_epochs=60, random_state=seed)
+        detector = DiscriminatorGAN(random_state=seed)
         untrained = clone(detector).set_params(max_epochs=0)
         found.append(auroc(y, anomaly_scores(detector.fit(train), X)))
         before.append(auroc(y, anomaly_scores(untrained.fit(train), X)))

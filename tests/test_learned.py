@@ -15,21 +15,21 @@ from featad.registry import learned
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 ON_EIGHTS = {  # AUROC to reach, images to test, parameters; PCA reaches 0.857 on 2,000
-    "autoencoder": (0.89, 2000, {"max_epochs": 20}),
-    "centered": (0.907, 2000, {"max_epochs": 30}),
+    "autoencoder": (0.907, 2000, {}),
+    "centered": (0.907, 2000, {}),
     "unet": (0.88, 2000, {"max_epochs": 15}),
-    "inpainting": (0.75, 400, {"max_epochs": 8}),
-    "symmetric": (0.77, 2000, {"max_epochs": 5}),
-    "vae": (0.88, 2000, {"max_epochs": 20}),
-    "restoration": (0.90, 600, {"dense": True, "max_epochs": 12}),
-    "anogan": (0.85, 800, {"max_epochs": 120}),
-    "fanogan": (0.88, 2000, {"max_epochs": 50}),
+    "inpainting": (0.75, 400, {"max_epochs": 15}),
+    "symmetric": (0.77, 2000, {"max_epochs": 12}),
+    "vae": (0.907, 2000, {}),
+    "restoration": (0.90, 600, {"dense": True, "max_epochs": 60}),
+    "anogan": (0.82, 800, {}),
+    "fanogan": (0.88, 2000, {}),
     "ganomaly": (0.85, 2000, {}),
-    "trimmedgan": (0.88, 2000, {"max_epochs": 60}),
-    "bigan": (0.78, 2000, {"max_epochs": 50}),
-    "alad": (0.85, 2000, {"max_epochs": 40}),
-    "progressive": (0.78, 1000, {"max_epochs": 5}),
-    "deep-svdd": (0.907, 2000, {"max_epochs": 25}),
+    "trimmedgan": (0.75, 2000, {"max_epochs": 100}),
+    "bigan": (0.75, 2000, {"max_epochs": 100}),
+    "alad": (0.75, 2000, {"max_epochs": 70}),
+    "progressive": (0.80, 2000, {"max_epochs": 10}),
+    "deep-svdd": (0.907, 2000, {}),
 }
 ELSEWHERE = {
     "csi": "coats in test_contrast.py: its untrained self finds many",
@@ -68,7 +68,6 @@ def test_with_labels_it_tells_t_shirts_from_the_kinds_it_was_shown(
     detector, floor, t_shirts
 ):
     X, y, X_test, y_test = t_shirts
-    X, y = X[::2], y[::2]
     options = {"dense": True, "batch_size": 256, "lr": 2e-3, "random_state": 0}
     found, before = (
         auroc(y_test, anomaly_scores(one.fit(X, y), X_test))

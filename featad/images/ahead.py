@@ -134,7 +134,7 @@ class ReadAhead:
             The threads that began with a batch go on for an equal function only.
 
         attempt, n_taken, n_held
-            As for `Reading.take`.
+            As for the method of :class:`Reading`.
 
         place : int
             From `find`.

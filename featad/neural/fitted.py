@@ -117,11 +117,7 @@ class NetworkDetector(BaseDetector):
 
     def _build(self) -> dict[str, nn.Module]:
         with local_rng(self.seed_, torch.device("cpu")):
-            nets = self._networks(self._scaling.network_shape)
-        return {
-            name: net.to(memory_format=torch.channels_last)
-            for name, net in nets.items()
-        }
+            return self._networks(self._scaling.network_shape)
 
     def _context(self, device: torch.device, stage: str = "score") -> Context:
         rng = generator(0, device)

@@ -70,7 +70,7 @@ def blur(x: Tensor, sigma: float) -> Tensor:
     stack = x.flatten(0, -3)[:, None]  # (n * channels, 1, height, width)
     radius = max(1, math.ceil(3 * sigma))
     padded = F.pad(stack, (radius,) * 4, mode="replicate")
-    return _gaussian(padded, sigma, radius).reshape(x.shape)
+    return _gaussian(padded, sigma, radius).view(x.shape)
 
 
 class Pad(nn.Module):
@@ -113,7 +113,7 @@ class Attention(nn.Module):
         projections = (self.query, self.key, self.value)
         query, key, value = (project(x).flatten(2) for project in projections)
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=2)  # (n, to, from)
-        return x + self.strength * (value @ weights.transpose(1, 2)).reshape(x.shape)
+        return x + self.strength * (value @ weights.transpose(1, 2)).view_as(x)
 
 
 def dense_layer(n_in: int, n_out: int, norm: str, bias: bool = True) -> nn.Module:

@@ -104,4 +104,4 @@ def _framed(x, max_shift):
     asymmetry = (frames - frames.flip(-1)).abs().mean(dim=(2, 3))
     start = order[asymmetry[:, order].argmin(dim=1)]
     chosen = frames[torch.arange(len(x), device=x.device), start]
-    return chosen.reshape(*x.shape[:-1], size), start
+    return chosen.view(*x.shape[:-1], size), start

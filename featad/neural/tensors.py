@@ -89,15 +89,16 @@ class Scaling:
         Returns
         -------
         x : Tensor of shape (n, *network_shape), float32
-            Of images, the channels are last in memory: convolutions are faster so.
         """
         if not self.in_unit_range:
             X = (X - self.mean) / self.scale
         with np.errstate(over="ignore"):  # an infinite score is refused later
-            x = torch.from_numpy(np.array(X, dtype=np.float32, order="C"))
-        if x.ndim == 3:
-            x = x[..., None]
-        return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
+            X = X.astype(np.float32)
+        if X.ndim == 3:
+            X = X[..., None]
+        if X.ndim == 4:
+            X = X.transpose(0, 3, 1, 2)
+        return torch.from_numpy(np.array(X, order="C"))
 
     def to_samples(self, x: np.ndarray) -> np.ndarray:
         """Return what networks make as samples: the reverse of `to_tensor`.
