@@ -134,7 +134,7 @@ class ReadAhead:
             The threads that began with a batch go on for an equal function only.
 
         attempt, n_taken, n_held
-            As for the method of :class:`Reading`.
+            Reads one source; how many are yielded, and waited for at a time.
 
         place : int
             From `find`.
