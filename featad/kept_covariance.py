@@ -6,6 +6,21 @@ from featad.covariance import ShrunkCovariance, estimate_from
 from featad.covariance_sums import CovarianceSums, Moments
 
 
+def check_number(estimator: object, n_samples: int) -> None:
+    """Refuse a single sample, which has no covariance.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two.
+    """
+    if n_samples < 2:
+        raise ValueError(
+            f"{type(estimator).__name__} needs at least 2 samples to estimate a "
+            f"covariance, got {n_samples} sample."
+        )
+
+
 class KeepsCovariance:
     """Mixin of estimators that learn a shrunk covariance.
 

@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state, gen_batches
 from featad._blocks import row_blocks
 from featad.base import BaseDetector, StrOptions
 from featad.covariance import shrunk_covariance
-from featad.kept_covariance import KeepsCovariance
+from featad.kept_covariance import KeepsCovariance, check_number
 
 BATCH = 1024
 """How many samples are learned from together."""
@@ -85,11 +85,7 @@ class StreamedDetector(KeepsCovariance, BaseDetector):
 
     def _fit(self, X: np.ndarray) -> None:
         n_samples = len(X)
-        if n_samples < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least 2 samples to estimate a "
-                "covariance, got 1 sample."
-            )
+        check_number(self, n_samples)
         X = X.reshape(n_samples, -1)
         self._adopt(shrunk_covariance(X))
         random = check_random_state(self.random_state)

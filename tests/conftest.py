@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests._clusters import local_cluster
+
 collect_ignore = ["typed_use.py"]  # checked by mypy, never run
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -182,6 +184,21 @@ def image_folder(tmp_path, images) -> Path:
             folder / f"{index}.png"
         )
     return folder
+
+
+@pytest.fixture
+def paths(image_folder) -> list[Path]:
+    """Return six files, the third of them broken."""
+    (image_folder / "2.png").write_bytes(b"not an image")
+    return sorted(image_folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Return a Dask client of two workers that are threads of this process."""
+    distributed = pytest.importorskip("distributed")
+    with local_cluster() as cluster, distributed.Client(cluster) as client:
+        yield client
 
 
 @pytest.fixture

@@ -13,16 +13,15 @@ from featad import clusters, seals
 from featad.cli import _parser, main, scheduler
 from featad.cli.scheduler import ModelOfWorkers
 from featad.score_files import read_rows
+from tests._clusters import local_cluster
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 
 
 @pytest.fixture(scope="module")
 def address():
     """Return the address of a cluster of threads of this process."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
-    ) as cluster:
+    with local_cluster() as cluster:
         yield cluster.scheduler_address
 
 
@@ -150,13 +149,7 @@ def test_device_and_cache_are_those_of_the_workers(part_model, monkeypatch):
 
 @pytest.mark.slow
 def test_a_signal_ends_a_run_in_order(command, tmp_path):
-    with distributed.LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp://",
-        dashboard_address=":0",
-    ) as cluster:
+    with local_cluster(1, protocol="tcp://") as cluster:
         command = [*command[:2], *command[2:3] * 100, *command[3:], "--resume"]
         command += ["--scheduler", cluster.scheduler_address]
         run = subprocess.Popen(

@@ -16,37 +16,14 @@ from featad.calibration import calibrate
 from featad.errors import ClusterError, MissingExtraError, ModelFileError
 from featad.registry import build
 from featad.scoring import score_to_file
+from tests._clusters import local_cluster
 
 distributed = pytest.importorskip("distributed")
-
-
-def _cluster(n_workers=2, **options):
-    return distributed.LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        processes=False,
-        dashboard_address=":0",
-        **options,
-    )
-
-
-@pytest.fixture(scope="module")
-def client():
-    """Return a client of two workers that are threads of this process."""
-    with _cluster() as cluster, distributed.Client(cluster) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
 def system(images):
     return calibrate(build("pixels-kmeans"), target_fpr=0.1).fit(images)
-
-
-@pytest.fixture
-def paths(image_folder):
-    """Six files, the third of them broken."""
-    (image_folder / "2.png").write_bytes(b"not an image")
-    return sorted(image_folder.iterdir())
 
 
 def test_without_dask_the_extra_is_named(system, monkeypatch, tmp_path):
@@ -78,7 +55,7 @@ def test_no_scheduler_at_an_address_is_told(address, monkeypatch):
 def test_a_cluster_without_workers_is_told(system, monkeypatch, tmp_path):
     monkeypatch.setattr(clusters, "ANSWER", 0.2)
     with (
-        _cluster(0) as cluster,
+        local_cluster(0) as cluster,
         distributed.Client(cluster) as client,
         pytest.raises(ClusterError, match="no workers for 0 s. Start some with"),
     ):
@@ -89,7 +66,7 @@ def test_losing_all_workers_ends_in_a_sentence(system, paths, monkeypatch, tmp_p
     monkeypatch.setattr(clusters, "PATIENCE", 0.1)
     monkeypatch.setattr(clusters, "_LOOK", 0.1)
     with (
-        _cluster(1) as cluster,
+        local_cluster(1) as cluster,
         distributed.Client(cluster) as client,
         pytest.raises(ClusterError, match="has had no workers for"),
     ):
@@ -104,7 +81,7 @@ def test_losing_all_workers_ends_in_a_sentence(system, paths, monkeypatch, tmp_p
 
 
 def test_a_scheduler_that_goes_away_ends_in_a_sentence(system, paths, tmp_path):
-    cluster = _cluster(1)
+    cluster = local_cluster(1)
     client = distributed.Client(cluster)
     with pytest.raises(ClusterError, match="connection to the Dask scheduler .* lost"):
         score_to_file(

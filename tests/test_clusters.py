@@ -20,36 +20,12 @@ from featad.resuming import journal_path
 from featad.score_files import read_rows
 from featad.scoring import score_to_file
 
-distributed = pytest.importorskip("distributed")
-
-
-def _cluster(n_workers=2, **options):
-    return distributed.LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        processes=False,
-        dashboard_address=":0",
-        **options,
-    )
-
-
-@pytest.fixture(scope="module")
-def client():
-    """Return a client of two workers that are threads of this process."""
-    with _cluster() as cluster, distributed.Client(cluster) as client:
-        yield client
+pytest.importorskip("distributed")
 
 
 @pytest.fixture(scope="module")
 def system(images):
     return calibrate(build("pixels-kmeans"), target_fpr=0.1).fit(images)
-
-
-@pytest.fixture
-def paths(image_folder):
-    """Six files, the third of them broken."""
-    (image_folder / "2.png").write_bytes(b"not an image")
-    return sorted(image_folder.iterdir())
 
 
 @pytest.fixture

@@ -23,13 +23,6 @@ def system(images):
 
 
 @pytest.fixture
-def paths(image_folder):
-    """Six files, the third of them broken."""
-    (image_folder / "2.png").write_bytes(b"not an image")
-    return sorted(image_folder.iterdir())
-
-
-@pytest.fixture
 def batches(monkeypatch):
     """Return a list of the batches that are scored, as names; stop at the n-th."""
 

@@ -9,7 +9,7 @@ from featad._validation import check_samples, warn_of_anomalies
 from featad.base import BaseDetector, StrOptions
 from featad.covariance import estimate
 from featad.entry import Entry
-from featad.kept_covariance import KeepsCovariance
+from featad.kept_covariance import KeepsCovariance, check_number
 
 
 class Mahalanobis(KeepsCovariance, BaseDetector):
@@ -136,7 +136,7 @@ class Mahalanobis(KeepsCovariance, BaseDetector):
         n_before = self._n_seen()
         X = check_samples(self, X, reset=not n_before)
         warn_of_anomalies(self, y)
-        self._check_number(n_before + len(X))
+        check_number(self, n_before + len(X))
         table = X.reshape(len(X), -1)
         n_samples = self._add(table)
         held_out = self._covariance().leave_one_out(table, n_samples)
@@ -146,7 +146,7 @@ class Mahalanobis(KeepsCovariance, BaseDetector):
         return self
 
     def _fit(self, X: np.ndarray) -> None:
-        self._check_number(len(X))
+        check_number(self, len(X))
         X = X.reshape(len(X), -1)
         self._adopt(*estimate(X))
         held_out = self._covariance().leave_one_out(X)
@@ -165,10 +165,3 @@ class Mahalanobis(KeepsCovariance, BaseDetector):
 
     def _strangeness(self, X: np.ndarray) -> np.ndarray:
         return self._covariance().squared_lengths(X.reshape(len(X), -1))
-
-    def _check_number(self, n_samples: int) -> None:
-        if n_samples < 2:
-            raise ValueError(
-                "Mahalanobis needs at least 2 samples to estimate a covariance, got "
-                "1 sample."
-            )

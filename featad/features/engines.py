@@ -205,12 +205,7 @@ class OpenVINOEngine:
         """Return what each node gives."""
         key = *x.shape[2:], precision, torch.get_num_threads()
         with _lock:
-            if key not in self._compiled:
-                self._compiled[key] = self._compile(*key)
-            self._compiled.move_to_end(key)
-            while len(self._compiled) > _KEPT:
-                self._compiled.popitem(last=False)
-            compiled = self._compiled[key]
+            compiled = _kept(self._compiled, key, lambda: self._compile(*key))
         return _run(compiled, x)
 
     def measure_ranges(self, x: Tensor) -> list[dict[str, Any]]:
@@ -218,13 +213,12 @@ class OpenVINOEngine:
         check_openvino("int8")
         images = x.contiguous().numpy()
         key = hashlib.sha256(images.data).hexdigest(), *images.shape
+
+        def measure() -> list[dict[str, Any]]:
+            return measure_ranges(_converted(self._reference, x[:1]), images)
+
         with _lock:  # the folds of a search ask for the same ones again and again
-            if key not in self._measured:
-                model = _converted(self._reference, x[:1])
-                self._measured[key] = measure_ranges(model, images)
-            while len(self._measured) > _KEPT:
-                self._measured.popitem(last=False)
-            return self._measured[key]
+            return _kept(self._measured, key, measure)
 
     def _compile(
         self, height: int, width: int, precision: Precision, n_threads: int
@@ -327,6 +321,16 @@ def _converted(network: nn.Module, example: Tensor) -> Any:
         model = frontend.convert(frontend.load(decoder))
     model.reshape([-1, *example.shape[1:]])
     return model
+
+
+def _kept(kept: OrderedDict, key: tuple, make: Callable[[], Any]) -> Any:
+    """Return what was made for a key; the few that were used last are kept."""
+    if key not in kept:
+        kept[key] = make()
+    kept.move_to_end(key)
+    while len(kept) > _KEPT:
+        kept.popitem(last=False)
+    return kept[key]
 
 
 def _run(compiled: Any, x: Tensor) -> list[Tensor]:

@@ -104,14 +104,13 @@ def native_precisions(engine: str, device: str) -> list[str]:
     """
     if engine != "openvino" and resolve_device(device).type != "cpu":
         return ["float16"]
-    able = torch.cpu
     found = []
     if engine != "torch" and _has_vnni() and _can_quantize():
         found.append("int8")
     if engine == "openvino":
         possible = possible_precisions()
         return found + [p for p in ("bfloat16", "float16") if p in possible]
-    if able._is_avx512_bf16_supported() or able._is_amx_tile_supported():
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
         found.append("bfloat16")
     return found
 

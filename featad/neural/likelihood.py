@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from featad.kept_covariance import check_number
 from featad.neural.context import Context
 from featad.neural.detector import COUNT, NON_NEGATIVE, TorchDetector
 from featad.neural.flows import Flow
@@ -69,11 +70,7 @@ class FlowDetector(TorchDetector):
         """Return new samples as the flow sees them before they are standardized."""
 
     def _train(self, X: np.ndarray, labels: np.ndarray) -> None:
-        if len(X) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least 2 samples to estimate a "
-                "covariance, got 1 sample."
-            )
+        check_number(self, len(X))
         whitened = self._fit_whitened(X)
         samples = tuple(range(whitened.ndim - 1))
         mean, deviation = whitened.mean(axis=samples), whitened.std(axis=samples)
