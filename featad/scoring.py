@@ -15,7 +15,7 @@ from featad.base import as_anomaly_score
 from featad.batches import attempt, iter_batches
 from featad.clusters import Workers
 from featad.drift import LEVELS
-from featad.images import Notes, ReadAhead, check_sources, describe_source
+from featad.images import Notes, check_sources, describe_source
 from featad.resuming import open_journal
 from featad.score_files import ScoreSummary, check_format, open_rows, reserved
 from featad.scorer import Scorer
@@ -311,12 +311,10 @@ def _score_batches(scorer, sources, batch_size, on_error, journal, workers):
 
 def _attempts(scorer, sources, batch_size, on_error, journal, notes):
     """Yield the names of each batch, and what came of it in this process."""
-    # a journal's key is that of a file before it is read
-    with closing(ReadAhead(sources if journal is None else ())) as ahead:
-        for batch in iter_batches(sources, batch_size):
-            with notes.taken(), ahead.given():
-                found = attempt(scorer, batch, on_error, journal)
-            yield batch.names, found
+    for batch in iter_batches(sources, batch_size):
+        with notes.taken():
+            found = attempt(scorer, batch, on_error, journal)
+        yield batch.names, found
 
 
 def _rows(scorer, names, scores, p_values, reasons):

@@ -1,7 +1,6 @@
-"""Files of the next batch are read while one is worked on."""
+"""Images are read ahead in threads, a batch at most, and nothing depends on it."""
 
 import threading
-from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
@@ -9,39 +8,21 @@ from PIL import Image
 
 import featad
 from featad.errors import ImageReadError
-from featad.images import ImageReader, Notes, ReadAhead, map_images
-
-
-class Reader:
-    """Notes what was read, in which order; all of them are equal."""
-
-    def __init__(self, log):
-        self.log = log
-
-    def __eq__(self, other):
-        return isinstance(other, Reader)
-
-    __hash__ = None
-
-    def __call__(self, source):
-        if source == "bad":
-            raise ImageReadError(source, "it is bad")
-        self.log.append(source)
-        return source.upper()
-
-
-@contextmanager
-def run_of(sources):
-    with closing(ReadAhead(sources)) as ahead, Notes().taken(), ahead.given():
-        yield ahead
-
-
-def read(batch, log, **options):
-    how = {"n_jobs": 2, "read_on": True} | options
-    return [value for _, value in map_images(Reader(log), batch, **how)]
-
+from featad.images import ImageReader, map_images
 
 NAMES = [f"{i}.png" for i in range(20)]
+
+
+def reader(log):
+    """Return a reading function that notes what was read, in which order."""
+
+    def read(source):
+        if source == "bad":
+            raise ImageReadError(source, "it is bad")
+        log.append(source)
+        return source.upper()
+
+    return read
 
 
 def _threads():
@@ -50,58 +31,32 @@ def _threads():
 
 def test_each_file_is_read_once_and_in_order():
     log = []
-    with run_of(NAMES):
-        found = [v for start in range(0, 20, 8) for v in read(NAMES[start:][:8], log)]
-    assert found == [name.upper() for name in NAMES]
+    found = map_images(reader(log), NAMES, n_jobs=2, n_ahead=8)
+    assert list(found) == [(i, name.upper()) for i, name in enumerate(NAMES)]
     assert sorted(log) == sorted(NAMES)
     assert not _threads()
 
 
-def test_some_of_the_next_batch_are_read_at_the_end_of_one():
+def test_no_more_is_read_ahead_than_was_asked_for():
     log = []
-    with run_of(NAMES):
-        read(NAMES[:8], log, n_ahead=7)
-    assert set(NAMES[:8]) <= set(log) <= set(NAMES[: 8 + 6])
+    values = map_images(reader(log), NAMES, n_jobs=2, n_ahead=9)
+    next(values)
+    values.close()
+    assert set(log) <= set(NAMES[:9])
 
 
-def test_nothing_is_read_ahead_unless_told():
-    log = []
-    with run_of(NAMES):
-        read(NAMES[:8], log, read_on=False)
-    read(NAMES[:8], log)  # outside of a run
-    assert set(log) == set(NAMES[:8])
-
-
-def test_names_that_come_twice_are_not_taken_for_one_another():
-    sources = ["a", "x", "b", "a", "y", "b"]
-    log = []
-    with run_of(sources):
-        found = read(sources[:3], log) + read(sources[3:], log)
-    assert found == ["A", "X", "B", "A", "Y", "B"]
-
-
-def test_a_batch_that_is_left_out_does_not_confuse():
-    log = []
-    with run_of(NAMES):
-        found = read(NAMES[:4], log) + read(NAMES[8:12], log) + read(NAMES[8:10], log)
-    assert found == [n.upper() for n in NAMES[:4] + NAMES[8:12] + NAMES[8:10]]
-
-
-def test_an_unreadable_file_is_told_in_its_own_batch():
+def test_an_unreadable_file_is_told_in_its_place():
     sources = [*NAMES[:4], "bad", *NAMES[4:7]]
-    with run_of(sources):
-        assert read(sources[:4], []) == [n.upper() for n in NAMES[:4]]
-        second = read(sources[4:], [])
-    assert isinstance(second[0], ImageReadError)
-    assert second[1:] == [n.upper() for n in NAMES[4:7]]
+    found = [value for _, value in map_images(reader([]), sources, n_jobs=2, n_ahead=4)]
+    assert isinstance(found.pop(4), ImageReadError)
+    assert found == [name.upper() for name in NAMES[:7]]
 
 
 def test_threads_end_with_a_batch_that_is_not_finished():
-    with run_of(NAMES):
-        values = map_images(Reader([]), NAMES[:8], n_jobs=2, read_on=True)
-        next(values)
-        values.close()
-        assert not _threads()
+    values = map_images(reader([]), NAMES[:8], n_jobs=2)
+    next(values)
+    values.close()
+    assert not _threads()
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,7 @@ class FilterBankFeatures(ImageFeatures):
         shape = (len(sources), len(self.get_feature_names_out()))
         features, rows, errors = np.full(shape, np.nan, np.float32), [], []
         for index, row in tracked(
-            map_images(self._describe, sources, n_jobs=self.n_jobs, read_on=True),
+            map_images(self._describe, sources, n_jobs=self.n_jobs),
             "image",
             len(sources),
         ):

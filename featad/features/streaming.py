@@ -88,13 +88,11 @@ def stream_features(
     running: deque[tuple[list[int], Callable[[], np.ndarray]]] = deque()
     if cache is None:
         run = partial(_run_plain, launch=launch, running=running)
+        read: Callable = partial(_read, reading)
     else:
         run = partial(_run_cached, launch=launch, cache=cache)
-    read: Callable = _Reader(reading)
-    if cache is not None:
         read = partial(_find_or_read, reading, cache)
-    how: dict = {"n_jobs": n_jobs, "n_ahead": batch_size, "read_on": cache is None}
-    images = map_images(read, sources, **how)
+    images = map_images(read, sources, n_jobs=n_jobs, n_ahead=batch_size)
     shown = tqdm(images, total=len(sources), unit="image", disable=not verbose)
     for index, image in tracked(shown, "image", len(sources)):
         if isinstance(image, _Image):
@@ -183,14 +181,8 @@ def gather(
         yield block[: len(rows)], rows
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Reads a source; those of the same arguments are equal."""
-
-    reading: Mapping[str, Any]
-
-    def __call__(self, source: Any) -> _Image:
-        return _Image(read_image(source, **self.reading))
+def _read(reading: Mapping[str, Any], source: Any) -> _Image:
+    return _Image(read_image(source, **reading))
 
 
 def _find_or_read(

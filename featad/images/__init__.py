@@ -1,6 +1,5 @@
 """Images from files, bytes, PIL images and arrays; the only place that decodes."""
 
-from featad.images.ahead import ReadAhead
 from featad.images.listing import (
     EXTENSIONS,
     Listing,
@@ -26,7 +25,6 @@ from featad.images.sources import (
 
 __all__ = [
     "EXTENSIONS",
-    "ReadAhead",
     "ImageReader",
     "Listing",
     "Rule",

@@ -2,8 +2,9 @@
 
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import joblib
@@ -13,7 +14,6 @@ from sklearn.base import BaseEstimator
 
 from featad._sklearn import output_container
 from featad.errors import ImageReadError, ImageReadWarning
-from featad.images.ahead import Reading, given_run
 from featad.images.budget import PixelBudget
 from featad.images.notes import Notes, taker
 from featad.images.sources import Source, describe_source
@@ -25,7 +25,6 @@ def map_images(
     *,
     n_jobs: int | None = None,
     n_ahead: int = 0,
-    read_on: bool = False,
 ) -> Iterator[tuple[int, Any]]:
     """Apply a reading function to sources in threads, keeping their order.
 
@@ -44,10 +43,6 @@ def map_images(
     n_ahead : int, default=0
         How many results are held at a time at least, if there are several threads: as
         many as are taken together, so that no thread waits for the one that takes them.
-
-    read_on : bool, default=False
-        Whether files of the next batch of a run may be read, see :class:`ReadAhead`.
-        Functions that read alike must then be equal.
 
     Yields
     ------
@@ -71,10 +66,10 @@ def map_images(
     >>> list(map_images(len, [b"ab", b"cde"]))
     [(0, 2), (1, 3)]
     """
-    outer = taker()
+    outer, budget = taker(), PixelBudget()
     notes = Notes() if outer is None else outer
 
-    def attempt(index: int, sources: Sequence, budget: PixelBudget) -> Any:
+    def attempt(index: int) -> Any:
         source = sources[index]
         try:
             with notes.taken(index), budget.reading():
@@ -86,20 +81,28 @@ def map_images(
 
     n_threads = min(_n_threads(n_jobs), len(sources))
     if n_threads <= 1:
-        budget = PixelBudget()
-        for index in range(len(sources)):
-            yield index, attempt(index, sources, budget)
+        yield from ((index, attempt(index)) for index in range(len(sources)))
     else:
         n_held = max(3 * n_threads, n_ahead)
-        run = given_run() if read_on and outer is not None else None
-        place = None if run is None else run.find(sources)
-        if run is None or place is None:
-            with closing(Reading(n_threads)) as reading:
-                yield from reading.take(attempt, sources, len(sources), n_held)
-        else:
-            yield from run.take(read, attempt, place, len(sources), n_held, n_threads)
+        yield from _in_threads(attempt, len(sources), n_threads, n_held)
     if outer is None:
         notes.tell()
+
+
+def _in_threads(
+    attempt: Callable[[int], Any], n_sources: int, n_threads: int, n_held: int
+) -> Iterator[tuple[int, Any]]:
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="featad-images")
+    waiting: deque = deque()
+    try:
+        for index in range(n_sources):
+            waiting.append(pool.submit(attempt, index))
+            if len(waiting) == n_held:
+                yield index + 1 - len(waiting), waiting.popleft().result()
+        while waiting:
+            yield n_sources - len(waiting), waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _n_threads(n_jobs: int | None) -> int:

@@ -159,9 +159,7 @@ class ImageReader(TransformerMixin, BaseEstimator):
         shape = self._shape()
         images, rows, errors = None, [], []
         for index, image in tracked(
-            map_images(self._read, sources, n_jobs=self.n_jobs, read_on=True),
-            "image",
-            len(sources),
+            map_images(self._read, sources, n_jobs=self.n_jobs), "image", len(sources)
         ):
             if isinstance(image, ImageReadError):
                 if self.on_error == "raise":
