@@ -1,5 +1,6 @@
 """Every kind of image is read right, and every kind of rubbish is refused by name."""
 
+import gc
 import io
 import pickle
 import struct
@@ -263,6 +264,7 @@ def test_map_images_looks_ahead_a_bounded_number_of_images():
 
 
 def test_map_images_ends_its_threads_when_the_consumer_stops():
+    gc.collect()  # iterators that errors of other tests still hold
     images = map_images(read_image, [RGB] * 100, n_jobs=2)
     next(images)
     images.close()

@@ -1,5 +1,6 @@
 """Images are read ahead in threads, a batch at most, and nothing depends on it."""
 
+import gc
 import threading
 
 import numpy as np
@@ -23,6 +24,11 @@ def reader(log):
         return source.upper()
 
     return read
+
+
+@pytest.fixture(autouse=True)
+def _own_threads():
+    gc.collect()  # iterators that errors of other tests still hold
 
 
 def _threads():
