@@ -31,6 +31,7 @@ fuzz: $(VENV)/dev.installed
 	$(BIN)/python -m tests.fuzz.files
 	$(BIN)/python -m tests.fuzz.records
 	$(BIN)/python -m tests.fuzz.kills
+	$(BIN)/python -m tests.fuzz.soak
 
 docs: $(VENV)/docs.installed
 	$(BIN)/python -m sphinx -n -W --keep-going -j auto -c docs . docs/_build

@@ -25,7 +25,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         Where to write; its ending is that of ``path``.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():  # faster than to make what is there
+        path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{uuid4().hex}{path.suffix}")  # short: a name may be long
     try:
         yield part

@@ -1,6 +1,7 @@
 """One batch of images: what fails is halved until the images at fault stand alone."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from featad.resuming import Known
 from featad.scorer import Scorer
 
 _NONE = np.empty(0)
+_FIRST = 8  # images of the first batch at most, so that its rows come soon
 
 
 class Batch(NamedTuple):
@@ -51,9 +53,10 @@ class Attempt(NamedTuple):
 
 
 def iter_batches(sources: Sequence[Any], size: int) -> Iterator[Batch]:
-    """Yield the batches of a collection of sources."""
-    for start in range(0, len(sources), size):
-        stop = min(start + size, len(sources))
+    """Yield the batches of a collection of sources; the first one is small."""
+    n = len(sources)
+    places = [0, *range(min(size, _FIRST), n, size), n] if n else []
+    for start, stop in pairwise(places):
         batch = [sources[i] for i in range(start, stop)]
         names = [describe_source(source, start + i) for i, source in enumerate(batch)]
         yield Batch(names, batch)

@@ -21,10 +21,11 @@ from featad import safe_files
 from featad._archives import open_archive
 from featad._whole_files import replacing
 from featad.errors import FeatadError, ModelFileError
+from featad.features.download import sha256_of
 from featad.images import read_image
 from featad.machine import portable_copy
 from featad.model_reading import read_model
-from featad.model_records import check_versions, describe, file_digest, trained_on
+from featad.model_records import check_versions, describe, trained_on
 from featad.scorer import Scorer
 
 SUFFIX = ".featad"
@@ -136,7 +137,7 @@ def save_bundle(
             files[name].write_bytes(content)
             score = float(scores[number])
             manifest["examples"].append({"file": name, "score": score})
-        manifest["files"] = {name: file_digest(file) for name, file in files.items()}
+        manifest["files"] = {name: sha256_of(file) for name, file in files.items()}
         with replacing(path) as partial, ZipFile(partial, "w") as archive:
             text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
             archive.writestr(_MANIFEST, text + "\n")
@@ -269,7 +270,7 @@ def _take_weights(system, folder):
             state = {k: v.clone() for k, v in read_state(found.path).items()}
             file = folder / f"weights{len(files)}.safetensors"
             save_file(state, file, metadata={"published": found.published})
-            taken[found] = f"weights/{file_digest(file)}.safetensors"
+            taken[found] = f"weights/{sha256_of(file)}.safetensors"
             files[taken[found]] = file
         part.weights = taken[found]
     return files
@@ -326,7 +327,7 @@ def _unpacked(archive, name, digest):
         raise ValueError(f"{name!r} is not called by its sha256")
     file = f"featad-{digest}.safetensors"
     path = Path(torch.hub.get_dir()).absolute() / "checkpoints" / file
-    if path.is_file() and file_digest(path) == digest:
+    if path.is_file() and sha256_of(path) == digest:
         return path
     try:
         _unpack(archive, name, digest, path)
@@ -350,5 +351,5 @@ def _unpack(archive, name, digest, path):
     with replacing(path) as partial:
         with archive.open(name) as source, open(partial, "wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
-        if file_digest(partial) != digest:
+        if sha256_of(partial) != digest:
             raise ValueError(f"the sha256 of {name!r} is not the one in its manifest")

@@ -13,6 +13,7 @@ import featad
 from featad.base import anomaly_threshold
 from featad.calibration import CalibratedDetector
 from featad.errors import ModelFileError
+from featad.features.download import sha256_of
 from featad.images import content_hash
 from featad.systems import iter_parts, last_step
 
@@ -88,7 +89,7 @@ def describe(system: Any, file: str | os.PathLike) -> dict[str, Any]:
             for part in iter_parts(system)
             if hasattr(part, "precision_")
         ],
-        "sha256": file_digest(file),
+        "sha256": sha256_of(file),
     }
 
 
@@ -109,15 +110,6 @@ def _plain(value):
         return [_plain(item) for item in value]
     text = str(value) if isinstance(value, os.PathLike) else repr(value)
     return " ".join(text.split())
-
-
-def file_digest(path: str | os.PathLike) -> str:
-    """Return the sha256 of a file, in hexadecimal digits."""
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
@@ -146,7 +138,7 @@ def check_manifest(
     path: Path, manifest: dict[str, Any], allow_other_versions: bool
 ) -> None:
     """Raise ModelFileError if a file is not the one that its manifest describes."""
-    if file_digest(path) != manifest["sha256"]:
+    if sha256_of(path) != manifest["sha256"]:
         raise ModelFileError(
             f"{str(path)!r} is damaged or was replaced: its sha256 is not the one in "
             f"{manifest_path(path).name}. Copy both files again, or fit a new model."

@@ -63,7 +63,8 @@ def score_images(
         and one decision per part. The system must be calibrated with groups.
 
     batch_size : int, default=64
-        Images scored at a time.
+        Images scored at a time. The first time they are 8 at most, so that rows come
+        soon.
 
     on_error : {"skip", "raise"}, default="skip"
         What to do with an image that cannot be scored, whatever the exception: give the
@@ -153,7 +154,8 @@ def score_to_file(
         See `score_images`: one row per part.
 
     batch_size : int, default=64
-        Images scored, and rows written, at a time.
+        Images scored, and rows written, at a time. The first time they are 8 at most,
+        so that rows come soon.
 
     on_error : {"skip", "raise"}, default="skip"
         See `score_images`.

@@ -5,6 +5,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,9 +113,9 @@ def watch_folder(
                 now = _look(folder, recursive, scored)
                 seconds = time.perf_counter() - start
                 complete = [image for image in now if before.get(image) == now[image]]
-                frames = score_images(system, complete, batch_size=batch_size)
-                for i, rows in enumerate(frames):
-                    batch = complete[i * batch_size :][: len(rows)]
+                images = iter(complete)
+                for rows in score_images(system, complete, batch_size=batch_size):
+                    batch = [*islice(images, len(rows))]
                     stamps = [now.pop(image) for image in batch]
                     rows = rows.assign(**pd.DataFrame(stamps))
                     write(rows)

@@ -65,6 +65,12 @@ def test_scores_do_not_depend_on_the_batch_size(system, images):
     np.testing.assert_allclose(one, all_at_once, rtol=1e-4, atol=1e-4)
 
 
+def test_the_first_rows_come_after_few_images(system, images):
+    frames = score_images(system, [*images, *images[:6]], batch_size=10)
+    assert [len(rows) for rows in frames][:2] == [8, 10]
+    assert [len(rows) for rows in score_images(system, images, batch_size=3)][0] == 3
+
+
 def test_the_table_agrees_with_the_system(system, images):
     table = _table(system, images)
     np.testing.assert_allclose(

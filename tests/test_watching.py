@@ -21,6 +21,7 @@ from featad.registry import build
 from featad.score_files import read_rows
 from featad.watching import watch_folder
 from tests.fuzz.kills import kill_once
+from tests.fuzz.soak import watch_a_day
 
 N_HANDLES = "/proc/self/fd"
 
@@ -202,6 +203,23 @@ def test_memory_handles_and_threads_stay_as_they_are(system, folder, tmp_path):
     assert len(read_rows(tmp_path / "s.csv")) == 120
     assert found[3][:2] == found[-1][:2]
     assert found[-1][2] - found[3][2] < 100_000  # bytes, for 80 images
+
+
+def test_a_day_of_looks_scores_each_file_once_and_holds_nothing(system, tmp_path):
+    for stay in (True, False):
+        place = tmp_path / f"{stay}"
+        place.mkdir()
+        held = [*watch_a_day(system, place, n_files=60, n_looks=20, stay=stay)]
+        assert held[-1][0] == 60
+        assert held[0][1:3] == held[-2][1:3]  # handles and threads, while it runs
+
+
+def test_each_row_has_the_size_of_its_own_file(system, folder, tmp_path):
+    for i in range(12):
+        Image.new("RGB", (8 + i, 8)).save(folder / f"{i}.bmp")
+    _watch(system, folder, tmp_path / "s.csv", _pass, batch_size=3)
+    rows = read_rows(tmp_path / "s.csv")
+    assert rows["size"].tolist() == [os.path.getsize(path) for path in rows["path"]]
 
 
 def test_looking_takes_a_sixth_of_the_time(system, folder, tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ def download(url: str, path: Path) -> None:
         raise OSError(reason) from error
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: str | os.PathLike) -> str:
     """Return the sha256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:

@@ -30,6 +30,9 @@ class Pooled:
     widths : list of int
         Number of columns of each layer.
 
+    pooling : tuple of str
+        As given.
+
     shape, dtype, identity
         As for every `Summary`.
     """
@@ -37,7 +40,7 @@ class Pooled:
     def __init__(
         self, shapes: Mapping[str, tuple[int, ...]], pooling: Sequence[str]
     ) -> None:
-        self._pooling = pooling
+        self.pooling = tuple(pooling)
         columns: list[tuple[str, int]] = []
         self.widths: list[int] = []
         for layer, (n_channels, *places) in shapes.items():
@@ -51,14 +54,14 @@ class Pooled:
 
     def __call__(self, layers: Sequence[Tensor]) -> Tensor:
         """Return (n, n_features) of tensors (n, channels), or with a map behind."""
-        blocks = []
-        for values in layers:
-            if values.ndim == 2:
-                blocks.append(values)
-                continue
-            values = values.flatten(2)  # (n, channels, positions)
-            blocks += [POOLING[name](values) for name in self._pooling]
-        return torch.cat(blocks, dim=1)
+        return torch.cat([self.of_layer(values) for values in layers], dim=1)
+
+    def of_layer(self, values: Tensor) -> Tensor:
+        """Return (n, n_columns) of what one layer gives."""
+        if values.ndim == 2:
+            return values
+        values = values.flatten(2)  # (n, channels, positions)
+        return torch.cat([POOLING[name](values) for name in self.pooling], dim=1)
 
 
 class Together:
@@ -89,11 +92,18 @@ class Together:
 
     def __call__(self, layers: Sequence[Tensor]) -> Tensor:
         """Return (n, n_values) of tensors (n, channels[, ...])."""
-        parts = (
-            summary([layers[place] for place in places]).flatten(1).float()
-            for summary, places in zip(self._summaries, self._places, strict=True)
-        )
-        return torch.cat(list(parts), dim=1)
+        pooled: dict[tuple, Tensor] = {}  # each layer once, for all that ask for it
+        parts = []
+        for summary, places in zip(self._summaries, self._places, strict=True):
+            if not isinstance(summary, Pooled):
+                parts.append(summary([layers[place] for place in places]))
+                continue
+            keys = [(place, summary.pooling) for place in places]
+            for place, pooling in keys:
+                if (place, pooling) not in pooled:
+                    pooled[place, pooling] = summary.of_layer(layers[place])
+            parts += [pooled[key] for key in keys]
+        return torch.cat([part.flatten(1).float() for part in parts], dim=1)
 
     def split(self, rows: np.ndarray) -> list[np.ndarray]:
         """Return the features of each summary, of its shape and type.
