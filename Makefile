@@ -59,6 +59,7 @@ bench: $(VENV)/dev.installed
 	$(BIN)/python -m benchmarks.localization
 	$(BIN)/python -m benchmarks.few_shot
 	$(BIN)/python -m benchmarks.learned
+	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.kinds --seeds 3
 	$(BIN)/python -m benchmarks.false_alarms
 

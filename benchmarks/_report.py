@@ -1,7 +1,9 @@
 """What the benchmarks share: where data lies, and the heading of a results file."""
 
+import json
 import os
 import platform
+import subprocess
 import sys
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -68,3 +70,14 @@ def write(name: str, text: str) -> None:
     path = RESULTS / name
     path.write_text(text, encoding="utf-8")
     print(f"wrote {path}", file=sys.stderr)
+
+
+def run_peers(python: str, jobs: list[dict]) -> None:
+    """Run jobs of ``benchmarks._peers`` in another Python; they write ``output``."""
+    subprocess.run(
+        [python, "-W", "ignore", "-m", "benchmarks._peers"],
+        input=json.dumps(jobs),
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )

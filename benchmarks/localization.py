@@ -7,8 +7,6 @@ there, so that a run may do a part.
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,11 +24,11 @@ import featad
 from benchmarks._report import (
     DATA,
     RESULTS,
-    ROOT,
     SQUEEZENET,
     VGG16,
     heading,
     markdown_table,
+    run_peers,
     write,
 )
 from featad.features import patch_layers
@@ -196,13 +194,7 @@ def _of_peers(part, network, python):
             }
             for peer in PEERS
         ]
-        subprocess.run(
-            [python, "-W", "ignore", "-m", "benchmarks._peers"],
-            input=json.dumps(jobs),
-            text=True,
-            cwd=ROOT,
-            check=True,
-        )
+        run_peers(python, jobs)
         for job in jobs:
             got = np.load(job["output"])
             speed, fit = got["images_per_second"].item(), got["fit_seconds"].item()

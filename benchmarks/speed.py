@@ -5,7 +5,8 @@ the same way and run the same network in float32. Alone, each network gets array
 own size, so that nothing is read or resized. Fits: both sides get the same float64
 table, and their results are compared. All take turns in one run; ratios are of the
 medians. Patches: processor time beside that of statistics of the same layers, in one
-thread, the least of all rounds, which other work on the machine hardly changes.
+thread, the least of all rounds, which other work on the machine hardly changes. Peers
+are measured where `--peers` names a Python that has them.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +25,14 @@ from sklearn.covariance import LedoitWolf
 from torchvision.transforms import functional as F
 
 import featad
-from benchmarks._report import heading, markdown_table, write
+from benchmarks._report import heading, markdown_table, run_peers, write
 from featad.features.weights import load_network, preset
 
 FIRST_EDITION = "vgg_mini, generated"
 
 
 def main() -> None:
-    """Measure and write ``speed.md``, ``speed_fits.md``, ``speed_patches.md``."""
+    """Measure and write the pages that begin with ``speed``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--archs",
@@ -40,7 +42,14 @@ def main() -> None:
     parser.add_argument("--n-images", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--only", choices=["features", "fits", "patches"], help="measure one of them"
+        "--only",
+        choices=["features", "fits", "patches", "peers"],
+        help="measure one of them",
+    )
+    parser.add_argument(
+        "--peers",
+        metavar="PYTHON",
+        help="a Python that has anomalib and PyOD beside what featad needs",
     )
     args = parser.parse_args()
     if args.only in (None, "features"):
@@ -49,6 +58,8 @@ def main() -> None:
         _measure_fits(args)
     if args.only in (None, "patches"):
         _measure_patches(args)
+    if args.peers:
+        _measure_peers(args)
 
 
 def _measure_features(args):
@@ -56,7 +67,7 @@ def _measure_features(args):
     with tempfile.TemporaryDirectory() as folder:
         paths = _write_images(Path(folder), args.n_images)
         for arch in args.archs:
-            runs = {"featad": _featad(arch), "loop": _plain_loop(arch)}
+            runs = {"featad": _featad(arch), "loop": plain_loop(arch)}
             ours, theirs = _rates(runs, paths, args.rounds).values()
             row = [arch, f"{ours:.1f}", f"{theirs:.1f}", f"{ours / theirs:.2f}"]
             rows.append(row)
@@ -158,6 +169,65 @@ def _measure_patches(args):
     write("speed_patches.md", text + markdown_table(header, rows))
 
 
+_BESIDE = {  # what others call it, what featad does, and what they need to know
+    "anomalib PatchCore": ("mini-patches-memory", {"peer": "patchcore"}),
+    "anomalib PaDiM": ("mini-patches-gaussian", {"peer": "padim"}),
+    "PyOD EmbeddingOD, KNN": ("mini-stats-knn", {"peer": "pyod"}),
+}
+
+
+def _measure_peers(args):
+    """Score files with systems of ours and of others, which all take turns."""
+    rates = {name: ([], []) for name in _BESIDE}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = _write_images(Path(folder), args.n_images)
+        train = paths[: args.n_images // 2]
+        ours = {name: featad.build(name).fit(train) for name, _ in _BESIDE.values()}
+        jobs = [
+            _job(peer, ours[name], paths, folder) for name, peer in _BESIDE.values()
+        ]
+        for _ in range(args.rounds):
+            run_peers(args.peers, jobs)
+            for (name, _), job, found in zip(
+                _BESIDE.values(), jobs, rates.values(), strict=True
+            ):
+                start = time.perf_counter()
+                ours[name].score_samples(paths)
+                found[0].append(len(paths) / (time.perf_counter() - start))
+                got = np.load(job["output"])
+                found[1].append(got["images_per_second_of_wall"].item())
+    rows = []
+    for peer, found in rates.items():
+        own, theirs = map(statistics.median, found)
+        each = [own / other for own, other in zip(*found, strict=True)]
+        row = [f"`{_BESIDE[peer][0]}`", f"{own:.1f}", peer, f"{theirs:.1f}"]
+        rows.append(
+            [*row, f"{own / theirs:.1f}", f"{min(each):.1f} to {max(each):.1f}"]
+        )
+    text = heading("Speed beside other packages", "benchmarks.speed")
+    text += (
+        f"\n{args.n_images} JPEG files of 1024 x 768 pixels to scores, images/s, "
+        f"{torch.get_num_threads()} threads, median of {args.rounds} rounds in turns. "
+        "All run vgg_mini in float32, fitted on half of the files. anomalib's models "
+        "are its own, with the layers of ours at 256 pixels and a coreset of 1 %; two "
+        "processes of a DataLoader read for them. PyOD has the plain loop of "
+        "`speed.md` as its encoder, at 224 pixels.\n\n"
+    )
+    header = ["featad", "images/s", "other", "images/s", "ratio", "of the rounds"]
+    write("speed_peers.md", text + markdown_table(header, rows))
+
+
+def _job(peer, system, paths, folder):
+    train = [str(path) for path in paths[: len(paths) // 2]]
+    test, output = [str(path) for path in paths], f"{folder}/{peer['peer']}.npz"
+    job = peer | {"arch": "vgg_mini", "train": train, "test": test, "output": output}
+    if peer["peer"] == "pyod":
+        return job
+    features = system["features"]
+    layers, size = featad.features.patch_layers("vgg_mini"), features.image_size
+    return job | {"weights": "default", "layers": layers, "size": size, "n_readers": 2}
+
+
 def _table_like_features(shape):
     """Return a table with a spectrum like that of features, and 100 new rows."""
     rng = np.random.default_rng(0)
@@ -249,7 +319,8 @@ def _network(arch):
     return ("vgg_mini", "generated") if arch == FIRST_EDITION else (arch, None)
 
 
-def _plain_loop(arch):
+def plain_loop(arch: str) -> Callable[[Sequence[Path]], np.ndarray]:
+    """Return what makes features of files as a first script would."""
     network = load_network(*_network(arch))[0]
     settings = preset(*_network(arch))
 

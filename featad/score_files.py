@@ -223,8 +223,8 @@ def repair(path: str | os.PathLike) -> None:
 
 def plain_values(rows: pd.DataFrame) -> Iterator[tuple]:
     """Yield the plain values of each row; None where one is missing."""
-    rows = rows.astype(object)
-    return rows.where(rows.notna(), None).itertuples(index=False, name=None)
+    columns = (rows[name].to_numpy(object, na_value=None) for name in rows)
+    return zip(*columns, strict=True)
 
 
 def appender(file: Any, name: Any) -> Callable[[bytes], None]:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from featad.neural import training
 from featad.neural.context import Context, Options, Stage
 from featad.neural.noise import generator, local_rng
 from featad.neural.sampling import Trimming, batches
@@ -347,3 +348,33 @@ def test_a_progress_bar_goes_to_the_error_stream(capsys):
     shown = capsys.readouterr()
     assert "main" in shown.err
     assert shown.out == ""
+
+
+class Turned(torch.autograd.Function):
+    """Change nothing but the order of memory of a gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.t().contiguous().t()
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_fused_steps_are_plain_steps_whatever_order_gradients_come_in(
+    kind, monkeypatch
+):
+    def loss(nets, x, t):
+        yield ("a",), ((x @ Turned.apply(nets["a"].weight) - 1) ** 2).mean(1)
+
+    def trained():
+        made = trainer(loss, optimizers={"a": {"kind": kind}})
+        made.run(Stage("main"), 3, {})
+        return weights(made)["weight"]
+
+    found = trained()
+    plain = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[kind]
+    monkeypatch.setitem(training._OPTIMIZERS, kind, plain)
+    torch.testing.assert_close(found, trained(), rtol=1e-4, atol=1e-5)

@@ -7,6 +7,7 @@ are left as they were.
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,10 @@ from featad.neural.sampling import Trimming, batches, chunks
 RESET = object()
 """Yielded in place of a loss: the named networks and their optimizers start anew."""
 
-_OPTIMIZERS = {
-    "adam": torch.optim.Adam,
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": partial(torch.optim.Adam, fused=True),
     "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
+    "sgd": partial(torch.optim.SGD, fused=True),
 }
 
 
@@ -206,7 +207,7 @@ class Trainer:
         weights = [w for name in names for w in self._weights[name]]
         gradients = torch.autograd.grad(loss, weights, allow_unused=True)
         for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient
+            weight.grad = _laid_out_as(weight, gradient)
         if self.options.clip_grad is not None:
             nn.utils.clip_grad_norm_(weights, self.options.clip_grad)
         for name in names:
@@ -311,6 +312,17 @@ class Trainer:
 def _with_batch(t, labels, index, device):
     y = torch.from_numpy(labels[index]).to(device)
     return replace(t, y=y, index=torch.from_numpy(index).to(device))
+
+
+def _laid_out_as(weight, gradient):
+    """Return a gradient with the strides of its weight.
+
+    Fused optimizers read both as they lie in memory, and those of transposed
+    convolutions come in another order.
+    """
+    if gradient is None or gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight).copy_(gradient)
 
 
 class _Means:
