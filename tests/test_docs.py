@@ -106,7 +106,7 @@ def _lists_its_fields(found):
         fields = [field.name for field in dataclasses.fields(found)]
     else:
         fields = getattr(found, "_fields", ())
-    listed = re.findall(r"^ +([\w, ]+) : ", found.__doc__, re.M)
+    listed = re.findall(r"^ *([\w, ]+) : ", found.__doc__, re.M)
     return bool(fields) and set(fields) <= set(", ".join(listed).split(", "))
 
 
