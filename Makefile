@@ -27,11 +27,12 @@ lint: $(VENV)/dev.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fuzz: $(VENV)/dev.installed
+fuzz: $(VENV)/fuzz.installed
 	$(BIN)/python -m tests.fuzz.files
 	$(BIN)/python -m tests.fuzz.records
 	$(BIN)/python -m tests.fuzz.kills
 	$(BIN)/python -m tests.fuzz.soak
+	$(BIN)/python -m tests.fuzz.guided
 
 docs: $(VENV)/docs.installed
 	$(BIN)/python -m sphinx -n -W --keep-going -j auto -c docs . docs/_build
@@ -76,6 +77,10 @@ $(VENV)/demo.installed: setup.cfg constraints.txt | $(BIN)/python
 
 $(VENV)/docs.installed: setup.cfg constraints.txt | $(BIN)/python
 	$(PIP) -e ".[docs]"
+	touch $@
+
+$(VENV)/fuzz.installed: setup.cfg constraints.txt | $(BIN)/python
+	$(PIP) -e ".[fuzz]"
 	touch $@
 
 $(VENV)/dev.installed: setup.cfg constraints.txt | $(BIN)/python

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from featad._malloc import keep_freed_memory
+
 _HALF = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 if hasattr(os, "register_at_fork"):
@@ -14,7 +16,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def resolve_device(device: str) -> torch.device:
-    """Return the device a name stands for on this machine.
+    """Return the device a name stands for on this machine, which is going to be used.
 
     Parameters
     ----------
@@ -46,6 +48,8 @@ def resolve_device(device: str) -> torch.device:
         )
     if found.type == "cuda" and found.index is None:
         return torch.device("cuda", torch.cuda.current_device())
+    if found.type == "cpu":
+        keep_freed_memory()
     return found
 
 
