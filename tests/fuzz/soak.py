@@ -111,7 +111,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--looks", type=int, default=_LOOKS)
-    parser.add_argument("--looks-if-files-stay", type=int, default=500)
+    parser.add_argument("--looks-if-files-stay", type=int, default=100)
     args = parser.parse_args()
     images = np.random.default_rng(1).random((20, 8, 8, 3))
     system = calibrate(build("pixels-kmeans"), target_fpr=0.1).fit(images)
