@@ -7,7 +7,6 @@ are left as they were.
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,10 @@ from featad.neural.sampling import Trimming, batches, chunks
 RESET = object()
 """Yielded in place of a loss: the named networks and their optimizers start anew."""
 
-_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": partial(torch.optim.Adam, fused=True),
+_OPTIMIZERS = {
+    "adam": torch.optim.Adam,
     "rmsprop": torch.optim.RMSprop,
-    "sgd": partial(torch.optim.SGD, fused=True),
+    "sgd": torch.optim.SGD,
 }
 
 
