@@ -61,7 +61,7 @@ def main() -> None:
         _measure_fits(args)
     if args.only in (None, "patches"):
         _measure_patches(args)
-    if args.peers:
+    if args.peers and args.only in (None, "peers"):
         _measure_peers(args)
 
 

@@ -6,6 +6,7 @@ longer than the one before. Half-way through, the watch is stopped and begun aga
 """
 
 import argparse
+import io
 import os
 import tempfile
 import threading
@@ -57,7 +58,7 @@ def watch_a_day(
     """
     folder, scores = place / "images", place / "scores.csv"
     folder.mkdir()
-    contents = _contents(place)
+    contents = _contents()
     n_written = n_scored = look = 0
 
     def sleep(seconds):
@@ -89,14 +90,13 @@ def watch_a_day(
         raise AssertionError(f"{n_files} files came, and {len(names)} rows were made.")
 
 
-def _contents(place):
+def _contents():
     """Return the bytes of 16 image files."""
-    file = place / "image.png"
     found = []
     for image in np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), np.uint8):
-        Image.fromarray(image).save(file)
-        found.append(file.read_bytes())
-    file.unlink()
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "PNG")
+        found.append(file.getvalue())
     return found
 
 
