@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from featad.features import BackboneFeatures, PatchFeatures
-from featad.features.lanes import run_in_lanes
+from featad.features.lanes import run_beside, run_in_lanes, total_threads
 
 IMAGES = np.random.default_rng(0).random((7, 224, 224, 3), np.float32)
 
@@ -52,22 +52,39 @@ def test_lanes_share_images_and_threads(threads, n_threads, n_images, parts):
     assert torch.get_num_threads() == n_threads
 
 
-def test_the_next_batch_starts_while_one_runs(threads):
+@pytest.mark.parametrize(
+    ("n_threads", "n_images", "each"), [(1, 8, 1), (2, 1, 1), (2, 8, 1), (8, 8, 4)]
+)
+def test_a_batch_beside_others_is_whole_and_has_half_of_the_threads(
+    threads, n_threads, n_images, each
+):
+    threads(n_threads)
+    found = run_beside(
+        lambda batch: [len(batch), torch.get_num_threads(), total_threads()],
+        np.arange(n_images),
+    )
+    assert found() == [n_images, each, n_threads]
+    assert torch.get_num_threads() == total_threads() == n_threads
+
+
+@pytest.mark.parametrize("start", [run_in_lanes, run_beside])
+def test_the_next_batch_starts_while_one_runs(threads, start):
     threads(2)
     second = threading.Event()
-    first = run_in_lanes(lambda part: part if second.wait(10) else None, np.arange(2))
-    run_in_lanes(lambda part: (second.set(), part)[1], np.arange(2))()
+    first = start(lambda part: part if second.wait(10) else None, np.arange(2))
+    start(lambda part: (second.set(), part)[1], np.arange(2))()
     assert np.array_equal(first(), [0, 1])
 
 
-def test_what_a_part_raises_is_raised(threads):
+@pytest.mark.parametrize("start", [run_in_lanes, run_beside])
+def test_what_a_part_raises_is_raised(threads, start):
     threads(2)
 
     def fail(part):
         raise ZeroDivisionError("here")
 
     with pytest.raises(ZeroDivisionError, match="here"):
-        run_in_lanes(fail, np.arange(4))()
+        start(fail, np.arange(4))()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

@@ -1,6 +1,7 @@
 """Reports in a real browser: the slider, the gallery, the table, and no request."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import featad
@@ -163,8 +164,8 @@ def test_the_page_of_a_batch_counts_too(browser, tmp_path):
     X = np.random.default_rng(0).random((60, 8, 8))
     reader = featad.ImageReader(size=8, flatten=True)
     system = featad.calibrate(featad.make_pipeline(reader, Mahalanobis())).fit(X)
-    rows = featad.score_images(system, X)
-    summary = summarize_batch(next(rows), X, system=system)
+    rows = pd.concat(featad.score_images(system, X))
+    summary = summarize_batch(rows, X, system=system)
     page = browser.new_page()
     page.goto(write_report(summary, tmp_path / "report.html").as_uri())
     assert _counts(page)["called"] == f"{summary['batch']['n_anomalous']} of 60"

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from featad._device import autocast
 from featad._locks import lock_across_forks
 from featad.errors import FeatadError, MissingExtraError
+from featad.features.lanes import total_threads
 from featad.features.quantization import Quantized, measure_ranges
 
 TOLERANCE = 1e-5
@@ -203,7 +204,7 @@ class OpenVINOEngine:
 
     def __call__(self, x: Tensor, precision: Precision) -> list[Tensor]:
         """Return what each node gives."""
-        key = *x.shape[2:], precision, torch.get_num_threads()
+        key = *x.shape[2:], precision, total_threads()
         with _lock:
             compiled = _kept(self._compiled, key, lambda: self._compile(*key))
         return _run(compiled, x)

@@ -15,7 +15,7 @@ import torch
 from featad._locks import lock_across_forks
 from featad.features.engines import OpenVINOEngine, Precision, make_engine
 from featad.features.graph import cut, has_channels_last
-from featad.features.lanes import run_in_lanes
+from featad.features.lanes import run_beside, run_in_lanes
 from featad.features.layers import find_nodes
 from featad.features.presets import DEFAULT, PACKAGED, preset_of_set
 from featad.features.weights import Weights, read_network
@@ -258,7 +258,7 @@ class Extractor:
         """Start a batch; return a function that waits for its features.
 
         The call returns before the work is done, so that the next batch can be prepared
-        meanwhile: on a GPU, and where several threads of a CPU run torch.
+        meanwhile: on a GPU, and on a CPU with several threads.
 
         Parameters
         ----------
@@ -274,9 +274,10 @@ class Extractor:
         collect : callable
             Returns an ndarray of shape (n, *summary.shape).
         """
-        if self.engine == "torch" and self.on_cpu:
+        if self.on_cpu:
             run = partial(self._features, summary=summary, precision=precision)
-            return run_in_lanes(run, pixels)
+            start = run_in_lanes if self.engine == "torch" else run_beside
+            return start(run, pixels)
         with torch.inference_mode():
             features = summary(self._run(torch.from_numpy(pixels), precision))
             if self._copies is None:
@@ -330,7 +331,9 @@ class Extractor:
 
     def _standardized(self, x):
         x = self._to_device(x).permute(0, 3, 1, 2)  # (n, 3, h, w), channels last
-        x = (x - self._mean) / self._std
+        if self.engine != "torch":
+            x = x.contiguous()  # channels first
+        x = (x - self._mean).div_(self._std)
         return x.flip(1) if self.preset.channel_order == "bgr" else x
 
     def _run(self, x, precision):

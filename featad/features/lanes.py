@@ -1,6 +1,7 @@
-"""Parts of a batch through a network at the same time, each in a thread of its own."""
+"""Batches, or parts of one, through a network in threads that work side by side."""
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
@@ -11,6 +12,8 @@ from threadpoolctl import ThreadpoolController
 
 _MOST = 4  # lanes; more threads than that work together within each
 _LEAST = 2  # images of a part: torch rounds one alone in another way
+_BESIDE = 2  # batches that run side by side, where a network uses all threads by itself
+_here = threading.local()
 
 
 def run_in_lanes(
@@ -48,10 +51,40 @@ def run_in_lanes(
     if n_lanes < 2 or len(batch) < _LEAST:
         rows = run(batch)
         return lambda: rows
-    pool = _pool(n_lanes, n_threads // n_lanes)
+    pool = _pool(n_lanes, n_threads)
     n_parts = min(n_lanes, len(batch) // _LEAST)
     parts = [pool.submit(run, part) for part in np.array_split(batch, n_parts)]
     return lambda: np.concatenate([part.result() for part in parts])
+
+
+def run_beside(
+    run: Callable[[np.ndarray], np.ndarray], batch: np.ndarray
+) -> Callable[[], np.ndarray]:
+    """Start a function of images on a whole batch.
+
+    For networks that share threads out by themselves, as in OpenVINO. What torch does
+    before and after runs beside the network of another batch.
+
+    Parameters
+    ----------
+    run, batch
+        As for `run_in_lanes`.
+
+    Returns
+    -------
+    collect : callable
+        Waits, and returns the rows of all images, or raises what ``run`` raised.
+    """
+    n_threads = torch.get_num_threads()
+    if n_threads < _BESIDE:
+        rows = run(batch)
+        return lambda: rows
+    return _pool(_BESIDE, n_threads).submit(run, batch).result
+
+
+def total_threads() -> int:
+    """Return torch's number of threads; in a lane, that of all lanes together."""
+    return getattr(_here, "n_threads", None) or torch.get_num_threads()
 
 
 @lru_cache(maxsize=4)
@@ -59,8 +92,9 @@ def _pool(n_lanes: int, n_threads: int) -> ThreadPoolExecutor:
     """Return lanes that stay for the whole process; idle ones cost nothing."""
 
     def begin() -> None:
+        _here.n_threads = n_threads
         torch.get_num_threads()  # sets the usual number, which the next line changes
-        _openmp().limit(limits=n_threads)  # of this thread alone
+        _openmp().limit(limits=n_threads // n_lanes)  # of this thread alone
 
     return ThreadPoolExecutor(n_lanes, "featad-network", begin)
 

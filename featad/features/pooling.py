@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _std(x: Tensor) -> Tensor:
-    return (x - x.mean(-1, keepdim=True)).square().mean(-1).sqrt()
+    return (x - x.mean(-1, keepdim=True)).square_().mean(-1).sqrt_()
 
 
 POOLING: dict[str, Callable[[Tensor], Tensor]] = {

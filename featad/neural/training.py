@@ -7,6 +7,7 @@ are left as they were.
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,10 @@ from featad.neural.sampling import Trimming, batches, chunks
 RESET = object()
 """Yielded in place of a loss: the named networks and their optimizers start anew."""
 
-_OPTIMIZERS = {
-    "adam": torch.optim.Adam,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "rmsprop": torch.optim.RMSprop,  # has no fused kernel
+    "sgd": partial(torch.optim.SGD, fused=True),
 }
 
 
