@@ -25,18 +25,26 @@ VGG16 = Path(
 )
 RESULTS = Path(__file__).parent / "results"
 
+_ABILITIES = {
+    "avx512f": "AVX-512",
+    "avx512_vnni": "VNNI",
+    "avx512_bf16": "bfloat16",
+    "amx_tile": "AMX",
+}
+
 
 def heading(title: str, module: str) -> str:
     """Return title, date, machine, versions and command, as Markdown."""
     now = datetime.now(timezone.utc)
+    machine = f"{platform.machine()}, {_processor()}{_abilities()}"
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("torch", "torchvision", "scikit-learn")
     )
     arguments = " ".join(sys.argv[1:])
     return (
         f"# {title}\n\n"
-        f"Measured {now:%Y-%m-%d} on {os.cpu_count()} cores ({platform.machine()}, "
-        f"{_processor()}), Python {platform.python_version()}, {versions}, with\n\n"
+        f"Measured {now:%Y-%m-%d} on {os.cpu_count()} cores ({machine}), "
+        f"Python {platform.python_version()}, {versions}, with\n\n"
         f"    python -m {module} {arguments}".rstrip()
         + "\n"
     )
@@ -48,6 +56,16 @@ def _processor():
         return next(x for x in lines if x.startswith("model name")).split(": ")[1]
     except (OSError, StopIteration):
         return platform.processor() or "unknown processor"
+
+
+def _abilities():
+    """Return what the processor has for products of matrices, as Linux names it."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return ""
+    found = [name for flag, name in _ABILITIES.items() if flag in flags]
+    return f" with {', '.join(found)}" if found else " without AVX-512"
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:

@@ -25,11 +25,20 @@ from torch.nn import functional as F
 
 import featad
 from benchmarks._report import VGG16, heading, markdown_table, write
+from featad.features.engines import possible_precisions
 from featad.features.extractor import Extractor
+from featad.features.network import NetworkFeatures
 from featad.images import read_image
+from featad.systems import iter_parts
 
 SIZES = {"1 Mpx": (1152, 864), "5 Mpx": (2592, 1944)}
 SYSTEMS = {"vgg_mini": "mini-stats-mahalanobis", "VGG16": "vgg16-stats-mahalanobis"}
+ENGINES = {
+    "float32": ("torch", "float32"),
+    "OpenVINO": ("openvino", "float32"),
+    "bfloat16": ("openvino", "bfloat16"),
+    "int8": ("openvino", "int8"),
+}
 _SIMPLEJPEG = """
 import sys, time, simplejpeg
 data, least = open(sys.argv[1], "rb").read(), []
@@ -47,6 +56,9 @@ def main() -> None:
     parser.add_argument("--n-images", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--networks", nargs="+", default=list(SYSTEMS))
+    parser.add_argument(
+        "--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES)
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         files = {
@@ -55,7 +67,12 @@ def main() -> None:
         }
         decoding = [_decoding(name, f[0]) for name, f in files.items()]
         resizing = [row for name, f in files.items() for row in _resizing(name, f[0])]
-        rates = [row for name in args.networks for row in _rates(name, files, args)]
+        rates = [
+            row
+            for name in args.networks
+            for engine in args.engines
+            for row in _rates(name, engine, files, args)
+        ]
     text = heading("From JPEG files to scores", "benchmarks.pipeline")
     text += (
         f"\n{args.n_images} JPEG files (quality 90) of {_sizes()}, to 224 pixels. "
@@ -81,9 +98,11 @@ def main() -> None:
         "nothing else. Busy is the share of the time in which a lane of the network "
         "runs. The last columns are processor time an image, all threads together: of "
         "the network and of reading by themselves, and of both together. It hardly "
-        "depends on what else the machine does.\n\n"
+        "depends on what else the machine does. The engine is torch in float32, or "
+        "OpenVINO: in float32, or in the precision that is named.\n\n"
     )
-    header = ["network", "files", "decode", "network alone", "limit", "features"]
+    header = ["network", "engine", "files", "decode", "network alone", "limit"]
+    header += ["features"]
     header += ["of the limit", "busy", "scores", "apart, ms", "together, ms"]
     write("pipeline.md", text + markdown_table(header, rates))
 
@@ -159,8 +178,11 @@ def _resizing(name, path):
     torch.set_num_threads(n_threads)
 
 
-def _rates(network, files, args):
-    """Yield the rows of a network."""
+def _rates(network, label, files, args):
+    """Yield the rows of a network in an engine, if the processor has its precision."""
+    engine, precision = ENGINES[label]
+    if engine == "openvino" and precision not in possible_precisions():
+        return
     weights = {}
     if network == "VGG16":
         weights = {"weights": str(VGG16) if VGG16.exists() else None}
@@ -168,13 +190,14 @@ def _rates(network, files, args):
     systems = {}
     for decode in ("exact", "draft"):
         system = featad.build(SYSTEMS[network], decode=decode, **weights)
+        system["features"].set_params(engine=engine, precision=precision)
         systems[decode] = featad.calibrate(system, cv=0.5)
         systems[decode].fit(files["1 Mpx"][:16])
     alone, found = [], {(name, d): [] for name in files for d in systems}
     for _ in range(args.rounds):
-        alone.append(_rate(systems["exact"]["features"].transform, arrays))
+        alone.append(_rate(_features(systems["exact"]).transform, arrays))
         for (name, decode), rates in found.items():
-            features = systems[decode]["features"].transform
+            features = _features(systems[decode]).transform
             scores = lambda paths, system=systems[decode]: _score(system, paths)  # noqa: E731
             paths = files[name]
             rates.append((*_rate(features, paths), _rate(scores, paths)[0]))
@@ -184,11 +207,16 @@ def _rates(network, files, args):
         path = files[name][0]
         read = _least(lambda p=path, d=decode: read_image(p, size=224, decode=d)) / 1000
         limit = 1 / (1 / alone + read / torch.get_num_threads())
-        row = [network, name, decode, f"{alone:.1f}", f"{limit:.1f}", f"{rate:.1f}"]
-        row += [f"{rate / limit:.0%}", f"{busy:.0%}", f"{scored:.1f}"]
+        row = [network, label, name, decode, f"{alone:.1f}", f"{limit:.1f}"]
+        row += [f"{rate:.1f}", f"{rate / limit:.0%}", f"{busy:.0%}", f"{scored:.1f}"]
         row += [f"{worked + 1000 * read:.1f}", f"{both:.1f}"]
         print(*row, file=sys.stderr)
         yield row
+
+
+def _features(system):
+    """Return the fitted features, wherever they are: int8 learns with its detector."""
+    return next(p for p in iter_parts(system) if isinstance(p, NetworkFeatures))
 
 
 def _score(system, paths):

@@ -18,6 +18,7 @@ import numpy as np
 from sklearn.base import clone
 
 import featad
+from benchmarks._arithmetic import operations, share_of_limit
 from benchmarks._report import SQUEEZENET, VGG16, heading, markdown_table, write
 from benchmarks.quality import DATASETS
 from featad.cli.speed import Speed, measure_speed
@@ -31,7 +32,9 @@ NOTE = (
     "at a time, the median of rounds in which all take turns; the ratio is to torch in "
     "float32. A precision that the processor has no instructions for is slow; its "
     "AUROC is measured only with `--slow`. OpenVINO refuses bfloat16 and float16 where "
-    "the processor lacks them.\n"
+    "the processor lacks them. The last column is the network's arithmetic as a share "
+    "of the rate at which torch multiplies large matrices in that precision; "
+    "Winograd's method can exceed it.\n"
 )
 ACCURACY = (
     "\n## AUROC\n\nThe change is that to torch in float32, and so is the cosine: the "
@@ -56,15 +59,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     start, systems = os.getloadavg(), _systems(bool(args.vgg16))
-    speeds = {}
+    speeds, asked = {}, {}
     for system in systems.values():
         arch = system["features"].arch
         if arch not in speeds:
+            asked[arch] = operations(system["features"])
             speeds[arch] = _speeds(system["features"], args)
             print(arch, speeds[arch], file=sys.stderr)
     text = heading("Engines and precision", "benchmarks.precision") + NOTE
     text += _load(start)
-    text += "".join(_speed_table(arch, found) for arch, found in speeds.items())
+    text += "".join(_speed_table(arch, speeds[arch], n) for arch, n in asked.items())
     rows = []
     for data in args.only or DATASETS:
         try:
@@ -122,13 +126,15 @@ def _speeds(features, args):
     }
 
 
-def _speed_table(arch, speeds):
-    rows = [
-        [*key, f"{s.rate:.1f}", f"{s.rate / speeds[USUAL].rate:.2f}", f"{s.cosine:.5f}"]
-        for key, s in speeds.items()
-    ]
+def _speed_table(arch, speeds, asked):
+    rows = []
+    for (engine, precision), speed in speeds.items():
+        ratio = f"{speed.rate / speeds[USUAL].rate:.2f}"
+        row = [engine, precision, f"{speed.rate:.1f}", ratio, f"{speed.cosine:.5f}"]
+        rows.append([*row, share_of_limit(speed.rate, asked, precision)])
     columns = ["engine", "precision", "images/s", "ratio", "smallest cosine"]
-    return f"\n## {arch}\n\n{markdown_table(columns, rows)}"
+    table = markdown_table([*columns, "of the arithmetic"], rows)
+    return f"\n## {arch}\n\nAn image takes {asked:.2f} billion operations.\n\n{table}"
 
 
 def _is_judged(speeds, key, args):

@@ -2,7 +2,8 @@
 
 Features: beside a torchvision loop, both sides read the same JPEG files, resize them
 the same way and run the same network in float32. Alone, each network gets arrays of its
-own size, so that nothing is read or resized. Fits: both sides get the same float64
+own size, so that nothing is read or resized. Engines: the same files, beside the same
+loop, by each engine in each precision. Fits: both sides get the same float64
 table, and their results are compared. All take turns in one run; ratios are of the
 medians. Patches: processor time beside that of statistics of the same layers, in one
 thread, the least of all rounds, which other work on the machine hardly changes. Peers
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,7 +30,9 @@ from sklearn.covariance import LedoitWolf
 from torchvision.transforms import functional as F
 
 import featad
+from benchmarks._arithmetic import operations, share_of_limit
 from benchmarks._report import heading, markdown_table, run_peers, write
+from featad.cli.speed import settings
 from featad.features.weights import load_network, preset
 
 FIRST_EDITION = "vgg_mini, generated"
@@ -46,7 +50,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--only",
-        choices=["features", "fits", "patches", "peers"],
+        choices=["features", "engines", "fits", "patches", "peers"],
         help="measure one of them",
     )
     parser.add_argument(
@@ -57,6 +61,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.only in (None, "features"):
         _measure_features(args)
+    if args.only in (None, "engines"):
+        _measure_engines(args)
     if args.only in (None, "fits"):
         _measure_fits(args)
     if args.only in (None, "patches"):
@@ -67,11 +73,7 @@ def main() -> None:
 
 def _measure_features(args):
     rows = []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(1, get_context("spawn")) as child,
-    ):
-        paths = _write_images(Path(folder), args.n_images)
+    with _files_and_child(args.n_images) as (paths, child):
         for arch in args.archs:
             loop = partial(_plain_loop_elsewhere, child, arch)
             runs = {"featad": _featad(arch), "loop": loop}
@@ -82,7 +84,10 @@ def _measure_features(args):
     arrays = np.random.default_rng(0).random((args.n_images, 224, 224, 3), np.float32)
     rates = _rates({a: _featad(a) for a in args.archs}, arrays, args.rounds)
     slowest = min(rates.values())
-    alone = [[a, f"{r:.1f}", f"{r / slowest:.1f}"] for a, r in rates.items()]
+    alone = []
+    for arch, rate in rates.items():
+        share = share_of_limit(rate, operations(_features(arch)), "float32")
+        alone.append([arch, f"{rate:.1f}", f"{rate / slowest:.1f}", share])
     text = heading("Speed of features", "benchmarks.speed")
     text += (
         f"\n{args.n_images} JPEG files of 1024 x 768 pixels to features at 224 pixels, "
@@ -95,10 +100,39 @@ def _measure_features(args):
     text += (
         f"\nThe networks alone, {args.n_images} arrays of 224 x 224 pixels, the "
         "default batch, to the default layer (fc7 of a VGG), float32, median of "
-        f"{args.rounds} rounds in one run:\n\n"
+        f"{args.rounds} rounds in one run. The last column is their arithmetic as a "
+        "share of the rate at which torch multiplies large matrices.\n\n"
     )
-    header = ["network", "images/s", "times the slowest"]
+    header = ["network", "images/s", "times the slowest", "of the arithmetic"]
     write("speed.md", text + markdown_table(header, alone))
+
+
+def _measure_engines(args):
+    rows = []
+    with _files_and_child(args.n_images) as (paths, child):
+        for arch in [arch for arch in args.archs if arch != FIRST_EDITION]:
+            runs: dict = {"loop": partial(_plain_loop_elsewhere, child, arch)}
+            for engine, precision in settings(_features(arch)):
+                for decode in ("exact", "draft"):
+                    features = _features(arch).set_params(
+                        engine=engine, precision=precision, decode=decode
+                    )
+                    runs[engine, precision, decode] = features.fit(paths[:16]).transform
+            rates = _rates(runs, paths, args.rounds)
+            plain = rates.pop("loop")
+            for key, rate in rates.items():
+                row = [arch, *key, f"{rate:.1f}", f"{plain:.1f}", f"{rate / plain:.2f}"]
+                rows.append(row)
+                print(*row, file=sys.stderr)
+    text = heading("Speed of engines", "benchmarks.speed")
+    text += (
+        f"\n{args.n_images} JPEG files of 1024 x 768 pixels to features at 224 pixels, "
+        f"{torch.get_num_threads()} threads, median of {args.rounds} rounds in turns. "
+        "The plain loop is that of `speed.md`: torchvision in float32. The cosines of "
+        "rounded features are in `precision.md`, those of drafts in `draft.md`.\n\n"
+    )
+    header = ["network", "engine", "precision", "decode", "images/s", "plain loop"]
+    write("speed_engines.md", text + markdown_table([*header, "ratio"], rows))
 
 
 def _measure_fits(args):
@@ -288,10 +322,14 @@ _FITS = [  # samples by features, ours by name, the plain way, how far they are 
 
 def _rates(runs, images, n_rounds):
     """Return images per second of each run, by name; they take turns."""
-    for run in runs.values():
-        run(images[:32])  # warm up: load the network, start the threads
-    _, seconds = _seconds(runs, images, n_rounds)
-    return {name: len(images) / t for name, t in seconds.items()}
+    rates = {name: [] for name in runs}
+    for _ in range(n_rounds):
+        for name, run in runs.items():
+            run(images[:32])  # load the network, which others may have pushed out
+            start = time.perf_counter()
+            run(images)
+            rates[name].append(len(images) / (time.perf_counter() - start))
+    return {name: statistics.median(found) for name, found in rates.items()}
 
 
 def _seconds(runs, X, n_rounds):
@@ -305,6 +343,16 @@ def _seconds(runs, X, n_rounds):
     return results, {name: statistics.median(t) for name, t in seconds.items()}
 
 
+@contextmanager
+def _files_and_child(n_images):
+    """Give JPEG files, and another process to run the plain loop in."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(1, get_context("spawn")) as child,
+    ):
+        yield _write_images(Path(folder), n_images), child
+
+
 def _write_images(folder, n_images):
     rng = np.random.default_rng(0)
     paths = []
@@ -316,9 +364,13 @@ def _write_images(folder, n_images):
 
 
 def _featad(arch):
+    return _features(arch).fit_transform
+
+
+def _features(arch):
     network = featad.VGGFeatures if arch.startswith("vgg") else featad.BackboneFeatures
     arch, weights = _network(arch)
-    return network(arch, weights=weights, random_state=0).fit_transform
+    return network(arch, weights=weights, random_state=0)
 
 
 def _network(arch):

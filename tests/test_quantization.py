@@ -103,6 +103,18 @@ def _pixels(size):
 # --- what they depend on
 
 
+def test_ranges_reach_to_the_extremes_of_all_images(images):
+    dim, bright = images[:1] / 4, images[1:2]
+    alone, both = (
+        [
+            np.abs(each["limits"]).max()
+            for each in small(image_size=35).fit(parts).quantization_
+        ]
+        for parts in (bright, np.concatenate([dim, dim, bright]))
+    )
+    assert np.all(np.array(both) >= np.array(alone) * (1 - 1e-6))
+
+
 def test_the_same_images_give_the_same_network(fitted, images):
     again = small().fit(images[:12])
     assert again.extractor_fingerprint() == fitted.extractor_fingerprint()
