@@ -3,7 +3,8 @@
 Second pass: JPEG files of 1024 x 768 pixels to features of vgg_mini's three layers,
 computed and stored, then read. Grid: twelve choices of layers and five detectors on 200
 images, filled and searched with a cache, beside a pipeline that extracts anew for each
-fit and score; images that went through the network are counted. Stores: time to write
+fit and score, with vgg_mini and with VGG16; images that went through the network are
+counted. Stores: time to write
 and to read rows as large as those features, by one process and by two at once, in one
 file an image (featad's), in SQLite and in a memory-mapped file.
 """
@@ -33,8 +34,10 @@ from featad.features.cache import FeatureCache
 from featad.features.cache_folder import set_cache_dtype
 from featad.features.extractor import Extractor
 
-_LAYERS = ["conv1_1", "conv2_2", "conv3_2", "conv4_1", "conv4_4"]
-_CHOICES = [*_LAYERS, *combinations(_LAYERS[1:], 2), tuple(_LAYERS)]
+_LAYERS = {
+    "mini": ["conv1_1", "conv2_2", "conv3_2", "conv4_1", "conv4_4"],
+    "vgg16": ["conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"],
+}
 _WIDTH = 3456  # features of the three layers
 _TIMED = 40  # images by which the naive pipeline is timed
 _BATCH = 8  # images that featad's network takes at a time
@@ -90,13 +93,21 @@ def _grid(paths, place, size):
     ]
     cv = featad.OneClassKFold(2, random_state=0)
     n_used = sum(len(train) + len(test) for train, test in cv.split(paths, y))
-    system = featad.build("mini-stats-kmeans", image_size=size)
-    extraction = n_used * sum(_seconds_an_image(system, paths, c) for c in _CHOICES)
     rows = []
-    for chosen in (detectors, detectors[:-1]):
-        cache = place / str(len(chosen))
+    for network, chosen in (
+        ("mini", detectors),
+        ("mini", detectors[:-1]),
+        ("vgg16", detectors),
+    ):
+        choices = _choices(_LAYERS[network])
+        system = featad.build(f"{network}-stats-kmeans", image_size=size)
+        if network == "vgg16":
+            system.set_params(features__weights=None)  # as fast as any
+        each = (_seconds_an_image(system, paths, layer) for layer in choices)
+        extraction = n_used * sum(each)
+        cache = place / f"{network} {len(chosen)}"
         cached = clone(system).set_params(features__cache=cache)
-        grid = {"features__layer": _CHOICES, "detector": chosen}
+        grid = {"features__layer": choices, "detector": chosen}
         search = _search(cached, grid, cv)
 
         def fill_and_search(search=search):
@@ -106,16 +117,16 @@ def _grid(paths, place, size):
         with _counted() as count:
             ours = _seconds(fill_and_search)
         alone = 0.0
-        for layer in _CHOICES:
+        for layer in choices:
             features = cached.set_params(features__layer=layer)["features"]
             rest = _search(cached[1:], {"detector": chosen}, cv)
             alone += _seconds(partial(rest.fit, features.fit_transform(paths), y))
         naive = extraction * len(chosen) + alone
-        n_naive = n_used * len(chosen) * len(_CHOICES)
-        row = [f"{len(_CHOICES)} x {len(chosen)}", len(paths), f"{alone:.1f}"]
+        n_naive = n_used * len(chosen) * len(choices)
+        row = [network, f"{len(choices)} x {len(chosen)}", len(paths), f"{alone:.1f}"]
         row += [f"{ours:.1f}", f"{count[0]:,}", f"{naive:.0f}", f"{n_naive:,}"]
         rows.append([*row, f"{naive / ours:.0f}"])
-    header = ["grid", "images", "detectors alone, s", "featad, s"]
+    header = ["network", "grid", "images", "detectors alone, s", "featad, s"]
     header += ["images through the network", "naive, s"]
     header += ["images through the network", "ratio"]
     return (
@@ -126,6 +137,11 @@ def _grid(paths, place, size):
         "of layers. The second grid is without `IsolationForest`, whose 600 trees "
         "scikit-learn grows one by one:\n\n" + markdown_table(header, rows)
     )
+
+
+def _choices(layers):
+    """Return twelve choices: each layer, pairs of the deeper ones, and all together."""
+    return [*layers, *combinations(layers[1:], 2), tuple(layers)]
 
 
 def _search(system, grid, cv):
