@@ -8,11 +8,14 @@ from functools import cache
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
 _KEPT = 1 << 30  # bytes
+_MOST_OF_OLD = 1 << 25  # bytes of a block that glibc before 2.35 can be told to keep
 
 
 @cache
 def keep_freed_memory() -> None:
     """Let this process keep what it frees, up to a gigabyte, for what it needs next.
+
+    glibc before 2.35 keeps no block of more than 32 MB.
 
     Networks free and take the same large blocks with each batch. glibc gives them back
     to the system and asks anew, so that each page is filled with zeros each time: a
@@ -26,5 +29,6 @@ def keep_freed_memory() -> None:
         return
     with suppress(AttributeError):  # another C library
         library = ctypes.CDLL(None)
-        library.mallopt(_MMAP_THRESHOLD, _KEPT)
+        if not library.mallopt(_MMAP_THRESHOLD, _KEPT):
+            library.mallopt(_MMAP_THRESHOLD, _MOST_OF_OLD)
         library.mallopt(_TRIM_THRESHOLD, _KEPT)

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -165,6 +166,26 @@ def test_a_network_that_cannot_be_converted_is_an_error(images, monkeypatch):
         features.transform(images)
 
 
+@needs_openvino
+def test_networks_are_compiled_where_filters_of_warnings_may_change(
+    images, monkeypatch
+):
+    threads, convert = [], engines._converted
+
+    def converted(*args):
+        threads.append(threading.current_thread())
+        return convert(*args)
+
+    monkeypatch.setattr(engines, "_converted", converted)
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        small(engine="openvino", image_size=36).transform(images)
+    finally:
+        torch.set_num_threads(usual)
+    assert threads == [threading.current_thread()]
+
+
 def test_a_layer_of_zeros_is_fine_and_nan_is_not():
     zeros = [torch.zeros(1, 2)]
     engines._check_equal(zeros, zeros)
@@ -271,7 +292,7 @@ def test_openvino_takes_as_many_threads_as_torch(images, monkeypatch):
     features = small(engine="openvino", image_size=35)
     features.transform(images)
     compiled = load_extractor(*features._network_key())._run_network._compiled
-    (compiled,) = [compiled[key] for key in compiled if key[0] == 35]
+    (compiled,) = [compiled[key] for key in compiled if key[0] == (35, 35)]
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert compiled.get_property("ENABLE_CPU_PINNING") is False
 

@@ -181,6 +181,12 @@ def test_a_cache_that_is_a_file_is_refused(images, tmp_path):
         counted(tmp_path / "file").transform(images)
 
 
+def test_a_cache_whose_settings_cannot_be_read_is_named(images, tmp_path):
+    (tmp_path / "dtype").mkdir()
+    with pytest.raises(FeatadError, match=r"cache=.* should be a folder.*dtype"):
+        counted(tmp_path).transform(images)
+
+
 def test_a_cache_that_cannot_be_written_is_named(images, folder, monkeypatch):
     def refuse(self, data):
         raise OSError(28, "No space left on device", str(self))

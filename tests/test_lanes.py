@@ -43,6 +43,7 @@ def _parts(n_images):
         (2, 5, [(3, 1), (2, 1)]),
         (2, 3, [(3, 1)]),  # no part of one image
         (2, 1, [(1, 2)]),
+        (6, 6, [(2, 2)] * 3),  # four lanes would have one thread each
         (8, 8, [(2, 2)] * 4),
     ],
 )

@@ -177,6 +177,9 @@ def test_a_dump_of_another_machine_extracts_features_on_the_usual_device(
     loaded = pickle.loads(pickle.dumps(system))
     with pytest.warns(UserWarning, match=f"device='{device}', but torch finds"):
         np.testing.assert_array_equal(loaded.score_samples(images), expected)
+    with pytest.warns(UserWarning, match="but torch finds"):
+        names = loaded["features"].get_feature_names_out()
+    assert len(names) == system["features"].set_params(device="cpu").n_features_out_
 
 
 def test_a_second_gpu_that_is_missing_is_replaced_by_the_first(monkeypatch):

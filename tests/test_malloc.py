@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from featad import _malloc
+
 _PASSES = """
 import resource
 import numpy as np
@@ -39,3 +41,23 @@ def test_a_pass_asks_for_few_pages_unless_somebody_has_chosen_otherwise():
     kept = _new_pages(**dask)
     chosen = _new_pages(**dask, MALLOC_MMAP_THRESHOLD_="131072")
     assert chosen > 3 * kept
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is about glibc")
+@pytest.mark.parametrize("largest", [1 << 25, 1 << 30])
+def test_an_older_glibc_keeps_what_it_can(largest, monkeypatch):
+    class Library:
+        def __init__(self):
+            self.set = {}
+
+        def mallopt(self, name, value):
+            if name == _malloc._MMAP_THRESHOLD and value > largest:
+                return 0
+            self.set[name] = value
+            return 1
+
+    library = Library()
+    monkeypatch.setattr(_malloc.ctypes, "CDLL", lambda name: library)
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    _malloc.keep_freed_memory.__wrapped__()
+    assert library.set[_malloc._MMAP_THRESHOLD] == largest

@@ -8,7 +8,8 @@ import torch
 from sklearn.utils import get_tags
 
 import featad
-from featad.features import BackboneFeatures, precision
+from featad.errors import FeatadError
+from featad.features import BackboneFeatures, engines, precision
 from featad.features.precision import native_precisions, smallest_cosine
 from featad.persistence import load, save
 
@@ -48,6 +49,19 @@ def test_float32_is_chosen_where_others_are_too_far_off(
 ):
     monkeypatch.setitem(precision.LEAST_COSINE, "bfloat16", 1.1)
     assert small().fit(images).precision_ == "float32"
+
+
+def test_float32_is_chosen_where_openvino_cannot_run_the_network(images, monkeypatch):
+    pytest.importorskip("nncf")
+
+    def refuse(*args):
+        raise RuntimeError("no rule for aten::odd.")
+
+    monkeypatch.setattr(precision, "native_precisions", lambda *_: ["int8"])
+    monkeypatch.setattr(engines, "_converted", refuse)
+    assert small(image_size=37, engine="auto").fit(images).precision_ == "float32"
+    with pytest.raises(FeatadError, match="Take precision='float32'"):
+        small(image_size=37, engine="auto", precision="int8").fit(images)
 
 
 def test_no_image_is_read_where_there_is_no_choice(with_nothing):
@@ -143,3 +157,11 @@ def test_images_without_features_are_alike():
 
 def test_features_that_are_no_numbers_are_never_close():
     assert not smallest_cosine(np.full((1, 3), np.nan), np.ones((1, 3))) >= 0
+
+
+def test_no_batch_hides_features_that_are_no_numbers(monkeypatch):
+    found = iter([1.0, np.nan, 1.0])
+    monkeypatch.setattr(precision, "smallest_cosine", lambda *_: next(found))
+    features = BackboneFeatures("vgg_mini", layer="conv1_1", image_size=32)
+    pixels = np.zeros((24, 32, 32, 3), np.float32)
+    assert np.isnan(precision._cosine_to_float32(features.fit(pixels), pixels))

@@ -166,7 +166,7 @@ MissingExtraError, ValueError, FeatadError
         names : ndarray of str objects, of shape (n_features_out,)
         """
         self._check_parameters()
-        blocks = self._summary(self._find_extractor()).columns  # of these parameters
+        blocks = self._summary(self._described()).columns
         return np.array([f"{b}_{i}" for b, n in blocks for i in range(n)], dtype=object)
 
     def _finished(

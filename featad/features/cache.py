@@ -79,21 +79,23 @@ class FeatureCache:
         self._shape = shape
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._n_bytes = int(np.prod(shape)) * self._dtype.itemsize
-        self._halved = self._dtype == np.float32 and read_dtype(whole) == "float16"
-        if self._halved:  # entries of both kinds never meet
-            fingerprint = hashlib.sha256(f"{fingerprint} float16".encode()).hexdigest()
-            self._n_bytes = self._n_bytes // 2 + _EXPONENT.itemsize
-        self._fingerprint = fingerprint
-        self.folder = whole / fingerprint[:16]
-        self._name = os.fspath(self.folder)
         self._room = 0.0  # bytes to write until the folder is measured
+        self.folder = whole / fingerprint[:16]
         try:
+            self._halved = self._dtype == np.float32 and read_dtype(whole) == "float16"
+            if self._halved:  # entries of both kinds never meet
+                name = f"{fingerprint} float16".encode()
+                fingerprint = hashlib.sha256(name).hexdigest()
+                self._n_bytes = self._n_bytes // 2 + _EXPONENT.itemsize
+                self.folder = whole / fingerprint[:16]
             self.folder.mkdir(parents=True, exist_ok=True)
             self._limit = read_limit(whole)
             with self.locked():
                 pass
         except OSError as error:
             raise self._refusal(error) from error
+        self._fingerprint = fingerprint
+        self._name = os.fspath(self.folder)
 
     def locked(self) -> AbstractContextManager:
         """Return a context that one thread of one process is in at a time.

@@ -5,9 +5,10 @@ import importlib.util
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -35,9 +36,15 @@ _lock = lock_across_forks()  # tracing changes filters of warnings
 Precision = str | Quantized
 """The name of a type of floating-point numbers, or where values are 8-bit integers."""
 
-Engine = Callable[[Tensor, Precision], Sequence[Tensor]]
-"""Takes a standardized batch (n, 3, height, width) and the precision; returns what each
-node of the network gives."""
+
+class Engine(Protocol):
+    """What runs a network."""
+
+    def __call__(self, x: Tensor, precision: Any) -> Sequence[Tensor]:
+        """Return what each node gives for a standardized batch of images."""
+
+    def prepare(self, size: tuple[int, ...], precision: Any) -> Any:
+        """Get ready for images of (height, width)."""
 
 
 class EngineError(FeatadError, RuntimeError):
@@ -184,6 +191,9 @@ class TorchEngine(nn.Module):
             outputs = self.part(x)
         return tuple(outputs[node] for node in self._nodes)
 
+    def prepare(self, size: tuple[int, ...], precision: str) -> None:
+        """Do nothing: torch takes images of any size at once."""
+
 
 class OpenVINOEngine:
     """Runs a network in OpenVINO, on the CPU, with as many threads as torch.
@@ -204,10 +214,21 @@ class OpenVINOEngine:
 
     def __call__(self, x: Tensor, precision: Precision) -> list[Tensor]:
         """Return what each node gives."""
-        key = *x.shape[2:], precision, total_threads()
+        return _run(self.prepare(tuple(x.shape[2:]), precision), x)
+
+    def prepare(self, size: tuple[int, ...], precision: Precision) -> Any:
+        """Return the network for images of (height, width); it is compiled once.
+
+        Compiling changes filters of warnings, which all threads share. So do it before
+        others start to work.
+        """
+        n_threads = total_threads()
         with _lock:
-            compiled = _kept(self._compiled, key, lambda: self._compile(*key))
-        return _run(compiled, x)
+            return _kept(
+                self._compiled,
+                (size, precision, n_threads),
+                lambda: self._compile(size, precision, n_threads),
+            )
 
     def measure_ranges(self, x: Tensor) -> list[dict[str, Any]]:
         """Return the ranges of 8-bit values, from a standardized batch of images."""
@@ -216,17 +237,18 @@ class OpenVINOEngine:
         key = hashlib.sha256(images.data).hexdigest(), *images.shape
 
         def measure() -> list[dict[str, Any]]:
-            return measure_ranges(_converted(self._reference, x[:1]), images)
+            with _refusals(x.shape[2:], "Take precision='float32'."):
+                return measure_ranges(_converted(self._reference, x[:1]), images)
 
         with _lock:  # the folds of a search ask for the same ones again and again
             return _kept(self._measured, key, measure)
 
     def _compile(
-        self, height: int, width: int, precision: Precision, n_threads: int
+        self, size: tuple[int, ...], precision: Precision, n_threads: int
     ) -> Any:
         name = "int8" if isinstance(precision, Quantized) else precision
         check_openvino(name)
-        noise = np.random.default_rng(0).standard_normal((1, 3, height, width))
+        noise = np.random.default_rng(0).standard_normal((1, 3, *size))
         probe = torch.from_numpy(noise.astype(np.float32))
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[name],
@@ -235,17 +257,13 @@ class OpenVINOEngine:
             # two processes would be tied to the same core
             "ENABLE_CPU_PINNING": False,
         }
-        try:
+        way = "precision='float32'" if name == "int8" else "engine='torch'"
+        with _refusals(size, f"Take {way}."):
             model = _converted(self._reference, probe)
             if isinstance(precision, Quantized):
                 precision.apply(model)
             compiled = _core().compile_model(model, "CPU", settings)
             found = _run(compiled, probe)
-        except RuntimeError as error:
-            raise EngineError(
-                f"OpenVINO cannot run this network on images of {height} x {width} "
-                f"pixels: {str(error).strip().splitlines()[-1]} Take engine='torch'."
-            ) from error
         if precision == "float32":
             _check_equal(found, self._reference(probe))
         return compiled
@@ -266,16 +284,23 @@ class EitherEngine:
     ) -> None:
         self._torch = torch_engine
         self._openvino = openvino_engine
-        self._refused: set[torch.Size] = set()
+        self._refused: set[tuple[int, ...]] = set()
 
     def __call__(self, x: Tensor, precision: Precision) -> Sequence[Tensor]:
         """Return what each node gives."""
-        if x.shape[2:] not in self._refused:
+        size = tuple(x.shape[2:])
+        self.prepare(size, precision)
+        if size not in self._refused:
+            return self._openvino(x, precision)
+        return self._torch(x.contiguous(memory_format=torch.channels_last), precision)
+
+    def prepare(self, size: tuple[int, ...], precision: Precision) -> None:
+        """Compile the network for images of (height, width), or note that it fails."""
+        if size not in self._refused:
             try:
-                return self._openvino(x, precision)
+                self._openvino.prepare(size, precision)
             except EngineError:
-                self._refused.add(x.shape[2:])
-        return self._torch(x, precision)
+                self._refused.add(size)
 
 
 def load_openvino() -> Any:
@@ -322,6 +347,18 @@ def _converted(network: nn.Module, example: Tensor) -> Any:
         model = frontend.convert(frontend.load(decoder))
     model.reshape([-1, *example.shape[1:]])
     return model
+
+
+@contextmanager
+def _refusals(size: tuple[int, ...], way_out: str) -> Iterator[None]:
+    """Tell of what OpenVINO cannot do in one sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise EngineError(
+            f"OpenVINO cannot run this network on images of {size[0]} x {size[1]} "
+            f"pixels: {str(error).strip().splitlines()[-1]} {way_out}"
+        ) from error
 
 
 def _kept(kept: OrderedDict, key: tuple, make: Callable[[], Any]) -> Any:

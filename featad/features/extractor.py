@@ -276,6 +276,7 @@ class Extractor:
         """
         if self.on_cpu:
             run = partial(self._features, summary=summary, precision=precision)
+            self._run_network.prepare(pixels.shape[1:3], precision)
             start = run_in_lanes if self.engine == "torch" else run_beside
             return start(run, pixels)
         with torch.inference_mode():

@@ -64,6 +64,10 @@ class FrozenNetwork(ImageFeatures):
 
         return describe(*self._network_key(is_fitted))
 
+    def _described(self) -> "Described":
+        """Return the network of these parameters, on a device that is here."""
+        return self._find_extractor(hasattr(self, "weights_fingerprint_"))
+
     def _network_key(self, is_fitted: bool = False) -> tuple:
         """Return the arguments of `load_extractor`."""
         from featad import _device  # torch: slow to import
@@ -86,7 +90,7 @@ class FrozenNetwork(ImageFeatures):
         return GENERATED if is_first and self.weights == "default" else self.weights
 
     def _checked_extractor(self) -> "Described":
-        extractor = self._find_extractor(hasattr(self, "weights_fingerprint_"))
+        extractor = self._described()
         expected = getattr(self, "weights_fingerprint_", extractor.fingerprint)
         if extractor.fingerprint != expected:
             raise WeightsChangedError(

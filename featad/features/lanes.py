@@ -47,10 +47,14 @@ def run_in_lanes(
     array([0, 2, 4, 6, 8])
     """
     n_threads = torch.get_num_threads()
-    n_lanes = min(n_threads, _MOST)
+    lanes = range(1, min(n_threads, _MOST) + 1)
+    n_lanes = max(
+        lanes, key=lambda n: (n > 1, n_threads // n * n, n)
+    )  # most are at work
     if n_lanes < 2 or len(batch) < _LEAST:
         rows = run(batch)
         return lambda: rows
+    n_lanes = _n_lanes(n_threads)
     pool = _pool(n_lanes, n_threads)
     n_parts = min(n_lanes, len(batch) // _LEAST)
     parts = [pool.submit(run, part) for part in np.array_split(batch, n_parts)]
@@ -85,6 +89,12 @@ def run_beside(
 def total_threads() -> int:
     """Return torch's number of threads; in a lane, that of all lanes together."""
     return getattr(_here, "n_threads", None) or torch.get_num_threads()
+
+
+def _n_lanes(n_threads: int) -> int:
+    """Return how many lanes, of equal numbers of threads, leave the fewest threads."""
+    lanes = range(2, min(n_threads, _MOST) + 1)
+    return max(lanes, key=lambda n: (n_threads // n * n, n))
 
 
 @lru_cache(maxsize=4)

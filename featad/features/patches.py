@@ -213,7 +213,7 @@ FeatadError
             ``"projection_0"`` and so on.
         """
         self._check_parameters()
-        extractor = self._find_extractor()  # of these parameters
+        extractor = self._described()
         return np.array(self._summary(extractor).names, dtype=object)
 
     @property

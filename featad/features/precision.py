@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 
 from featad._device import resolve_device
 from featad.errors import ImageReadError
-from featad.features.engines import possible_precisions
+from featad.features.engines import EngineError, possible_precisions
 from featad.features.quantization import Quantized
 from featad.images import Notes, check_sources, map_images, read_image
 
@@ -58,9 +58,13 @@ def learn_precision(features: Any, X: Any) -> tuple[str, list[dict[str, Any]] | 
     pixels = _read(features, X)
     for precision in candidates:
         rounded = clone(features).set_params(precision=precision)
-        if precision == "int8":
-            rounded.quantization_ = rounded._find_extractor().measure_ranges(pixels)
-        if _cosine_to_float32(rounded, pixels) >= LEAST_COSINE[precision]:
+        try:
+            if precision == "int8":
+                rounded.quantization_ = rounded._find_extractor().measure_ranges(pixels)
+            cosine = _cosine_to_float32(rounded, pixels)
+        except EngineError:  # OpenVINO cannot run this network
+            continue
+        if cosine >= LEAST_COSINE[precision]:
             return precision, getattr(rounded, "quantization_", None)
     return "float32", None
 
@@ -159,7 +163,7 @@ def _cosine_to_float32(rounded: Any, pixels: np.ndarray) -> float:
             )
             pair.append(launch())
         found.append(smallest_cosine(*pair))
-    return min(found)
+    return float(np.min(found))  # NaN if one is
 
 
 def _read(features: Any, X: Any) -> np.ndarray:
