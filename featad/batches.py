@@ -52,13 +52,27 @@ class Attempt(NamedTuple):
     error: Exception | None = None
 
 
-def iter_batches(sources: Sequence[Any], size: int) -> Iterator[Batch]:
-    """Yield the batches of a collection of sources; the first one is small."""
-    n = len(sources)
-    places = [0, *range(min(size, _FIRST), n, size), n] if n else []
-    for start, stop in pairwise(places):
-        batch = [sources[i] for i in range(start, stop)]
-        names = [describe_source(source, start + i) for i, source in enumerate(batch)]
+def iter_batches(
+    sources: Sequence[Any], places: Sequence[int], size: int
+) -> Iterator[Batch]:
+    """Yield the batches of a collection of sources; the first one is small.
+
+    Parameters
+    ----------
+    sources : sequence of sources
+
+    places : sequence of int
+        Which sources, in which order. Images in memory are called by their places.
+
+    size : int
+        Images a batch.
+    """
+    n = len(places)
+    ends = [0, *range(min(size, _FIRST), n, size), n] if n else []
+    for start, stop in pairwise(ends):
+        here = [int(place) for place in places[start:stop]]
+        batch = [sources[place] for place in here]
+        names = [describe_source(*pair) for pair in zip(batch, here, strict=True)]
         yield Batch(names, batch)
 
 
@@ -124,11 +138,11 @@ def _blames_no_image(error):
 
 
 def _renamed(error, name, source):
-    """Return an error that calls a file as the table does, wherever it was found."""
+    """Return an error that calls an image as the table does, wherever it was found."""
     if not isinstance(error, ImageReadError) or name == error.source:
         return error
-    is_here = error.source == describe_source(source)
-    return ImageReadError(name, error.reason) if is_here else error
+    alone = describe_source(source), describe_source(source, 0)  # of a batch of one
+    return ImageReadError(name, error.reason) if error.source in alone else error
 
 
 def _reason(error):

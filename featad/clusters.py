@@ -1,28 +1,22 @@
 """Scoring on the workers of a Dask cluster: batches go out, results come in order."""
 
-import hashlib
 import os
-import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cache, lru_cache, partial
 from importlib.util import find_spec
 from io import BytesIO
 from itertools import islice
-from threading import Lock
 from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from featad.batches import Attempt, Batch, attempt, iter_batches
+from featad.batches import Attempt, Batch, iter_batches
+from featad.cluster_work import Model, as_it_is, score_partition, versions
 from featad.errors import ClusterError, ImageReadError, MissingExtraError
 from featad.images import Notes, describe_source, local_path
-from featad.model_records import installed_version
 from featad.resuming import Known
-from featad.scorer import Scorer
 
 ANSWER = 10.0
 """Seconds in which a scheduler has to answer, and to have a worker."""
@@ -33,10 +27,8 @@ PATIENCE = 60.0
 PARTITION = 256
 """Images that a worker is given at a time, at most, unless a batch is larger."""
 
-_DECIDING = ("featad", "numpy", "pillow", "scikit-learn", "torch")  # about scores
 _AHEAD = 3  # partitions that the workers have at a time, for each of their threads
 _LOOK = 2.0  # seconds between two looks for workers
-_loading = Lock()
 
 
 @contextmanager
@@ -87,7 +79,7 @@ class Workers:
     system : estimator
 
     load : callable or None
-        Returns the system on a worker. None sends ``system``.
+        Returns the system on a worker, once for each system. None sends ``system``.
 
     Raises
     ------
@@ -115,7 +107,8 @@ class Workers:
             )
         self._client = client
         self._address = client.scheduler.address
-        self._load = partial(_as_it_is, system) if load is None else load
+        self._system = system
+        self._load = load
         try:
             client.wait_for_workers(1, timeout=ANSWER)
         except self._dask.TimeoutError:
@@ -135,6 +128,7 @@ class Workers:
     def attempts(
         self,
         sources: Sequence[Any],
+        places: Sequence[int],
         batch_size: int,
         on_error: str,
         known: Known | None,
@@ -145,6 +139,9 @@ class Workers:
         Parameters
         ----------
         sources : sequence of sources
+
+        places : sequence of int
+            See `featad.batches.iter_batches`.
 
         batch_size : int
 
@@ -159,7 +156,7 @@ class Workers:
         waiting: deque[tuple[list[Batch], Any]] = deque()
         submit = self._submitter(on_error, known)
         try:
-            for partition in self._partitions(sources, batch_size):
+            for partition in self._partitions(sources, places, batch_size):
                 waiting.append((partition, submit(partition)))
                 if len(waiting) >= _AHEAD * self._n_threads():
                     yield from self._first(waiting, notes)
@@ -174,13 +171,13 @@ class Workers:
             for _, task in waiting:
                 task.release()
 
-    def _partitions(self, sources, batch_size):
+    def _partitions(self, sources, places, batch_size):
         """Yield lists of batches: not large, and several for each thread."""
         n_batches = len(sources) // batch_size
         are_files = len(sources) and isinstance(sources[0], str | os.PathLike)
         most = PARTITION // batch_size if are_files else 1
         n_together = max(1, min(most, n_batches // (2 * _AHEAD * self._n_threads())))
-        batches = iter_batches(sources, batch_size)
+        batches = iter_batches(sources, places, batch_size)
         while partition := list(islice(batches, n_together)):
             yield partition
 
@@ -190,22 +187,20 @@ class Workers:
         The model and the known batches are results of tasks, so that they are made
         again if the worker that holds them is lost.
         """
-        import cloudpickle
         import dask
 
-        pickled = cloudpickle.dumps(self._load)
-        digest = hashlib.sha256(pickled).hexdigest()
+        model = Model.of(self._system, self._load)
         with dask.config.set(
             {"distributed.admin.large-graph-warning-threshold": "1TB"}
         ):
-            model = self._client.submit(_Model, digest, pickled, pure=False)
-            known = self._client.submit(_as_it_is, known, pure=False)
-        versions = _versions()
+            model = self._client.submit(as_it_is, model, pure=False)
+            known = self._client.submit(as_it_is, known, pure=False)
+        expected = versions()
 
         def submit(partition):
             sent = [[names, [*map(_sent, sources)]] for names, sources in partition]
             return self._client.submit(
-                _score_partition, model, known, sent, on_error, versions, pure=False
+                score_partition, model, known, sent, on_error, expected, pure=False
             )
 
         return submit
@@ -273,84 +268,6 @@ class Workers:
         )
 
 
-@dataclass(frozen=True)
-class _Model:
-    """What returns a system, pickled; a worker loads it once."""
-
-    digest: str
-    pickled: bytes = field(compare=False, repr=False)
-
-    def scorer(self, worker: str) -> Scorer:
-        with _loading:  # two threads of a worker load it once
-            try:
-                return _load(self)
-            except ModuleNotFoundError:
-                raise
-            except Exception as error:
-                raise ClusterError(
-                    f"The worker at {worker} cannot load the model: {error} All "
-                    "machines need its files, under the same names."
-                ) from error
-
-
-@lru_cache(maxsize=2)
-def _load(model):
-    return Scorer(pickle.loads(model.pickled)())
-
-
-@dataclass(frozen=True)
-class _Done:
-    """What a worker has made of a partition."""
-
-    worker: str
-    attempts: list[Attempt]
-    remarks: list[tuple]
-    sees_nothing: bool
-
-
-class _Collected(Notes):
-    """Notes that are sent to another process, where files have the names given."""
-
-    def __init__(self, names):
-        super().__init__()
-        self._there = names
-        self.remarks: list[tuple] = []
-
-    def add(self, name: str, remarks: Any, index: int = 0) -> None:
-        self.remarks.append((self._there.get(name, name), remarks, index))
-
-
-def _score_partition(model, known, partition, on_error, versions):
-    """Score batches; this runs on a worker."""
-    from distributed import get_worker
-
-    worker = get_worker().address
-    _check_versions(worker, versions)
-    scorer = model.scorer(worker)
-    batches = [Batch(*batch) for batch in partition]
-    pairs = [pair for batch in batches for pair in zip(*batch, strict=True)]
-    files = {source: name for name, source in pairs if isinstance(source, str)}
-    notes = _Collected({describe_source(file): files[file] for file in files})
-    attempts: list[Attempt] = []
-    for batch in batches:
-        with notes.taken():
-            found = attempt(scorer, batch, on_error, known)
-        attempts.append(found._replace(error=_portable(found.error)))
-        if found.error is not None:
-            break
-    failed = any(found.error or any(found.reasons) for found in attempts)
-    sees_nothing = failed and len(files) and not any(map(os.path.exists, files))
-    return _Done(worker, attempts, notes.remarks, bool(sees_nothing))
-
-
-def _portable(error):
-    """Return an error that another process can open."""
-    try:
-        return pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-
-
 def _sent(source):
     """Return a source as a worker takes it: paths are absolute."""
     if isinstance(source, memoryview | BytesIO):  # neither pickles as it is
@@ -361,26 +278,6 @@ def _sent(source):
         return os.path.abspath(local_path(source))
     except ImageReadError:  # the worker says the same
         return os.fsdecode(source)
-
-
-def _as_it_is(value):
-    return value
-
-
-@cache
-def _versions():
-    """Return the versions of what decides about scores, without those of builds."""
-    return {name: installed_version(name).split("+")[0] for name in _DECIDING}
-
-
-def _check_versions(worker, expected):
-    for name, version in _versions().items():
-        if version != expected[name]:
-            raise ClusterError(
-                f"The worker at {worker} has {name} {version}, but this machine has "
-                f"{expected[name]}, and scores may differ. Install the same versions "
-                "on all machines."
-            )
 
 
 def _losses():

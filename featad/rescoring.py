@@ -88,12 +88,14 @@ def rescore_file(
         for batch in score_images(system, sources, batch_size=batch_size):
             found.append(batch)
             progress(len(batch))
-        if not found:
-            return rows.iloc[:0]
-        again = pd.concat(found).set_axis(places)
-        rows = rows.astype(object)
-        rows.loc[places, list(COLUMNS)] = again.astype(object)
-        rows = rows.astype(found[0].dtypes)
+        again = rows.iloc[:0]
+        if found:
+            again = pd.concat(found).set_axis(places)
+            rows = rows.astype(object)
+            rows.loc[places, list(COLUMNS)] = again.astype(object)
+            rows = rows.astype(found[0].dtypes)
+        elif output.resolve() == Path(path).resolve():
+            return again
         with replacing(output) as partial, open_rows(partial) as write:
             write(rows)
         return again

@@ -64,7 +64,7 @@ def open_journal(
     """
     path = journal_path(path)
     with open(path, "ab", buffering=0) as end, open(path, "rb") as lines:
-        yield Journal(lines, end, _digest(system), retry_errors)
+        yield Journal(lines, end, system_digest(system), retry_errors)
     path.unlink()
 
 
@@ -102,7 +102,7 @@ class Known:
 class Journal(Known):
     """The rows of each batch that was scored, found by what they were scored from.
 
-    ``n_found`` counts the rows that were found.
+    ``n_found`` counts the rows of earlier runs that were found.
 
     Each line holds a key, a tab, and the rows as JSON. A process that dies can cut the
     last line short; that line is removed. Memory holds the keys, not the rows.
@@ -136,7 +136,7 @@ class Journal(Known):
                 break
             self._places[line.partition(b"\t")[0].decode("ascii", "replace")] = place
             place += len(line)
-        self._size = place
+        self._size = self._size_before = place
 
     def __contains__(self, key: str) -> bool:
         return self._columns(key) is not None
@@ -153,7 +153,8 @@ class Journal(Known):
         if columns is None:
             return None
         rows = pd.DataFrame(columns)
-        self.n_found += len(rows)
+        if self._places[key] < self._size_before:
+            self.n_found += len(rows)
         dtypes = dict.fromkeys({*rows} - _TEXTS, float) | {"is_anomaly": "boolean"}
         return rows.astype(dtypes)
 
@@ -177,6 +178,19 @@ class Journal(Known):
         self._size += len(line)
 
 
-def _digest(system):
-    """Return a digest of what decides about scores; devices and folders do not."""
+def system_digest(system: BaseEstimator) -> str:
+    """Return a digest of what decides about scores; devices and folders do not.
+
+    Parameters
+    ----------
+    system : estimator
+        A fitted system.
+
+    Examples
+    --------
+    >>> from featad import KMeansDistance
+    >>> digests = {system_digest(KMeansDistance(1).fit([[0.0], [x]])) for x in (1, 2)}
+    >>> len(digests)
+    2
+    """
     return joblib.hash((featad.__version__, portable_copy(system)))

@@ -51,7 +51,8 @@ class ScoreSummary:
         Rows without a score.
 
     first_error : str or None
-        The message of the first failure.
+        The first message in the column ``error``. An anomalous part with an image that
+        cannot be read has one, and a score.
 
     low_p_values : dict of float to int
         For each level, how many p-values are at most as large.

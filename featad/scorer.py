@@ -155,6 +155,30 @@ class Scorer:
         )
 
 
+def mark_of(system: BaseEstimator) -> float:
+    """Return a number that two fits hardly share, and copies of one always do.
+
+    Parameters
+    ----------
+    system : estimator
+        A fitted system with a threshold.
+
+    Returns
+    -------
+    mark : float
+        The median of the held-out scores that calibrated it, or else its threshold.
+
+    Examples
+    --------
+    >>> from featad import KMeansDistance
+    >>> from featad.scorer import mark_of
+    >>> float(mark_of(KMeansDistance(1, contamination=0.5).fit([[0.0], [2.0]])))
+    1.0
+    """
+    held_out = getattr(last_step(system), "calibration_scores_", None)
+    return float(anomaly_threshold(system) if held_out is None else np.median(held_out))
+
+
 def _raising(system: BaseEstimator) -> BaseEstimator:
     """Return the system with readers that raise: a row must not vanish or be NaN."""
     parts = iter_parts_and_templates(system)

@@ -185,9 +185,9 @@ def score_to_file(
         finished is done by another one.
 
     load : callable, default=None
-        With ``client``: is called once on each worker, and returns ``system``. Such as
-        ``functools.partial(featad.load, "/shared/model.featad")``. None sends them the
-        system itself.
+        With ``client``: is called on each worker, once for each ``system``, which it
+        returns; another system is refused. Such as ``functools.partial(featad.load,
+        "/shared/model.featad")``. None sends them the system itself.
 
     Returns
     -------
@@ -246,12 +246,12 @@ def score_to_file(
         with open_rows(path, stream) as write:
             for rows in chain([first], frames):
                 write(rows)
-                bad = rows["error"].notna()
+                bad = rows["anomaly_score"].isna()
                 scored += int((~bad).sum())
                 anomalous += int(rows["is_anomaly"].fillna(False).sum())
                 failed += int(bad.sum())
-                if first_error is None and bad.any():
-                    first_error = rows["error"][bad].iloc[0]
+                if first_error is None and rows["error"].notna().any():
+                    first_error = rows["error"].dropna().iloc[0]
                 for level in low:
                     low[level] += int((rows["p_value"] <= level).sum())
                 progress(len(rows) if groups is None else int(rows["n_images"].sum()))
@@ -271,24 +271,34 @@ def _frames(system, sources, groups, batch_size, on_error, journal=None, workers
     scorer = Scorer(system)  # first: an unfitted system fails here
     how = (batch_size, on_error, journal, workers)
     if groups is None:
-        yield from _score_batches(scorer, sources, *how)
+        sources = _checked(sources)
+        yield from _score_batches(scorer, sources, range(len(sources)), *how)
         return
     part_scorer = Scorer(system, by_group=True)
-    sources, groups = _in_order_of_parts(system, sources, groups)
-    frames = _score_batches(scorer, sources, *how)
+    sources = _checked(sources)
+    places, groups = _in_order_of_parts(system, len(sources), groups)
+    frames = _score_batches(scorer, sources, places, *how)
     yield from _join_parts(part_scorer, frames, groups)
 
 
-def _score_batches(scorer, sources, batch_size, on_error, journal, workers):
+def _checked(sources):
+    """Return sources with a length and places; here there may be none of them."""
+    collections = list | tuple | np.ndarray | pd.Series | pd.Index
+    is_scalar = getattr(sources, "ndim", None) == 0
+    if isinstance(sources, collections) and not is_scalar and not len(sources):
+        return []
+    return check_sources(sources, estimator_name="score_images")
+
+
+def _score_batches(scorer, sources, places, batch_size, on_error, journal, workers):
     """Yield the rows of images, those that a journal has from there."""
-    if len(sources):
-        sources = check_sources(sources, estimator_name="score_images")
     notes = Notes()
     if workers is None:
-        attempts = _attempts(scorer, sources, batch_size, on_error, journal, notes)
+        batches = iter_batches(sources, places, batch_size)
+        attempts = _attempts(scorer, batches, on_error, journal, notes)
     else:
         known = None if journal is None else journal.known()
-        attempts = workers.attempts(sources, batch_size, on_error, known, notes)
+        attempts = workers.attempts(sources, places, batch_size, on_error, known, notes)
     with closing(attempts):
         for names, found in attempts:
             if found.is_known:
@@ -311,9 +321,9 @@ def _score_batches(scorer, sources, batch_size, on_error, journal, workers):
     notes.tell()
 
 
-def _attempts(scorer, sources, batch_size, on_error, journal, notes):
+def _attempts(scorer, batches, on_error, journal, notes):
     """Yield the names of each batch, and what came of it in this process."""
-    for batch in iter_batches(sources, batch_size):
+    for batch in batches:
         with notes.taken():
             found = attempt(scorer, batch, on_error, journal)
         yield batch.names, found
@@ -336,19 +346,17 @@ def _rows(scorer, names, scores, p_values, reasons):
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
 
-def _in_order_of_parts(system, sources, groups):
-    """Return sources and groups such that a part's images follow one another."""
+def _in_order_of_parts(system, n_sources, groups):
+    """Return places and groups such that a part's images follow one another."""
     # names of files and folders need not be UTF-8
     groups = np.array([describe_source(str(group)) for group in groups], dtype=str)
-    if len(groups) != len(sources):
-        raise ValueError(f"There are {len(sources)} sources, but {len(groups)} groups.")
-    if len(groups):
-        sources = check_sources(sources, estimator_name="score_images")
-        # its checks of the groups
+    if len(groups) != n_sources:
+        raise ValueError(f"There are {n_sources} sources, but {len(groups)} groups.")
+    if n_sources:  # its checks of the groups
         last_step(system).p_values_from_scores(np.zeros(len(groups)), groups=groups)
     _, first, part = np.unique(groups, return_index=True, return_inverse=True)
     order = np.argsort(first[part], kind="stable")
-    return [sources[i] for i in order], groups[order]
+    return order, groups[order]
 
 
 def _join_parts(scorer, frames, groups):

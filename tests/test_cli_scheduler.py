@@ -9,7 +9,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from featad import clusters, seals
+from featad import cluster_work, clusters, seals
 from featad.cli import _parser, main, scheduler
 from featad.cli.scheduler import ModelOfWorkers
 from featad.score_files import read_rows
@@ -113,7 +113,7 @@ def test_workers_trust_what_this_command_may_trust(
             patch.setattr(seals, "_key", lambda create=False: None)
             return load(self)
 
-    clusters._load.cache_clear()
+    cluster_work._load.cache_clear()
     monkeypatch.setattr(ModelOfWorkers, "__call__", as_another_user)
     command += ["--scheduler", address]
     assert main(command) == 1

@@ -70,6 +70,21 @@ def test_a_part_is_as_anomalous_as_its_worst_image(plates, part_model, tmp_path)
     assert row["anomaly_score"] == images["anomaly_score"][row["path"]]
 
 
+def test_a_defective_part_with_a_broken_image_is_a_success_and_in_the_report(
+    plates, part_model, tmp_path, capsys
+):
+    folder = tmp_path / "part"
+    folder.mkdir()
+    shutil.copy(plates / "odd" / "odd00.png", folder / "p01_view0.png")
+    (folder / "p01_view1.png").write_bytes(b"broken")
+    arguments = [part_model, folder, "--groups", "(.+)_view", "--max-failed", "0"]
+    _score([*arguments, "--report", tmp_path / "r.html"], tmp_path)
+    said = capsys.readouterr().err
+    assert "scored 1 parts, 1 of them anomalous" in said
+    assert "not every image could be scored; first: 1 of 2 images: " in said
+    assert (tmp_path / "r.html").exists()
+
+
 def test_more_images_a_part_than_calibrated_with_is_a_warning(
     plates, part_model, tmp_path, capsys
 ):

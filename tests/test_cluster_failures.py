@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featad import clusters
+from featad import cluster_work, clusters
 from featad.base import BaseDetector
 from featad.calibration import calibrate
 from featad.errors import ClusterError, MissingExtraError, ModelFileError
+from featad.persistence import load, save
 from featad.registry import build
 from featad.scoring import score_to_file
 from tests._clusters import local_cluster
@@ -96,9 +97,9 @@ def test_a_scheduler_that_goes_away_ends_in_a_sentence(system, paths, tmp_path):
 
 
 def test_a_worker_with_another_version_is_named():
-    expected = clusters._versions() | {"torch": "1.0"}
+    expected = cluster_work.versions() | {"torch": "1.0"}
     with pytest.raises(ClusterError, match=r"tcp://a has torch .* has 1\.0"):
-        clusters._check_versions("tcp://a", expected)
+        cluster_work._check_versions("tcp://a", expected)
 
 
 @pytest.mark.parametrize("found", [None, ModuleNotFoundError("featad")])
@@ -124,6 +125,18 @@ def test_what_a_worker_cannot_load_is_told(system, client, paths, tmp_path):
         score_to_file(system, paths, tmp_path / "s.csv", client=client, load=load)
 
 
+def test_another_system_on_a_worker_is_refused_until_it_has_the_right_one(
+    system, client, images, paths, tmp_path
+):
+    file, output = tmp_path / "m.joblib", tmp_path / "s.csv"
+    options = {"client": client, "load": functools.partial(load, file)}
+    save(build("pixels-knn").fit(images), file)
+    with pytest.raises(ClusterError, match="load returned another system"):
+        score_to_file(system, paths, output, **options)
+    save(system, file)
+    assert score_to_file(system, paths, output, **options).scored == 5
+
+
 def test_a_package_that_workers_lack_is_named(system, client, paths, tmp_path):
     def load():
         import package_of_this_machine  # noqa: F401
@@ -142,7 +155,7 @@ class Unpicklable(ValueError):
 def test_an_error_that_cannot_be_sent_is_told_in_words():
     with pytest.raises(TypeError):
         pickle.loads(pickle.dumps(Unpicklable("full", 1)))
-    assert str(clusters._portable(Unpicklable("full", 1))) == "Unpicklable: full"
+    assert str(cluster_work._portable(Unpicklable("full", 1))) == "Unpicklable: full"
 
 
 def _two_processes():

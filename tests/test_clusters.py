@@ -4,6 +4,7 @@ import io
 import os
 import threading
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from featad.errors import (
     ImageReadError,
     ImageWarning,
 )
+from featad.persistence import load, save
 from featad.registry import build
 from featad.resuming import journal_path
 from featad.score_files import read_rows
@@ -150,6 +152,21 @@ def test_the_model_is_loaded_once_a_worker(system, client, paths, tmp_path):
     assert _Loads.count == 1  # both workers are in this process
 
 
+def test_a_file_that_holds_another_system_now_is_loaded_anew(
+    system, images, client, paths, tmp_path
+):
+    model, found = tmp_path / "parts.joblib", []
+    for fitted in (system, build("pixels-knn").fit(images), system):
+        save(fitted, model)
+        file = tmp_path / "s.csv"
+        options = {"client": client, "load": partial(load, model)}
+        score_to_file(fitted, paths, file, **options)
+        score_to_file(fitted, paths, tmp_path / "here.csv")
+        found.append(file.read_bytes())
+        assert found[-1] == (tmp_path / "here.csv").read_bytes()
+    assert found[0] == found[2] != found[1]
+
+
 class _Loads:
     count = 0
 
@@ -185,7 +202,7 @@ def test_few_partitions_are_with_the_workers(
     submit = client.submit
 
     def counting(function, *args, **options):
-        sent.append(function is clusters._score_partition)
+        sent.append(function is clusters.score_partition)
         return submit(function, *args, **options)
 
     monkeypatch.setattr(client, "submit", counting)

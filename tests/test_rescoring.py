@@ -49,7 +49,7 @@ def test_rows_with_an_error_are_scored_again_in_their_places(
     assert rows.index.tolist() == [1, 4]
     assert rows["error"].isna().tolist() == [True, False]
     pd.testing.assert_frame_equal(
-        read_rows(path), read_rows(expected), check_dtype=False
+        read_rows(path), read_rows(expected), check_dtype=False, rtol=1e-4
     )
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
@@ -67,6 +67,16 @@ def test_nothing_to_score_again_changes_nothing(system, paths, tmp_path):
     before = path.read_bytes()
     assert len(rescore_file(system, path)) == 0
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_another_output_is_written_though_nothing_has_an_error(
+    suffix, system, paths, tmp_path
+):
+    path, output = tmp_path / f"s{suffix}", tmp_path / f"new{suffix}"
+    score_to_file(system, paths[0][2:4], path)
+    assert len(rescore_file(system, path, output)) == 0
+    assert output.read_bytes() == path.read_bytes()
 
 
 def test_another_threshold_is_refused(system, paths, tmp_path):
@@ -106,3 +116,36 @@ def test_the_command_line_scores_again(system, paths, tmp_path, capsys):
     assert list(pd.read_csv(path).columns) == list(COLUMNS)
     assert main(["score", model, "--retry", path, str(paths[0])]) == 2
     assert main(["score", model]) == 2
+
+
+@pytest.fixture
+def retry(system, paths, tmp_path):
+    """Return a command that scores again, after a run of which two of five failed."""
+    save(system, tmp_path / "m.joblib")
+    score_to_file(system, paths[0], tmp_path / "s.csv")
+    return ["score", str(tmp_path / "m.joblib"), "--retry", str(tmp_path / "s.csv")]
+
+
+@pytest.mark.parametrize(("limit", "code"), [("0.3", 0), ("0.1", 1)])
+def test_the_share_that_may_fail_is_that_of_the_file(limit, code, retry, paths, capsys):
+    paths[0][1].write_bytes(paths[1])
+    assert main([*retry, "--max-failed", limit]) == code
+    assert ("1 of 5 images cannot be read" in capsys.readouterr().err) == bool(code)
+
+
+def test_a_folder_for_an_output_is_refused_before_the_work(
+    retry, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("featad.rescoring.score_images", None)
+    (tmp_path / "new.csv").mkdir()
+    assert main([*retry, "-o", str(tmp_path / "new.csv")]) == 1
+    assert "The output is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options", [["--report", "r.html", "-o", "t.csv"], ["--on-error", "raise"]]
+)
+def test_options_that_scoring_again_does_not_follow_are_refused(options, capsys):
+    assert main(["score", "m.joblib", "--retry", "s.csv", *options]) == 2
+    told = "--report and --on-error raise: not allowed with --retry"
+    assert told in capsys.readouterr().err

@@ -74,6 +74,12 @@ def test_what_was_scored_is_not_scored_again(system, paths, stopped, batches, tm
     assert stopped.read_bytes() == _whole(system, paths, tmp_path, batch_size=2)
 
 
+def test_what_this_run_has_scored_is_not_of_an_earlier_one(system, paths, tmp_path):
+    options = {"batch_size": 1, "resume": True}
+    same = [paths[0], paths[0]]
+    assert score_to_file(system, same, tmp_path / "s.csv", **options).resumed == 0
+
+
 def test_an_image_that_has_changed_is_scored_anew(
     system, paths, stopped, batches, tmp_path
 ):

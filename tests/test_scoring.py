@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -176,9 +177,30 @@ def test_a_series_is_scored_in_its_own_order(system, images, image_folder):
     assert _table(system, paths)["path"].tolist() == [str(p) for p in paths]
 
 
-def test_one_path_is_refused_rather_than_taken_letter_by_letter(system):
+@pytest.mark.parametrize("one", ["a.png", "", b"", Path("a.png")])
+def test_one_source_is_refused_rather_than_taken_for_many(one, system):
     with pytest.raises(TypeError, match=r"Pass \[source\]"):
-        _table(system, "a.png")
+        list(score_images(system, one))
+
+
+def test_a_generator_is_refused_with_the_way_out(system):
+    with pytest.raises(TypeError, match=r"Pass list\(X\)"):
+        list(score_images(system, (name for name in ["a.png"])))
+
+
+@pytest.mark.parametrize(
+    "none", [[], (), np.empty((0, 8, 8)), pd.Series([], dtype=str)]
+)
+def test_there_may_be_no_images(none, system):
+    assert list(score_images(system, none)) == []
+
+
+def test_an_error_calls_an_image_in_memory_as_its_row_does(system, images):
+    good = images[0]
+    table = _table(system, [good, b"broken", good, b"bad"], batch_size=2)
+    assert table["path"][3] == "image 3 (3 bytes)"
+    for i in (1, 3):
+        assert f"'{table['path'][i]}'" in table["error"][i]
 
 
 def test_a_system_that_skips_images_still_gives_every_row(images, paths):

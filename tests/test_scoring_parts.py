@@ -10,6 +10,7 @@ from featad.calibration import calibrate
 from featad.errors import ImageReadError
 from featad.images import list_images
 from featad.registry import build
+from featad.report import summarize_batch
 from featad.scoring import PART_COLUMNS, score_images, score_to_file
 
 
@@ -77,6 +78,27 @@ def test_a_part_with_an_unreadable_image_is_open_unless_it_is_anomalous(
         False,
         False,
     ]
+
+
+def test_an_anomalous_part_with_an_unreadable_image_counts_as_scored(
+    part_system, tmp_path
+):
+    sources, groups = [b"broken", np.ones((8, 8, 3), np.float32)], ["a", "a"]
+    rows = _table(part_system, sources, groups=groups)
+    summary = score_to_file(part_system, sources, tmp_path / "s.csv", groups=groups)
+    assert (summary.scored, summary.anomalous, summary.failed) == (1, 1, 0)
+    assert summary.first_error == rows["error"][0]
+    batch = summarize_batch(rows, [None], system=part_system, max_images=0)["batch"]
+    assert (batch["n_anomalous"], batch["n_failed"]) == (1, 0)
+    assert [one["reason"] for one in batch["errors"]] == [summary.first_error]
+
+
+def test_images_in_memory_are_called_by_their_places_in_the_input(part_system, images):
+    odd = np.ones((8, 8, 3), np.float32)
+    sources = [images[0], images[1], odd, b"broken"]
+    table = _table(part_system, sources, groups=list("abab"), batch_size=2)
+    assert table["path"][0] == "image 2 (ndarray of shape (8, 8, 3))"
+    assert "'image 3 (6 bytes)'" in table["error"][1]
 
 
 def test_parts_stop_at_the_first_fault_if_asked_to(part_system, paths):

@@ -234,7 +234,7 @@ def write_batch(
     from featad.report import summarize_batch, write_report
     from featad.report.pictures import overlays_of
 
-    if rows["error"].notna().all():
+    if rows["anomaly_score"].isna().all():
         options.log(f"no image was scored, so {args.report} was not written")
         return False
     overlays = None

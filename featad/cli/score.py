@@ -134,13 +134,15 @@ def run(args: Namespace) -> int:
     units = "images" if groups is None else "parts"
     options.log(
         f"scored {summary.scored} {units}, {summary.anomalous} of them anomalous"
-        + (f"; {summary.resumed} images by an earlier run" if summary.resumed else "")
+        + _by_an_earlier_run(summary.resumed)
         + (f"; wrote {args.output}" if args.output else "")
     )
     if summary.failed:
         options.log(
             f"could not score {summary.failed} {units}; first: {summary.first_error}"
         )
+    elif summary.first_error:
+        options.log(f"not every image could be scored; first: {summary.first_error}")
     _say_drift(system, summary, units, args.model)
     if args.maps and summary.scored:
         seconds = (time.perf_counter() - start) / summary.scored
@@ -152,6 +154,11 @@ def run(args: Namespace) -> int:
         summary.failed, summary.failed + summary.scored, args.max_failed
     )
     return 0 if summary.scored else 1
+
+
+def _by_an_earlier_run(n_images):
+    units = "image" if n_images == 1 else "images"
+    return f"; {n_images} {units} by an earlier run" if n_images else ""
 
 
 def _say_masks(folder, found):
@@ -175,6 +182,8 @@ def _say_masks(folder, found):
 
 def _wrong_use(args):
     """Return what is wrong with options that need others, or None."""
+    if args.retry and (args.report or args.on_error == "raise"):
+        return "--report and --on-error raise: not allowed with --retry"
     if args.report and not args.output:
         return "--report needs --output FILE"
     if args.resume and (args.retry or not args.output):
@@ -223,7 +232,11 @@ def _say_drift(system, summary, units, model):
 def _retry(system, args):
     """Score the rows with an error again."""
     from featad.rescoring import rescore_file
+    from featad.score_files import read_rows
 
+    output = args.output or args.retry
+    if Path(args.retry).exists():
+        options.check_writable(output, own=args.retry)
     with progress.shown("scoring again"):
         rows = rescore_file(system, args.retry, args.output, batch_size=args.batch_size)
     failed = rows["error"].dropna()
@@ -233,4 +246,6 @@ def _retry(system, args):
     )
     if len(failed):
         options.log(f"could not score {len(failed)} images; first: {failed.iloc[0]}")
+    if args.max_failed is not None:
+        options.check_failed(len(failed), len(read_rows(output)), args.max_failed)
     return 1 if len(rows) and len(failed) == len(rows) else 0

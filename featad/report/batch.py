@@ -90,8 +90,7 @@ def summarize_batch(
     0
     """
     sources = list(rows["path"]) if sources is None else sources
-    failed = rows["error"].notna().to_numpy()
-    scored = np.flatnonzero(~failed)
+    scored = np.flatnonzero(rows["anomaly_score"].notna().to_numpy())
     if len(scored) == 0:
         raise ValueError(
             f"None of the {len(rows)} images was scored, so there is nothing to report."
@@ -166,7 +165,7 @@ def _batch(rows: pd.DataFrame, scored: np.ndarray, detector: Any) -> dict[str, A
     return {
         "n_anomalous": int(flagged.sum()),
         "share_anomalous": float(flagged.mean()),
-        "n_failed": len(errors),
+        "n_failed": len(rows) - len(scored),
         "target_fpr": float(detector.target_fpr) if calibrated else None,
         "errors": [
             {"name": str(row.path), "reason": str(row.error)}
