@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from featad.features.download import sha256_of
 from featad.images import read_image
 from featad.machine import portable_copy
 from featad.model_reading import read_model
-from featad.model_records import check_versions, describe, trained_on
+from featad.model_records import check_versions, data_digest, describe, read_manifest
 from featad.scorer import Scorer
 
 SUFFIX = ".featad"
@@ -75,7 +76,8 @@ def save_bundle(
         The training images, for their digest in the manifest. They are not written.
 
     like : path-like, default=None
-        Without ``X``: a model file whose record of the training images is kept.
+        Without ``X``: a model file or bundle whose record of the training images is
+        kept.
 
     Returns
     -------
@@ -89,6 +91,9 @@ def save_bundle(
 
     ImageReadError
         If an example cannot be read.
+
+    ModelFileError
+        If the system holds types that `load` would refuse.
 
     ValueError
         If ``path`` has another ending, or there are too few or too many examples.
@@ -131,8 +136,9 @@ def save_bundle(
             zip(examples, contents, strict=True)
         ):
             name = f"examples/{number}"
-            if not isinstance(example, bytes):
-                name += Path(example).suffix.lower()
+            ending = "" if isinstance(example, bytes) else Path(example).suffix.lower()
+            if _EXAMPLE.fullmatch(name + ending):  # it only helps to open the file
+                name += ending
             files[name] = Path(folder, str(number))
             files[name].write_bytes(content)
             score = float(scores[number])
@@ -171,28 +177,21 @@ class Bundle:
 
     def __init__(self, path: Path, allow_other_versions: bool = False) -> None:
         self._name, self._lenient = str(path), allow_other_versions
-        with open_archive(path, self._name) as archive:
-            try:
-                self.manifest = _read_manifest(archive)
-                check_versions(self._name, self.manifest, allow_other_versions)
-                self._scores = [float(e["score"]) for e in self.manifest["examples"]]
-                self._examples = [
-                    _read(archive, example["file"], self.manifest)
-                    for example in self.manifest["examples"]
-                ]
-                self.system = read_model(
-                    BytesIO(_read(archive, _SYSTEM, self.manifest)),
-                    self._name,
-                    is_safe=True,
-                    allow_other_versions=allow_other_versions,
-                )
-                _give_weights(self.system, archive, self.manifest)
-            except FeatadError:
-                raise
-            except Exception as error:  # a hostile file can lead anywhere
-                raise ModelFileError(
-                    f"{self._name!r} is not a bundle, or is damaged ({error})."
-                ) from error
+        with _opened(path) as archive:
+            self.manifest = _read_manifest(archive)
+            check_versions(self._name, self.manifest, allow_other_versions)
+            self._scores = [float(e["score"]) for e in self.manifest["examples"]]
+            self._examples = [
+                _read(archive, example["file"], self.manifest)
+                for example in self.manifest["examples"]
+            ]
+            self.system = read_model(
+                BytesIO(_read(archive, _SYSTEM, self.manifest)),
+                self._name,
+                is_safe=True,
+                allow_other_versions=allow_other_versions,
+            )
+            _give_weights(self.system, archive, self.manifest)
 
     def verify(self) -> None:
         """Score the examples.
@@ -237,6 +236,39 @@ class Bundle:
         )
 
 
+def trained_on(X: Any, like: str | os.PathLike | None) -> dict[str, Any]:
+    """Return what a manifest says of the training images.
+
+    Parameters
+    ----------
+    X, like
+        As for `save_bundle`.
+    """
+    if X is not None:
+        return {"training_images": len(X), "training_data_digest": data_digest(X)}
+    old: dict[str, Any] = {}
+    if like is not None and Path(like).suffix == SUFFIX:
+        with _opened(Path(like)) as archive:
+            old = _read_manifest(archive)
+    elif like is not None:
+        old = read_manifest(Path(like)) or {}
+    return {key: old.get(key) for key in ("training_images", "training_data_digest")}
+
+
+@contextmanager
+def _opened(path):
+    """Open a bundle; whatever is wrong with what is read of it is a ModelFileError."""
+    with open_archive(path, str(path)) as archive:
+        try:
+            yield archive
+        except FeatadError:
+            raise
+        except Exception as error:  # a hostile file can lead anywhere
+            raise ModelFileError(
+                f"{str(path)!r} is not a bundle, or is damaged ({error})."
+            ) from error
+
+
 def _content(example):
     """Return the bytes of an example that can be read."""
     content = example if isinstance(example, bytes) else Path(example).read_bytes()
@@ -268,7 +300,7 @@ def _take_weights(system, folder):
             continue
         if found not in taken:
             state = {k: v.clone() for k, v in read_state(found.path).items()}
-            file = folder / f"weights{len(files)}.safetensors"
+            file = folder / f"weights{len(taken)}.safetensors"
             save_file(state, file, metadata={"published": found.published})
             taken[found] = f"weights/{sha256_of(file)}.safetensors"
             files[taken[found]] = file

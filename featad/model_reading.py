@@ -96,7 +96,7 @@ def _of_another_version(name, package, reason):
 
 def _of_foreign_types(name, types):
     if all(found.startswith("featad.") for found in types):
-        return _of_another_version(name, "featad", f"there is no {types[0]} here")
+        return _of_another_version(name, "featad", f"no {types[0]} is known here")
     return ModelFileError(
         f"{name!r} holds types that are neither featad's nor known to be safe: "
         f"{', '.join(types)}."

@@ -50,14 +50,6 @@ def data_digest(X: Any) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def trained_on(X: Any, like: str | os.PathLike | None) -> dict[str, Any]:
-    """Return what a manifest says of the training images."""
-    if X is not None:
-        return {"training_images": len(X), "training_data_digest": data_digest(X)}
-    old = (None if like is None else read_manifest(Path(like))) or {}
-    return {key: old.get(key) for key in ("training_images", "training_data_digest")}
-
-
 def describe(system: Any, file: str | os.PathLike) -> dict[str, Any]:
     """Return what a manifest says of a system, and of the file that holds it."""
     return {

@@ -19,7 +19,6 @@ from featad.model_records import (
     describe,
     manifest_path,
     read_manifest,
-    trained_on,
 )
 from featad.systems import iter_parts, iter_parts_and_templates
 
@@ -61,7 +60,8 @@ def save(
         The training images, for their digest in the manifest.
 
     like : path-like, default=None
-        Without ``X``: a model file whose record of the training images is kept.
+        Without ``X``: a model file or bundle whose record of the training images is
+        kept.
 
     Returns
     -------
@@ -71,7 +71,8 @@ def save(
     Raises
     ------
     ModelFileError
-        If ``path`` ends in ``.featad``: `save_bundle` writes bundles.
+        If ``path`` ends in ``.featad``: `save_bundle` writes bundles. If it ends in
+        ``.skops`` and the system holds types that `load` would refuse.
 
     MissingExtraError
         If ``path`` ends in ``.skops`` and skops is not installed.
@@ -97,7 +98,7 @@ def save(
             safe_files.dump(system, partial)
         else:
             joblib.dump(system, partial, compress=3)
-        manifest = describe(system, partial) | trained_on(X, like)
+        manifest = describe(system, partial) | bundles.trained_on(X, like)
         manifest["seal"] = seals.seal(manifest["sha256"])
         beside.unlink(missing_ok=True)  # a kill leaves no manifest of another file
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"

@@ -3,10 +3,24 @@
 import json
 import os
 from collections.abc import Iterator
+from numbers import Number
 from typing import Any, BinaryIO
 from zipfile import ZipFile
 
 import numpy as np
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    LeaveOneGroupOut,
+    LeaveOneOut,
+    PredefinedSplit,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    TimeSeriesSplit,
+)
 
 from featad._archives import open_archive
 from featad.calibration import CalibratedDetector
@@ -21,6 +35,7 @@ from featad.features import (
     VGGPatches,
 )
 from featad.images import ImageReader
+from featad.model_selection import OneClassKFold
 from featad.pipeline import Pipeline
 from featad.tiling import TiledDetector
 from featad.trimming import TrimmedDetector
@@ -28,16 +43,42 @@ from featad.whitening import ShrunkWhitening
 
 SUFFIX = ".skops"
 
+_SPLITTERS = (
+    OneClassKFold,
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    LeaveOneGroupOut,
+    LeaveOneOut,
+    PredefinedSplit,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    TimeSeriesSplit,
+)  # RepeatedKFold holds a class that it calls, and no fit here takes it
+
 
 def dump(system: Any, path: str | os.PathLike) -> None:
     """Write a system to a file.
 
     Raises
     ------
+    ModelFileError
+        If the system holds types that `load` would refuse. The file is there then.
+
     MissingExtraError
         If skops is not installed.
     """
-    load_skops().dump(system, path)
+    skops = load_skops()
+    skops.dump(system, path)
+    if foreign := _foreign(skops.get_untrusted_types(file=path)):
+        raise ModelFileError(
+            "A .skops file or a bundle is loaded only if all types in it are known to "
+            f"be safe, and the system holds others: {', '.join(foreign)}. Replace what "
+            "has these types, such as a splitter by its splits "
+            "(cv=list(cv.split(X, y))), or write a .joblib file."
+        )
 
 
 def load(file: str | os.PathLike | BinaryIO, name: str) -> Any:
@@ -67,14 +108,19 @@ def load(file: str | os.PathLike | BinaryIO, name: str) -> Any:
         if fault := _fault_of_members(archive):
             raise ModelFileError(f"{name!r} is not opened: {fault}.")
     unknown = skops.get_untrusted_types(file=_rewound(file))
-    foreign = [found for found in unknown if found not in _known_types()]
-    if foreign:
+    if foreign := _foreign(unknown):
         raise UntrustedTypesError(foreign)
     system = skops.load(_rewound(file), trusted=unknown)
     for part in contents(system):
         if fault := _fault_of_part(part):
             raise ModelFileError(f"{name!r} is not opened: {fault}.")
     return system
+
+
+def _foreign(types):
+    """Return which of the types that skops does not know are not known here either."""
+    known = _known_types()
+    return [found for found in types if found not in known]
 
 
 def _rewound(file):
@@ -168,6 +214,8 @@ def _fault_of_part(part: Any) -> str | None:
                 f"the {name} of its {type(part).__name__} is a folder to write to; "
                 "featad.save leaves it out"
             )
+    if isinstance(part, _SPLITTERS) and not all(map(_is_number, own.values())):
+        return f"its {type(part).__name__} holds more than numbers"
     if "quantization_" in own and not _is_quantization(own["quantization_"]):
         return "the 8-bit ranges of its network are damaged"
     if "tree_" in own and not _is_sound(own["tree_"], own["n_features_in_"]):
@@ -175,6 +223,13 @@ def _fault_of_part(part: Any) -> str | None:
     if isinstance(own.get("estimators_"), list) and not _fit_together(own):
         return "it has a forest whose trees are of another size"
     return None
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a number, numbers, their generator, or None."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype.kind in "biuf"
+    return value is None or isinstance(value, Number | np.random.RandomState)
 
 
 def _is_quantization(ranges: Any) -> bool:
@@ -241,6 +296,7 @@ def _known_types():
         TiledDetector,
         TrimmedDetector,
         Pipeline,
+        *_SPLITTERS,
     ]
     names = {f"{cls.__module__}.{cls.__qualname__}" for cls in own}
     return names | {"sklearn.tree._tree.Tree"}  # of isolation forests

@@ -10,7 +10,10 @@ import os
 import secrets
 from pathlib import Path
 
-_SIZE = 64  # characters of a key
+from featad._locks import turn
+from featad._whole_files import replacing
+
+_SIZE = 64  # bytes of a key
 
 
 def seal(sha256: str) -> str | None:
@@ -42,8 +45,8 @@ def is_sealed(sha256: str, found: object) -> bool:
     return hmac.compare_digest(_seal(key, sha256).encode(), found.encode())
 
 
-def _seal(key: str, sha256: str) -> str:
-    return hmac.new(key.encode(), sha256.encode(), hashlib.sha256).hexdigest()
+def _seal(key: bytes, sha256: str) -> str:
+    return hmac.new(key, sha256.encode(), hashlib.sha256).hexdigest()
 
 
 def key_path() -> Path:
@@ -58,15 +61,34 @@ def key_path() -> Path:
     return (Path(folder) if folder else Path.home() / ".config") / "featad" / "key"
 
 
-def _key(create: bool = False) -> str | None:
+def _key(create: bool = False) -> bytes | None:
+    """Return this user's key, None if there is none and none can be kept."""
     try:
         path = key_path()
-        if create and not path.exists():
+        key = _read(path)
+        if key is None and create:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with open(path, "x", opener=lambda p, _: os.open(p, write, 0o600)) as file:
-                file.write(secrets.token_hex(_SIZE // 2))
-        key = path.read_text(encoding="ascii")
-    except (OSError, RuntimeError, ValueError):  # no home, or a read-only one
+            with turn(path.parent):
+                key = _read(path) or _write(path)
+    except (OSError, RuntimeError):  # no home, or a read-only one
+        return None
+    return key
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the key in a file, None if there is no file or no whole key in it."""
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
         return None
     return key if len(key) == _SIZE else None
+
+
+def _write(path: Path) -> bytes | None:
+    """Write a new key to a file that only its owner can read."""
+    with (
+        replacing(path) as part,
+        open(part, "xb", opener=lambda name, how: os.open(name, how, 0o600)) as file,
+    ):
+        file.write(secrets.token_hex(_SIZE // 2).encode())
+    return _read(path)  # another one, where a file system without locks lets both write

@@ -278,6 +278,19 @@ ATTACKS: dict[str, Callable[[Ground], Path]] = {
         node("FunctionNode", "featad.persistence", "load")
     ),
     "numpy.random.seed as a generator": _generator,
+    "a splitter that holds a function": lambda g: g.with_parameter(
+        "cv",
+        node(
+            "ObjectNode",
+            "sklearn.model_selection._split",
+            "KFold",
+            content=dictionary(split=node("FunctionNode", "numpy", "add")),
+        ),
+        of="Pipeline",
+    ),
+    "a splitter of another kind": lambda g: g.with_node(
+        node("ObjectNode", "sklearn.model_selection._split", "RepeatedKFold")
+    ),
     "a module that runs when imported": _unheard_module,
     "an older protocol of skops": lambda g: g.with_node(
         node("FunctionNode", "os", "system", content=OS_SYSTEM), protocol=0

@@ -1,14 +1,18 @@
 """Bundles: one file with a system, its weights and the images it verifies itself by."""
 
+import copy
 import json
+import shutil
 import socket
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.base import clone
 
 import featad
 from featad.errors import ImageReadError, ModelFileError
@@ -93,6 +97,21 @@ def test_weights_come_along_as_safetensors(
     assert featad.load(path).score_samples(paths[:1]).shape == (1,)
 
 
+def test_weights_are_not_mixed_up_where_some_are_equal(
+    network_system, paths, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    (system, file), other = network_system, tmp_path / "other.pth"
+    torch.save(load_network("squeezenet1_1", None, 2)[0].state_dict(), other)
+    again = shutil.copy(file, tmp_path / "again.pth")
+    features = system["features"]
+    system.others_ = [clone(features).set_params(weights=w) for w in (other, again)]
+    system.others_.append(clone(features))  # of a list, the last one is found first
+    manifest = featad.save_bundle(system, tmp_path / "model.featad", paths[:1])
+    assert sum(name.startswith("weights/") for name in manifest["files"]) == 2
+    assert featad.load(tmp_path / "model.featad").predict
+
+
 def test_weights_are_unpacked_where_the_cache_cannot_be_written(
     network_system, paths, tmp_path, monkeypatch
 ):
@@ -168,6 +187,37 @@ def test_bytes_are_examples_too(system, paths, tmp_path):
     manifest = featad.save_bundle(system, path, [paths[0].read_bytes()])
     assert manifest["examples"][0]["file"] == "examples/0"
     assert featad.load(path).predict
+
+
+@pytest.mark.parametrize("name", ["a.png-old", "a.tif (1)", "a.écran", "a.png."])
+def test_an_example_with_an_unusual_ending_goes_without_it(
+    name, system, paths, tmp_path
+):
+    shutil.copy(paths[0], tmp_path / name)
+    manifest = featad.save_bundle(system, tmp_path / "m.featad", [tmp_path / name])
+    assert manifest["examples"][0]["file"] == "examples/0"
+    assert featad.load(tmp_path / "m.featad").predict
+
+
+def test_the_record_of_the_training_images_comes_out_of_a_bundle(
+    bundle, system, paths, tmp_path
+):
+    manifest = featad.save(system, tmp_path / "m.joblib", like=bundle)
+    assert manifest["training_images"] == 12
+    again = featad.save_bundle(system, tmp_path / "m.featad", paths[:1], like=bundle)
+    assert again["training_data_digest"] == manifest["training_data_digest"]
+    (tmp_path / "m.featad").write_bytes(bundle.read_bytes()[:-200])
+    with pytest.raises(ModelFileError, match=r"m\.featad' is not a .* is damaged"):
+        featad.save(system, tmp_path / "n.joblib", like=tmp_path / "m.featad")
+    assert not (tmp_path / "n.joblib").exists()
+
+
+def test_a_system_that_could_not_be_loaded_is_refused(system, paths, tmp_path):
+    other = copy.deepcopy(system)
+    other.words_ = Counter("abc")
+    with pytest.raises(ModelFileError, match=r"collections\.Counter"):
+        featad.save_bundle(other, tmp_path / "m.featad", paths[:1])
+    assert not (tmp_path / "m.featad").exists()
 
 
 def test_an_example_that_cannot_be_read_is_refused_by_name(system, tmp_path):

@@ -1,14 +1,18 @@
 """A user's own joblib files are loaded silently; those of others take trust."""
 
 import json
+import secrets
 import stat
+import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import pytest
 
 import featad
-from featad import seals
+from featad import _locks, seals
 from featad.cli import main
 from featad.errors import ModelFileError
 from featad.model_records import manifest_path
@@ -77,6 +81,42 @@ def test_a_seal_belongs_to_one_file(model):
 
 def test_the_key_is_for_its_owner_alone(model):
     assert stat.S_IMODE(seals.key_path().stat().st_mode) == 0o600
+
+
+def test_of_two_first_saves_at_once_both_have_the_one_key(elsewhere, monkeypatch):
+    elsewhere("new")
+    begun, new_key = threading.Event(), secrets.token_hex
+
+    def slow(n):
+        begun.set()
+        time.sleep(0.2)
+        return new_key(n)
+
+    monkeypatch.setattr(secrets, "token_hex", slow)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(seals.seal, DIGEST)
+        assert begun.wait(10)
+        own = seals.seal(DIGEST)
+    assert own == other.result()
+    assert seals.is_sealed(DIGEST, own)
+
+
+@pytest.mark.parametrize("rest", ["", "abc"])
+def test_a_key_cut_short_is_made_anew(rest, elsewhere):
+    elsewhere("new")
+    seals.key_path().parent.mkdir(parents=True)
+    seals.key_path().write_text(rest)
+    assert not seals.is_sealed(DIGEST, "a")
+    assert seals.key_path().read_text() == rest
+    assert seals.is_sealed(DIGEST, seals.seal(DIGEST))
+    assert stat.S_IMODE(seals.key_path().stat().st_mode) == 0o600
+
+
+def test_a_key_is_made_where_there_are_no_locks(elsewhere, monkeypatch):
+    elsewhere("new")
+    monkeypatch.setattr(_locks, "_is_granted", lambda _: False)
+    with pytest.warns(UserWarning, match="not kept apart"):
+        assert seals.is_sealed(DIGEST, seals.seal(DIGEST))
 
 
 def test_a_model_is_saved_where_no_key_can_be_kept(tmp_path, monkeypatch):
