@@ -24,12 +24,15 @@ FORMATS = (".csv", ".parquet", ".jsonl")
 Write = Callable[[pd.DataFrame], None]
 """Appends a frame of rows."""
 
-_TEXTS = ("path", "modified", "group", "error")  # other columns hold numbers
+_TEXTS = ("path", "modified", "group", "error")
 _COUNTS = ("n_images", "region", "top", "left", "height", "width", "area", "size")
-_PARSERS: dict[str, Callable] = {
-    **dict.fromkeys(_TEXTS, str),
-    "is_anomaly": "True".__eq__,
-    **dict.fromkeys(_COUNTS, int),
+_RATIOS = ("score_ratio", "p_value", "peak", "mean")
+_NUMBERS = ("anomaly_score", "threshold", *_RATIOS, "row", "column")
+_TRUTHS = {"true": True, "false": False}  # Excel and R write TRUE
+_PARSERS: dict[str, tuple[Callable, str]] = {  # other columns are text
+    **dict.fromkeys(_COUNTS, (int, "a whole number")),
+    **dict.fromkeys(_NUMBERS, (float, "a number")),
+    "is_anomaly": (lambda text: _TRUTHS[text.lower()], "True or False"),
 }
 _BREAKS = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}  # to some readers
 _FOOTER = 4096  # bytes of a Parquet file's end, for each group of rows
@@ -172,7 +175,7 @@ def read_rows(path: str | os.PathLike) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the file is of another format.
+        If the file is of another format, or damaged.
 
     OSError
         If it cannot be read.
@@ -189,21 +192,34 @@ def read_rows(path: str | os.PathLike) -> pd.DataFrame:
 def iter_rows(path: str | os.PathLike) -> Iterator[dict]:
     """Yield the rows of a .csv or .jsonl score file; memory does not grow with it."""
     if _ending(path) == ".jsonl":
-        with open(path, encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
+        with open(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if (row := json_object(line)) is None:
+                    raise _damaged(path, number, "it is not a JSON object")
+                yield row
         return
     with open(path, encoding="utf-8-sig", newline="") as file:  # of Excel, too
         rows = csv.DictReader(file)
         while True:
             try:
-                row = next(rows, None)
+                if (row := next(rows, None)) is None:
+                    return
             except csv.Error as error:
                 raise _damaged(path, rows.line_num + 1, str(error)) from error
-            if row is None:
-                return
+            except UnicodeDecodeError as error:  # of a block that begins at a line
+                n = rows.reader.line_num + error.object.count(b"\n", 0, error.start)
+                raise _damaged(path, n + 1, "it is not UTF-8") from error
             if None in row or None in row.values():
                 raise _damaged(path, rows.line_num, "cells are missing or too many")
-            yield {name: _parser(name)(text) for name, text in row.items()}
+            yield {k: _value(path, rows.line_num, k, v) for k, v in row.items()}
+
+
+def json_object(line: bytes) -> dict | None:
+    """Return the object that a line of JSON holds; None if it holds something else."""
+    with suppress(ValueError, RecursionError):
+        row = json.loads(line.decode("utf-8-sig"))
+        return row if isinstance(row, dict) else None
+    return None
 
 
 def _damaged(path, line, reason):
@@ -283,10 +299,14 @@ def _lines(lines_of, append):
     return write
 
 
-def _parser(name):
-    """Return what reads a value of a column; pandas rounds numbers."""
-    parse = _PARSERS.get(name, float)
-    return lambda text: parse(text) if text else None
+def _value(path, line, name, text):
+    """Return the value in a cell of a column; pandas rounds numbers."""
+    parse, kind = _PARSERS.get(name, (str, "text"))
+    try:
+        return parse(text) if text else None
+    except (KeyError, ValueError) as error:
+        reason = f"{name} should be {kind}, but is {text[:40]!r}"
+        raise _damaged(path, line, reason) from error
 
 
 def _csv_lines(has_header=False):
@@ -353,9 +373,7 @@ def _parquet(path):
 
     def write(rows):
         nonlocal writer, n_groups
-        table = pa.Table.from_pandas(
-            rows, _schema(pa, rows.columns), preserve_index=False
-        )
+        table = pa.Table.from_pandas(rows, _schema(pa, rows), preserve_index=False)
         n_groups += 1
         if writer is None:
             writer = parquet.ParquetWriter(path, table.schema, write_statistics=False)
@@ -374,7 +392,9 @@ def _parquet(path):
                 writer.close()
 
 
-def _schema(pa, columns):
-    kinds = dict.fromkeys(_TEXTS, pa.string())
-    kinds |= {"is_anomaly": pa.bool_(), **dict.fromkeys(_COUNTS, pa.int64())}
-    return pa.schema([(name, kinds.get(name, pa.float64())) for name in columns])
+def _schema(pa, rows):
+    kinds = {"is_anomaly": pa.bool_(), **dict.fromkeys(_TEXTS, pa.string())}
+    kinds |= dict.fromkeys(_COUNTS, pa.int64()) | dict.fromkeys(_NUMBERS, pa.float64())
+    others = rows[[name for name in rows if name not in kinds]]
+    kinds |= {one.name: one.type for one in pa.Schema.from_pandas(others)}
+    return pa.schema([(name, kinds[name]) for name in rows])

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import re
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -15,13 +17,22 @@ from sklearn.base import BaseEstimator
 
 from featad.errors import DatasetError, DatasetWarning
 from featad.images import describe_source, scan_folder
-from featad.score_files import check_format, iter_rows, open_rows, repair, reserved
+from featad.score_files import (
+    check_format,
+    iter_rows,
+    json_object,
+    open_rows,
+    repair,
+    reserved,
+)
 from featad.scorer import Scorer
 from featad.scoring import COLUMNS, score_images
 
 WATCH_COLUMNS = (*COLUMNS, "size", "modified")
 """The columns of a file that `watch_folder` writes."""
 
+_HEADER = ",".join(WATCH_COLUMNS).encode()
+_JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?$)|[^",{}]*')  # or its beginning
 _AT_REST = 5  # times as long as looking takes, so that it takes a sixth of a processor
 
 
@@ -75,7 +86,8 @@ def watch_folder(
     Raises
     ------
     ValueError
-        If the file has another ending.
+        If the file has another ending, was not written by a watch, which leaves it as
+        it was, or is damaged.
 
     DatasetError
         If there is no such folder at the start.
@@ -114,7 +126,10 @@ def watch_folder(
                 seconds = time.perf_counter() - start
                 complete = [image for image in now if before.get(image) == now[image]]
                 images = iter(complete)
-                for rows in score_images(system, complete, batch_size=batch_size):
+                batches: Iterable[pd.DataFrame] = ()
+                if complete:  # to begin may take a copy of the system
+                    batches = score_images(system, complete, batch_size=batch_size)
+                for rows in batches:
                     batch = [*islice(images, len(rows))]
                     stamps = [now.pop(image) for image in batch]
                     rows = rows.assign(**pd.DataFrame(stamps))
@@ -156,16 +171,47 @@ def _scored(path):
     """Return the keys of the rows that a file holds; a row cut short is removed."""
     if not Path(path).exists():
         return set()
+    with open(path, "rb") as file:
+        first = file.readline()
+    starts = _starts_csv if Path(path).suffix.lower() == ".csv" else _starts_jsonl
+    if not starts(first):  # before anything of it is changed
+        raise _foreign(path)
     repair(path)
     keys = set()
     for row in iter_rows(path):
         if not {*WATCH_COLUMNS} <= row.keys():
-            raise ValueError(
-                f"{str(path)!r} was not written by a watch: it should have the columns "
-                f"{', '.join(WATCH_COLUMNS)}. Name another file."
-            )
+            raise _foreign(path)
         keys.add(_key(row["path"], _Stamp(row["size"], row["modified"])))
     return keys
+
+
+def _foreign(path):
+    return ValueError(
+        f"{str(path)!r} was not written by a watch: its columns should be "
+        f"{', '.join(WATCH_COLUMNS)}, in this order. Name another file."
+    )
+
+
+def _starts_csv(line):
+    """Return whether a watch writes such a first line, or was killed while it did."""
+    if line.endswith(b"\n"):
+        line = line.removeprefix(BOM_UTF8).rstrip(b"\r\n")  # as Excel saves it
+        return line in (_HEADER, b'"' + _HEADER.replace(b",", b'","') + b'"')  # or R
+    return _HEADER.startswith(line)
+
+
+def _starts_jsonl(line):
+    """Return whether a watch writes such a first line, or was killed while it did."""
+    if line.endswith(b"\n"):
+        return {*WATCH_COLUMNS} <= (json_object(line) or {}).keys()
+    rest, lead = line.decode("utf-8", "replace"), "{"
+    for name in WATCH_COLUMNS:
+        lead += f'"{name}": '
+        if not rest.startswith(lead):
+            return lead.startswith(rest)
+        rest = _JSON_VALUE.sub("", rest.removeprefix(lead), 1)
+        lead = ", "
+    return "}".startswith(rest)
 
 
 def _key(image, stamp):

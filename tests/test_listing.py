@@ -1,7 +1,9 @@
 """Every file of a folder is listed as an image, or is left out, counted and named."""
 
+import errno
 import os
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,15 @@ def test_listing_what_holds_no_images_is_refused(tmp_path):
         list_images(tmp_path / "a.png")
     with pytest.raises(DatasetError, match="There is no folder"):
         list_images(tmp_path / "none")
+
+
+def test_a_folder_on_a_lost_share_is_refused_by_name(tmp_path, monkeypatch):
+    def lose(path):
+        raise OSError(errno.ESTALE, "Stale file handle", str(path))
+
+    monkeypatch.setattr(Path, "exists", lose)
+    with pytest.raises(DatasetError, match=f"{tmp_path.name}': Stale file handle"):
+        list_images(tmp_path)
 
 
 def test_a_folder_of_images_alone_is_listed_without_a_word(tmp_path):

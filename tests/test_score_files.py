@@ -109,6 +109,58 @@ def test_an_infinite_score_is_null_in_json(tmp_path):
     assert '"anomaly_score": null' in (tmp_path / "s.jsonl").read_text()
 
 
+@pytest.mark.parametrize(
+    "cells", [("True", "False"), ("TRUE", "FALSE"), ("true", "false")]
+)
+def test_anomalies_are_read_however_a_program_writes_them(cells, tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("path,is_anomaly\na,{}\nb,{}\nc,\n".format(*cells))
+    assert read_rows(path)["is_anomaly"].tolist() == [True, False, None]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (b"a,WAHR,1,1", "is_anomaly should be True or False, but is 'WAHR'"),
+        (b"a,True,high,1", "anomaly_score should be a number, but is 'high'"),
+        (b"a,True,1,1.5", r"size should be a whole number, but is '1\.5'"),
+        (b"\xff,True,1,1", "it is not UTF-8"),
+        (b'"a\n\xff",True,1,1', "it is not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("n_before", [0, 5000])
+def test_a_damaged_cell_is_named_by_its_line(n_before, row, told, tmp_path):
+    header, whole = b"path,is_anomaly,anomaly_score,size\n", b"a,True,1,1\n"
+    content = header + n_before * whole + row + b"\n" + whole
+    (tmp_path / "s.csv").write_bytes(content)
+    line = n_before + 2 + row.count(b"\n")
+    with pytest.raises(ValueError, match=rf"s\.csv' is damaged at line {line}: {told}"):
+        read_rows(tmp_path / "s.csv")
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"path": "a', b"123", b"null", b"", b'{"path": "\xff"}', b"[" * 100_000]
+)
+def test_a_line_that_is_not_a_json_object_is_named(line, tmp_path):
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(b'{"path": "a"}\n' + line + b'\n{"path": "b"}\n')
+    with pytest.raises(
+        ValueError, match=r"s\.jsonl' is damaged at line 2: .* JSON obj"
+    ):
+        read_rows(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_columns_that_people_add_are_kept_as_they_are(suffix, tmp_path):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    notes = ["007", "a, b", "nan"]
+    path, again = tmp_path / "s.csv", tmp_path / f"again{suffix}"
+    write(path, frame(["a", "b", "c"]).assign(note=notes))
+    write(again, read_rows(path))
+    assert read_rows(again)["note"].tolist() == notes
+
+
 @posix
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_a_full_disk_leaves_whole_rows_and_is_named(suffix, tmp_path):

@@ -1,5 +1,6 @@
 """Each image that comes into a folder has one row, whatever happens in between."""
 
+import errno
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ import time
 import tracemalloc
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -19,7 +21,8 @@ from featad.errors import DatasetError, DatasetWarning
 from featad.persistence import save
 from featad.registry import build
 from featad.score_files import read_rows
-from featad.watching import watch_folder
+from featad.scoring import COLUMNS
+from featad.watching import WATCH_COLUMNS, _scored, watch_folder
 from tests.fuzz.kills import kill_once
 from tests.fuzz.soak import watch_a_day
 
@@ -181,6 +184,43 @@ def test_a_folder_that_is_away_is_waited_for(system, folder, tmp_path):
     assert batches == [["1.png"]]
 
 
+def test_a_share_that_is_lost_is_waited_for(system, folder, tmp_path, monkeypatch):
+    _put(folder, "1.png")
+    exists = Path.exists
+
+    def lose(path):
+        if path == folder:
+            raise OSError(errno.ESTALE, "Stale file handle", str(path))
+        return exists(path)
+
+    steps = [
+        lambda: monkeypatch.setattr(Path, "exists", lose),
+        _pass,
+        lambda: monkeypatch.setattr(Path, "exists", exists),
+        _pass,
+    ]
+    with pytest.warns(DatasetWarning, match=r"Stale file handle\. Waiting for it"):
+        batches = _watch(system, folder, tmp_path / "s.csv", *steps)
+    assert batches == [["1.png"]]
+
+
+def test_a_look_that_finds_nothing_complete_scores_nothing(
+    system, folder, tmp_path, monkeypatch
+):
+    runs = []
+
+    def score(*args, **options):
+        runs.append(args)
+        return iter(())
+
+    monkeypatch.setattr("featad.watching.score_images", score)
+    _put(folder, "1.png")
+    _watch(system, folder, tmp_path / "s.csv")
+    assert len(runs) == 0
+    _watch(system, folder, tmp_path / "s.csv", _pass)
+    assert len(runs) == 1
+
+
 def test_memory_handles_and_threads_stay_as_they_are(system, folder, tmp_path):
     def replace():
         for file in folder.iterdir():
@@ -241,6 +281,57 @@ def test_another_table_is_refused(system, folder, tmp_path):
     path.write_text("path,anomaly_score\na.png,1\n")
     with pytest.raises(ValueError, match="not written by a watch.*size, modified"):
         next(watch_folder(system, folder, path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("s.csv", "path,label\na.png,1\nb.png,0"),
+        ("s.csv", "one line"),
+        ("s.csv", ",".join(COLUMNS) + "\n"),
+        ("s.csv", ",".join(reversed(WATCH_COLUMNS)) + "\n"),
+        ("s.csv", ",".join(WATCH_COLUMNS) + ",note\n"),
+        ("s.jsonl", '{"path": "a.png", "label": 1}\n{"path": "b.png", "la'),
+        ("s.jsonl", '{"path": "a.png", "label": 1}'),
+        ("s.jsonl", '{"path": "a, \\"", "anomaly_score": 1, "label": 1'),
+        ("s.jsonl", "123\n"),
+        ("s.jsonl", "not JSON"),
+    ],
+)
+def test_a_file_that_is_not_a_watch_s_is_left_to_the_byte(
+    name, content, system, folder, tmp_path
+):
+    path = tmp_path / name
+    path.write_bytes(content.encode())
+    with pytest.raises(ValueError, match="not written by a watch"):
+        _watch(system, folder, path)
+    assert path.read_bytes() == content.encode()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_first_line_cut_anywhere_is_written_again(suffix, system, folder, tmp_path):
+    path = tmp_path / f"s{suffix}"
+    _put(folder, 'a, "ü.png')
+    _watch(system, folder, path, _pass)
+    whole = path.read_bytes()
+    for n in range(whole.index(b"\n") + 1):
+        path.write_bytes(whole[:n])
+        assert _scored(path) == set()
+        assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("quote", [b"", b'"'])
+def test_a_file_saved_again_by_other_programs_is_still_a_watch_s(
+    end, quote, system, folder, tmp_path
+):
+    path = tmp_path / "s.csv"
+    _put(folder, "1.png")
+    _watch(system, folder, path, _pass)
+    header, *rows = path.read_bytes().replace(b"True", b"TRUE").split(b"\n")
+    header = quote + header.replace(b",", quote + b"," + quote) + quote
+    path.write_bytes(b"\xef\xbb\xbf" + end.join([header, *rows]))
+    assert _watch(system, folder, path, _pass) == []
 
 
 def test_parquet_is_refused(system, folder, tmp_path):

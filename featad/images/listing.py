@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from featad.errors import DatasetError, DatasetWarning
 
@@ -218,15 +218,18 @@ def scan_folder(
     1
     """
     folder = Path(folder)
-    if not folder.exists():
-        raise DatasetError(f"There is no folder {str(folder)!r}.")
-    if not folder.is_dir():
-        raise DatasetError(
-            f"Expected a folder of images, but {str(folder)!r} is a file. Pass its "
-            "folder, or [path] where a list of images is expected."
-        )
     listing = Listing(folder)
-    _walk(listing, recursive)
+    try:
+        if not folder.exists():
+            raise DatasetError(f"There is no folder {str(folder)!r}.")
+        if not folder.is_dir():
+            raise DatasetError(
+                f"Expected a folder of images, but {str(folder)!r} is a file. Pass its "
+                "folder, or [path] where a list of images is expected."
+            )
+        _walk(listing, recursive)
+    except OSError as error:  # of a share that is away, for one
+        _refuse_folder(error)
     listing.images.sort(key=natural_key)
     if not (listing.images or may_be_empty):
         expected = f"Expected files that end in {_ENDINGS}."
@@ -305,7 +308,7 @@ def _files_of(path: Path) -> Iterator[Path]:
             yield from (Path(parent, name) for name in names)
 
 
-def _refuse_folder(error: OSError) -> None:
+def _refuse_folder(error: OSError) -> NoReturn:
     reason = error.strerror or str(error)
     raise DatasetError(f"Cannot list {str(error.filename)!r}: {reason}.") from error
 
