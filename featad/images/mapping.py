@@ -72,7 +72,7 @@ def map_images(
     def attempt(index: int) -> Any:
         source = sources[index]
         try:
-            with notes.taken(index), budget.reading():
+            with notes.taken(index, source), budget.reading():
                 return read(source)
         except ImageReadError as error:
             if isinstance(source, str | os.PathLike):
