@@ -51,9 +51,10 @@ def stream_features(
 ) -> Iterator[tuple[Any, np.ndarray | ImageReadError]]:
     """Yield features as they are ready, not in the order of the sources.
 
-    Images are read in threads while the network runs, a batch ahead. Only the images of
-    three batches are in memory. With a cache, a file is read once for its hash
-    and its pixels, and the look-up, the network and the storing of a batch are one step
+    Images are read in threads while the network runs, a batch ahead. The images in
+    memory are those of some batches and those that the threads hold (`map_images`),
+    however many sources there are. With a cache, a file is read once for its hash and
+    its pixels, and the look-up, the network and the storing of a batch are one step
     that no other process with the same extractor can enter: nothing is extracted twice.
 
     Parameters
