@@ -315,7 +315,7 @@ class NetworkFeatures(FrozenNetwork):
 
         stream = stream_features(
             sources,
-            self._reading() | {"max_pixels": self.max_pixels},
+            self._how_to_read(),
             launch,
             batch_size=self.batch_size or (8 if extractor.on_cpu else 32),
             n_jobs=self.n_jobs,
@@ -324,6 +324,10 @@ class NetworkFeatures(FrozenNetwork):
         )
         shape = len(sources), *summary.shape
         return gather(stream, shape, summary.dtype, self.on_error, n_rows)
+
+    def _how_to_read(self) -> dict[str, Any]:
+        """Return the arguments of `read_image`: also those that decide no pixel."""
+        return self._reading() | {"max_pixels": self.max_pixels}
 
     def _launch(
         self, run: Callable[[np.ndarray], Callable[[], np.ndarray]], pixels: np.ndarray
