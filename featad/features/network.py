@@ -14,8 +14,9 @@ from featad._options import inherit_options
 from featad._sklearn import Interval, StrOptions
 from featad.features.cache import Cache, FeatureCache
 from featad.features.frozen import FrozenNetwork
-from featad.features.streaming import gather, stream_features
+from featad.features.streaming import stream_features
 from featad.images import check_sources
+from featad.images.mapping import gather
 from featad.images.reader import READING
 
 if TYPE_CHECKING:
