@@ -215,22 +215,27 @@ def label_rows(
     -------
     values : ndarray or DataFrame
         A data frame, if wanted, has those labels of the Series ``X`` that are left;
-        for other inputs the places.
+        for other inputs the places. Its columns have their names, for steps that see
+        it before scikit-learn has named them.
 
     Examples
     --------
     >>> import numpy as np
     >>> from featad import FilterBankFeatures
     >>> from featad.images import label_rows
-    >>> features = FilterBankFeatures().set_output(transform="pandas")
+    >>> features = FilterBankFeatures(pooling="max").set_output(transform="pandas")
     >>> sources = ["a.png", "unreadable.png", "c.png"]
-    >>> label_rows(features, np.zeros((2, 3)), [0, 2], sources).index.tolist()
+    >>> label_rows(features, np.zeros((2, 16)), [0, 2], sources).index.tolist()
     [0, 2]
     """
     if values.ndim != 2 or output_container(transformer) != "pandas":
         return values
     index = X.index if isinstance(X, pd.Series) else pd.RangeIndex(len(X))
-    return pd.DataFrame(values, index=index[list(rows)])
+    try:
+        names = cast(Any, transformer).get_feature_names_out()
+    except ValueError:  # a reader without a size does not know them
+        names = None
+    return pd.DataFrame(values, index=index[list(rows)], columns=names)
 
 
 def warn_unreadable(
