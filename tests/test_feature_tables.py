@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
 
 import featad
 from featad.errors import ImageReadError, ImageReadWarning
 from featad.features import FilterBankFeatures, backbone, tables
+from featad.images import ImageReader
 
 
 @pytest.fixture
@@ -58,6 +61,27 @@ def test_a_skipped_image_has_no_row(with_a_broken_one, features, path):
     assert path.stat().st_size == table.offset + table.nbytes
     rest = [p for p in with_a_broken_one if p.name != "3.png"]
     np.testing.assert_allclose(table, features.transform(rest), rtol=1e-4, atol=1e-6)
+
+
+FILTERS = FilterBankFeatures(size=8, scales=(1,), on_error="skip")
+READER = ImageReader(8, flatten=True, on_error="skip")
+
+
+@pytest.mark.parametrize(
+    "features", [FILTERS, READER, make_pipeline(FILTERS, Normalizer())]
+)
+def test_a_block_without_a_readable_image_costs_its_rows_alone(
+    with_a_broken_one, features, path, monkeypatch
+):
+    monkeypatch.setattr(tables, "_IMAGES", 11)
+    with_a_broken_one[11].write_bytes(b"not an image")
+    with pytest.warns(ImageReadWarning, match="Left out 2 images") as caught:
+        table = featad.features_to_file(features, with_a_broken_one, path)
+    assert len(caught) == 1
+    rest = [with_a_broken_one[i] for i in range(11) if i != 3]
+    np.testing.assert_array_equal(table, features.transform(rest))
+    with pytest.raises(ImageReadError, match="none of the 1 images could be read"):
+        featad.features_to_file(features, with_a_broken_one[11:], path)
 
 
 def test_an_image_that_cannot_be_read_leaves_no_file(with_a_broken_one, features, path):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.base import clone
 
 from featad import KMeansDistance, make_pipeline, read_image, score_images
 from featad.errors import ImageWarning
@@ -161,6 +162,21 @@ def test_a_file_counts_once_however_often_a_run_reads_it(tmp_path):
     with pytest.warns(ImageWarning, match="An image uses 12 of 16 bits"):
         notes.tell()
     assert _warnings_of(notes.tell) == []
+
+
+def test_a_file_has_its_name_with_a_cache_too(tmp_path):
+    path = tmp_path / "scan.tif"
+    WHITE.save(path, save_all=True, append_images=[BLACK])
+    plain = BackboneFeatures(
+        "squeezenet1_1", layer="features.3", weights=None, image_size=20
+    )
+    cached = clone(plain).set_params(cache=tmp_path / "cache")
+    notes = Notes()
+    with notes.taken():
+        for features in (cached, plain):
+            features.transform([path])
+    with pytest.warns(ImageWarning, match=r"1 image with several .*scan\.tif\)"):
+        notes.tell()
 
 
 def test_8_bit_exports_of_12_bit_images_score_alike():

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from featad import (
     Autoencoder,
+    BackboneFeatures,
     CalibratedDetector,
     KMeansDistance,
     Mahalanobis,
@@ -168,6 +169,17 @@ def test_anomalies_alone_are_refused():
 
 def test_it_is_a_pipeline_of_scikit_learn():
     assert isinstance(system(), type(plain_pipeline()))
+
+
+def test_blocks_of_data_frames_have_the_names_of_their_columns(images, recwarn):
+    features = BackboneFeatures(
+        "squeezenet1_1", layer="features.3", weights=None, image_size=20
+    ).set_output(transform="pandas")
+    system = make_pipeline(features, StandardScaler(), KMeansDistance(1))
+    scores = system.fit(images).score_samples(images)
+    plain = plain_pipeline(*(step for _, step in system.steps))
+    np.testing.assert_allclose(scores, plain.score_samples(images), rtol=1e-5)
+    assert not len(recwarn)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,24 @@ def test_threads_end_with_a_batch_that_is_not_finished():
     assert not _threads()
 
 
+@pytest.mark.parametrize(
+    "features",
+    [
+        ImageReader(n_jobs=2),
+        featad.FilterBankFeatures(8, n_jobs=2),
+        featad.BackboneFeatures(
+            "squeezenet1_1", layer="features.3", weights=None, image_size=20, n_jobs=2
+        ),
+    ],
+    ids=lambda features: type(features).__name__,
+)
+def test_threads_end_with_an_unreadable_image_while_its_error_is_kept(features, files):
+    with pytest.raises(ImageReadError) as kept:
+        features.transform(files)
+    assert not _threads()
+    assert kept
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parts")

@@ -1,6 +1,6 @@
 """Pooled responses of a small fixed filter bank: features without weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,16 +10,10 @@ from scipy.ndimage import gaussian_filter
 
 from featad._progress import tracked
 from featad._sklearn import Interval, StrOptions
-from featad.errors import ImageReadError
 from featad.features.base import ImageFeatures, as_tuple
 from featad.features.pooling import ARRAY_POOLING, POOLING
-from featad.images import (
-    check_sources,
-    label_rows,
-    map_images,
-    read_image,
-    warn_unreadable,
-)
+from featad.images import check_sources, label_rows, map_images, read_image
+from featad.images.mapping import gather
 from featad.images.reader import READING
 
 _CHANNELS = {"L": ("",), "RGB": ("red_", "green_", "blue_")}
@@ -181,25 +175,21 @@ class FilterBankFeatures(ImageFeatures):
             If an image cannot be read and ``on_error="raise"``, or if none can be
             read and no row can be given.
         """
+        (features,) = self._blocks(X)
+        return features
+
+    def _blocks(self, X: Any, n_rows: int | None = None) -> Iterator[Any]:
+        """Yield what ``transform`` returns, ``n_rows`` (None: all) images at a time."""
         sources = self._check(X)
-        shape = (len(sources), len(self.get_feature_names_out()))
-        features, rows, errors = np.full(shape, np.nan, np.float32), [], []
-        for index, row in tracked(
+        shape = len(sources), len(self.get_feature_names_out())
+        stream = tracked(
             map_images(self._describe, sources, n_jobs=self.n_jobs),
             "image",
             len(sources),
-        ):
-            if not isinstance(row, ImageReadError):
-                features[index] = row
-                rows.append(index)
-            elif self.on_error == "raise":
-                raise row
-            else:
-                errors.append(row)
-        warn_unreadable(errors, len(sources), self.on_error)
-        if errors and self.on_error == "skip":
-            return label_rows(self, features[rows], rows, X)
-        return features
+        )
+        dtype = np.dtype(np.float32)
+        for features, rows in gather(stream, shape, dtype, self.on_error, n_rows):
+            yield label_rows(self, features, rows, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the column names, for instance ``"scale2_line_dark_max"``.

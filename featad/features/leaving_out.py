@@ -159,8 +159,7 @@ def _maps_of_images(features: Any, X: Sequence) -> Iterator[list[np.ndarray]]:
             yield [response[None] for response in responses]
         return
     extractor = features._checked_extractor()
-    how = features._reading() | {"max_pixels": features.max_pixels}
-    images = _read(partial(read_image, **how), X)
+    images = _read(partial(read_image, **features._how_to_read()), X)
     while batch := [image for _, image in islice(images, 8)]:
         layers = extractor.layers(np.stack(batch), features._rounding())
         yield from (list(maps) for maps in zip(*layers, strict=True))

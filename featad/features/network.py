@@ -14,8 +14,9 @@ from featad._options import inherit_options
 from featad._sklearn import Interval, StrOptions
 from featad.features.cache import Cache, FeatureCache
 from featad.features.frozen import FrozenNetwork
-from featad.features.streaming import gather, stream_features
+from featad.features.streaming import stream_features
 from featad.images import check_sources
+from featad.images.mapping import gather
 from featad.images.reader import READING
 
 if TYPE_CHECKING:
@@ -315,7 +316,7 @@ class NetworkFeatures(FrozenNetwork):
 
         stream = stream_features(
             sources,
-            self._reading() | {"max_pixels": self.max_pixels},
+            self._how_to_read(),
             launch,
             batch_size=self.batch_size or (8 if extractor.on_cpu else 32),
             n_jobs=self.n_jobs,
@@ -324,6 +325,10 @@ class NetworkFeatures(FrozenNetwork):
         )
         shape = len(sources), *summary.shape
         return gather(stream, shape, summary.dtype, self.on_error, n_rows)
+
+    def _how_to_read(self) -> dict[str, Any]:
+        """Return the arguments of `read_image`: also those that decide no pixel."""
+        return self._reading() | {"max_pixels": self.max_pixels}
 
     def _launch(
         self, run: Callable[[np.ndarray], Callable[[], np.ndarray]], pixels: np.ndarray

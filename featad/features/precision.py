@@ -171,7 +171,7 @@ def _read(features: Any, X: Any) -> np.ndarray:
     sources = check_sources(X, estimator_name=type(features).__name__)
     places = np.linspace(0, len(sources) - 1, min(N_IMAGES, len(sources)))
     chosen = [sources[place] for place in places.round().astype(int)]
-    how = features._reading() | {"max_pixels": features.max_pixels}
+    how = features._how_to_read()
     images: list[np.ndarray] = []
     unread: list[ImageReadError] = []
     with Notes().taken():  # they are told when all images are read

@@ -20,7 +20,6 @@ from featad.images import (
     map_images,
     read_image,
     reason_of,
-    warn_unreadable,
 )
 
 _PATIENCE = 8  # batches of known images that a batch waits for its last ones
@@ -51,9 +50,10 @@ def stream_features(
 ) -> Iterator[tuple[Any, np.ndarray | ImageReadError]]:
     """Yield features as they are ready, not in the order of the sources.
 
-    Images are read in threads while the network runs, a batch ahead. Only the images of
-    three batches are in memory. With a cache, a file is read once for its hash
-    and its pixels, and the look-up, the network and the storing of a batch are one step
+    Images are read in threads while the network runs, a batch ahead. The images in
+    memory are those of some batches and those that the threads hold (`map_images`),
+    however many sources there are. With a cache, a file is read once for its hash and
+    its pixels, and the look-up, the network and the storing of a batch are one step
     that no other process with the same extractor can enter: nothing is extracted twice.
 
     Parameters
@@ -110,75 +110,6 @@ def stream_features(
         yield from run(batch)
     for rows, collect in running:
         yield rows, collect()
-
-
-def gather(
-    stream: Iterator[tuple[Any, np.ndarray | ImageReadError]],
-    shape: tuple[int, ...],
-    dtype: np.dtype,
-    on_error: str,
-    n_rows: int | None = None,
-) -> Iterator[tuple[np.ndarray, list[int]]]:
-    """Yield streamed features in the order of the sources, some images at a time.
-
-    Parameters
-    ----------
-    stream : iterator
-        From :func:`stream_features`.
-
-    shape : tuple of int
-        Number of images, then the shape of the features of one.
-
-    dtype : numpy.dtype
-
-    on_error : {"raise", "skip", "nan"}
-        What to do about images that cannot be read.
-
-    n_rows : int or None, default=None
-        Images of which features are yielded together. None: all.
-
-    Yields
-    ------
-    features : ndarray of that type
-        A row for each image, except for those that were skipped.
-
-    rows : list of int
-        The images that have a row.
-    """
-    n_images, *of_one = shape
-    n_rows = n_rows or n_images
-    waiting: dict[int, Any] = {}  # for those before them
-    unread: list[ImageReadError] = []
-    rows: list[int] = []
-    place = 0
-    for places, values in stream:
-        if isinstance(values, ImageReadError):
-            if on_error == "raise":
-                raise values
-            waiting[places] = values
-        elif isinstance(places, int):
-            waiting[places] = values
-        else:
-            each = np.broadcast_to(values, (len(places), *of_one))
-            waiting.update(zip(places, each, strict=True))
-        while place in waiting:
-            found = waiting.pop(place)
-            is_unread = isinstance(found, ImageReadError)
-            if is_unread:
-                unread.append(found)
-            if not is_unread or on_error == "nan":
-                if not rows:
-                    n_left = min(n_rows, n_images - place)
-                    block = np.empty((n_left, *of_one), dtype)
-                block[len(rows)] = np.nan if is_unread else found
-                rows.append(place)
-            place += 1
-            if len(rows) == n_rows:
-                yield block, rows
-                rows = []
-    warn_unreadable(unread, n_images, on_error)
-    if rows:
-        yield block[: len(rows)], rows
 
 
 def _read(reading: Mapping[str, Any], source: Any) -> _Image:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils import gen_batches
 
 from featad._sklearn import num_samples, safe_indexing
@@ -89,11 +90,28 @@ def features_to_file(
 
 
 def _blocks(features: Any, X: Any) -> Iterator[Any]:
+    """Yield features of some images at a time.
+
+    Our own features go through all images once, which tells a block without a readable
+    image from images none of which can be read.
+    """
     if hasattr(features, "transform_in_blocks"):
         yield from features.transform_in_blocks(X)
-        return
-    for places in gen_batches(num_samples(X), _IMAGES):
-        yield features.transform(safe_indexing(X, np.arange(places.start, places.stop)))
+    elif hasattr(features, "_blocks"):
+        yield from features._blocks(X, _IMAGES)
+    elif _is_pipeline(features):
+        for block in _blocks(features[0], X):
+            yield features[1:].transform(block)
+    else:
+        for places in gen_batches(num_samples(X), _IMAGES):
+            part = safe_indexing(X, np.arange(places.start, places.stop))
+            yield features.transform(part)
+
+
+def _is_pipeline(features: Any) -> bool:
+    """Whether features are made by a transformer, and changed by others."""
+    is_several = isinstance(features, Pipeline) and len(features) > 1
+    return is_several and hasattr(features[0], "transform")  # it may be "passthrough"
 
 
 def _converted(values: np.ndarray, dtype: str) -> np.ndarray:

@@ -28,7 +28,7 @@ from featad.images.files import (
     check_pixels,
 )
 from featad.images.notes import DAMAGED_EXIF, PAGES, UNUSED_ALPHA, Remarks
-from featad.images.opened import load, orientation_of
+from featad.images.opened import is_deep_gray, load, orientation_of
 from featad.images.planes import check_range, float_planes, upright
 from featad.images.sources import Source, as_bytes, local_path
 
@@ -106,7 +106,7 @@ def _orientation(image: Image.Image, remarks: Remarks) -> int:
 
 
 def _planes(image: Image.Image, rules: Rules, remarks: Remarks) -> list[Image.Image]:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+    if is_deep_gray(image):
         return deep_gray(image, rules, remarks)
     return _eight_bit_planes(image, rules, remarks)
 

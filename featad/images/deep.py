@@ -10,9 +10,16 @@ from PIL import Image, ImageFile
 
 from featad.images.files import ImageSource, Rules, Unreadable
 from featad.images.notes import UNUSED_ALPHA, Remarks
+from featad.images.opened import (
+    BITS,
+    MAX_SAMPLE,
+    PHOTOMETRIC,
+    is_scaled_ppm,
+    tiles_of,
+)
 from featad.images.planes import float_planes
 
-_BITS, _PHOTOMETRIC, _MAX_SAMPLE, _PLANAR = 258, 262, 281, 284  # TIFF tags
+_PLANAR = 284  # TIFF tag
 _LOW_BYTE = {
     "16B": "16L",
     "16L": "16B",
@@ -26,7 +33,7 @@ def deep_gray(image: Image.Image, rules: Rules, remarks: Remarks) -> list[Image.
     values = np.asarray(image)[..., None]
     if not declared:
         remarks.peak = float(values.max())
-    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # white is zero
+    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # white is zero
         values = limit - values.astype(np.float64)
     clear = image.info.get("transparency")
     if clear is not None:
@@ -93,14 +100,14 @@ def as_eight_bit_rgba(source: bytes | Path) -> bytes:
 
 def has_deep_color(image: Image.Image) -> TypeGuard[ImageFile.ImageFile]:
     """Whether Pillow would drop the low bytes of a 16-bit color image."""
-    tiles = getattr(image, "tile", ())
+    tiles = tiles_of(image)
     if not tiles or image.mode == "F" or image.mode.startswith("I"):
         return False
     codec, arguments = tiles[0][0], tiles[0][3]
     if codec == "ppm":
         return arguments[1] > 255 and arguments[0] == "RGB"
     raw_mode = arguments if isinstance(arguments, str) else (arguments or ("",))[0]
-    return ";16" in str(raw_mode) or 16 in getattr(image, "tag_v2", {}).get(_BITS, ())
+    return ";16" in str(raw_mode) or 16 in getattr(image, "tag_v2", {}).get(BITS, ())
 
 
 def _deep_values(image: ImageFile.ImageFile, source: ImageSource) -> np.ndarray:
@@ -156,20 +163,14 @@ def _white(image: Image.Image, max_value: float | None) -> tuple[float, bool]:
                 "the value that is white"
             )
         return max_value, True
-    if _is_scaled_ppm(image):
+    if is_scaled_ppm(image):
         return 65535, True
     tags = getattr(image, "tag_v2", {})
-    largest = 2 ** min(tags.get(_BITS, (16,))[0], 16) - 1
+    largest = 2 ** min(tags.get(BITS, (16,))[0], 16) - 1
     if max_value is not None:
         return min(max_value, largest), True
-    declared = np.min(tags.get(_MAX_SAMPLE, 65535))
+    declared = np.min(tags.get(MAX_SAMPLE, 65535))
     # some writers store the largest value found there; only 2^k - 1 declares a range
     if 255 < declared < 65535 and (declared + 1) & declared == 0:
         return int(declared), True
     return largest, largest < 65535
-
-
-def _is_scaled_ppm(image: Image.Image) -> bool:
-    """Whether a PPM or PGM file says which value is white: it is scaled to 65535."""
-    tiles: Any = getattr(image, "tile", ())
-    return bool(tiles) and tiles[0][0].startswith("ppm") and tiles[0][3][-1] < 65535

@@ -3,9 +3,10 @@
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import closing
+from typing import Any, cast
 
 import joblib
 import numpy as np
@@ -72,7 +73,7 @@ def map_images(
     def attempt(index: int) -> Any:
         source = sources[index]
         try:
-            with notes.taken(index), budget.reading():
+            with notes.taken(index, source), budget.reading():
                 return read(source)
         except ImageReadError as error:
             if isinstance(source, str | os.PathLike):
@@ -114,6 +115,83 @@ def _n_threads(n_jobs: int | None) -> int:
     return n_jobs if n_jobs > 0 else max(1, n_processors + 1 + n_jobs)
 
 
+def gather(
+    stream: Iterator[tuple[Any, np.ndarray | ImageReadError]],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    on_error: str,
+    n_rows: int | None = None,
+) -> Iterator[tuple[np.ndarray, list[int]]]:
+    """Yield what streams in for images in the order of the sources, some at a time.
+
+    Parameters
+    ----------
+    stream : iterator
+        Of a place, or a list of places, and an array for all these images or one for
+        each, or the error of one; in any order. `map_images` is one. It is closed.
+
+    shape : tuple of int
+        Number of images, then the shape of the array of one.
+
+    dtype : numpy.dtype
+
+    on_error : {"raise", "skip", "nan"}
+        What to do about images that cannot be read.
+
+    n_rows : int or None, default=None
+        Images of which arrays are yielded together. None: all.
+
+    Yields
+    ------
+    block : ndarray of that type
+        A row for each image, except for those that were skipped.
+
+    rows : list of int
+        The images that have a row.
+
+    Raises
+    ------
+    ImageReadError
+        If an image cannot be read and ``on_error`` is "raise", or if all images would
+        be skipped.
+    """
+    n_images, *of_one = shape
+    n_rows = n_rows or n_images
+    waiting: dict[int, Any] = {}  # for those before them
+    unread: list[ImageReadError] = []
+    rows: list[int] = []
+    place = 0
+    with closing(cast(Generator, stream)):  # at once: an error may keep it for long
+        for places, values in stream:
+            if isinstance(values, ImageReadError):
+                if on_error == "raise":
+                    raise values
+                waiting[places] = values
+            elif isinstance(places, int):
+                waiting[places] = values
+            else:
+                each = np.broadcast_to(values, (len(places), *of_one))
+                waiting.update(zip(places, each, strict=True))
+            while place in waiting:
+                found = waiting.pop(place)
+                is_unread = isinstance(found, ImageReadError)
+                if is_unread:
+                    unread.append(found)
+                if not is_unread or on_error == "nan":
+                    if not rows:
+                        n_left = min(n_rows, n_images - place)
+                        block = np.empty((n_left, *of_one), dtype)
+                    block[len(rows)] = np.nan if is_unread else found
+                    rows.append(place)
+                place += 1
+                if len(rows) == n_rows:
+                    yield block, rows
+                    rows = []
+    warn_unreadable(unread, n_images, on_error)
+    if rows:
+        yield block[: len(rows)], rows
+
+
 def label_rows(
     transformer: BaseEstimator, values: np.ndarray, rows: Sequence[int], X: Any
 ) -> Any:
@@ -137,22 +215,27 @@ def label_rows(
     -------
     values : ndarray or DataFrame
         A data frame, if wanted, has those labels of the Series ``X`` that are left;
-        for other inputs the places.
+        for other inputs the places. Its columns have their names, for steps that see
+        it before scikit-learn has named them.
 
     Examples
     --------
     >>> import numpy as np
     >>> from featad import FilterBankFeatures
     >>> from featad.images import label_rows
-    >>> features = FilterBankFeatures().set_output(transform="pandas")
+    >>> features = FilterBankFeatures(pooling="max").set_output(transform="pandas")
     >>> sources = ["a.png", "unreadable.png", "c.png"]
-    >>> label_rows(features, np.zeros((2, 3)), [0, 2], sources).index.tolist()
+    >>> label_rows(features, np.zeros((2, 16)), [0, 2], sources).index.tolist()
     [0, 2]
     """
     if values.ndim != 2 or output_container(transformer) != "pandas":
         return values
     index = X.index if isinstance(X, pd.Series) else pd.RangeIndex(len(X))
-    return pd.DataFrame(values, index=index[list(rows)])
+    try:
+        names = cast(Any, transformer).get_feature_names_out()
+    except ValueError:  # a reader without a size does not know them
+        names = None
+    return pd.DataFrame(values, index=index[list(rows)], columns=names)
 
 
 def warn_unreadable(

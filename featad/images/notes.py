@@ -78,15 +78,21 @@ class Notes:
         self._peak = 0.0
 
     @contextmanager
-    def taken(self, index: int | None = None) -> Iterator[None]:
+    def taken(
+        self, index: int | None = None, source: Source | None = None
+    ) -> Iterator[None]:
         """Take the notes of what this thread reads meanwhile.
 
         Parameters
         ----------
         index : int or None, default=None
             Place of the image in the input, which tells those in memory apart.
+
+        source : path-like, bytes-like, PIL image or ndarray, default=None
+            The image in the input, which is named also where its bytes are read. None:
+            what is read is named.
         """
-        token = _taker.set((self, index))
+        token = _taker.set((self, index, source))
         try:
             yield
         finally:
@@ -123,7 +129,9 @@ class Notes:
             warnings.warn(sentence, ImageWarning, stacklevel=3)
 
 
-_taker: ContextVar[tuple[Notes, int | None] | None] = ContextVar("notes", default=None)
+_taker: ContextVar[tuple[Notes, int | None, Source | None] | None] = ContextVar(
+    "notes", default=None
+)
 
 
 def taker() -> Notes | None:
@@ -136,8 +144,9 @@ def note(source: Source, remarks: Remarks) -> None:
     """Add remarks to the notes of this thread; without any, tell them at once."""
     if not remarks.kinds and remarks.peak is None:
         return
-    notes, index = _taker.get() or (Notes(), None)
-    notes.add(describe_source(source, index), remarks, index or 0)
+    notes, index, given = _taker.get() or (Notes(), None, None)
+    name = describe_source(source if given is None else given, index)
+    notes.add(name, remarks, index or 0)
     if taker() is None:
         notes.tell()
 

@@ -1,12 +1,16 @@
-"""PIL images that were opened elsewhere, and that several threads may be given."""
+"""PIL images: loaded by one of several threads, and what decides how they are read."""
 
 import os
 import threading
+from typing import Any
 from weakref import WeakValueDictionary
 
 from PIL import Image
 
 from featad.images.metadata import orientation
+
+BITS, PHOTOMETRIC, MAX_SAMPLE = 258, 262, 281  # TIFF tags that deep pixels depend on
+_TILES = "_featad_tiles"  # attribute in which an image keeps what Pillow forgets
 
 _locks: WeakValueDictionary[int, threading.Lock] = WeakValueDictionary()
 _guard = threading.Lock()
@@ -30,11 +34,29 @@ def load(image: Image.Image) -> bool:
         if lock is None:
             lock = _locks[id(image)] = threading.Lock()
     with lock:
+        if getattr(image, "tile", None):
+            setattr(image, _TILES, tiles_of(image)[:1])
         image.load()
         try:
             return bool(getattr(image, "is_animated", False)) and image.tell() == 0
         except (OSError, ValueError, AttributeError):  # its file is closed
             return False
+
+
+def tiles_of(image: Image.Image) -> Any:
+    """Return how a file holds an image, the first part at least, also after `load`."""
+    return getattr(image, "tile", None) or getattr(image, _TILES, ())
+
+
+def is_deep_gray(image: Image.Image) -> bool:
+    """Whether an image has one channel of 16 or 32 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def is_scaled_ppm(image: Image.Image) -> bool:
+    """Whether a PPM or PGM file says which value is white: it is scaled to 65535."""
+    tiles = tiles_of(image)
+    return bool(tiles) and tiles[0][0].startswith("ppm") and tiles[0][3][-1] < 65535
 
 
 def orientation_of(image: Image.Image) -> int | None:

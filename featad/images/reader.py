@@ -1,6 +1,7 @@
 """A transformer that reads many images into one batch of pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,12 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from featad._progress import tracked
 from featad._sklearn import Interval, StrOptions
 from featad.errors import ImageReadError
-from featad.images.mapping import (
-    all_unreadable,
-    label_rows,
-    map_images,
-    warn_unreadable,
-)
+from featad.images.mapping import all_unreadable, gather, label_rows, map_images
 from featad.images.read import checked_size, read_image
 from featad.images.sources import Source, check_sources, describe_source
 
@@ -155,39 +151,58 @@ class ImageReader(TransformerMixin, BaseEstimator):
         ValueError
             If ``size`` is None and the images have several sizes.
         """
+        (images,) = self._blocks(X)
+        return images
+
+    def _blocks(self, X: Any, n_rows: int | None = None) -> Iterator[Any]:
+        """Yield what ``transform`` returns, ``n_rows`` (None: all) images at a time."""
         sources = self._check(X)
-        shape = self._shape()
-        images, rows, errors = None, [], []
-        for index, image in tracked(
-            map_images(self._read, sources, n_jobs=self.n_jobs), "image", len(sources)
-        ):
-            if isinstance(image, ImageReadError):
-                if self.on_error == "raise":
-                    raise image
-                errors.append(image)
-                continue
-            shape = shape or image.shape
-            if image.shape != shape:
+        size, stream = self._of_one_shape(
+            tracked(
+                map_images(self._read, sources, n_jobs=self.n_jobs),
+                "image",
+                len(sources),
+            ),
+            sources,
+        )
+        shape, dtype = (len(sources), *size), np.dtype(np.float32)
+        for block, rows in gather(stream, shape, dtype, self.on_error, n_rows):
+            if self.flatten:
+                block = block.reshape(len(block), -1)
+            yield label_rows(self, block, rows, X)
+
+    def _of_one_shape(
+        self, stream: Iterator[tuple[int, Any]], sources: Sequence
+    ) -> tuple[tuple[int, ...], Iterator[tuple[int, Any]]]:
+        """Return the shape of the images, and the stream, which is held to it."""
+        shape: tuple[int, ...] | None = self._shape()
+        seen: list[tuple[int, Any]] = []
+        while shape is None:
+            pair = next(stream, None)
+            if pair is None:
+                raise all_unreadable([error for _, error in seen])
+            seen.append(pair)
+            if not isinstance(pair[1], ImageReadError):
+                shape = pair[1].shape
+            elif self.on_error == "raise":  # as the first of the stream
+                shape = ()
+        return shape, self._checked(chain(seen, stream), shape, sources)
+
+    def _checked(
+        self,
+        stream: Iterator[tuple[int, Any]],
+        shape: tuple[int, ...],
+        sources: Sequence,
+    ) -> Iterator[tuple[int, Any]]:
+        for index, image in stream:
+            if not isinstance(image, ImageReadError) and image.shape != shape:
                 raise ValueError(
                     f"{type(self).__name__} expects images of one size: the first has "
                     f"{shape[0]} x {shape[1]} pixels (height x width), but "
                     f"{describe_source(sources[index], index)} has {image.shape[0]} x "
                     f"{image.shape[1]}. Pass size= to resize them."
                 )
-            if images is None:
-                images = np.full((len(sources), *shape), np.nan, np.float32)
-            images[index] = image
-            rows.append(index)
-        if images is None:  # with a size, "nan" still gives every row
-            if self.on_error == "skip" or shape is None:
-                raise all_unreadable(errors)
-            images = np.full((len(sources), *shape), np.nan, np.float32)
-        warn_unreadable(errors, len(sources), self.on_error)
-        if self.flatten:
-            images = images.reshape(len(images), -1)
-        if errors and self.on_error == "skip":
-            return label_rows(self, images[rows], rows, X)
-        return images
+            yield index, image
 
     @available_if(lambda self: self.flatten)
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

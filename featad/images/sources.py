@@ -16,7 +16,15 @@ from scipy.sparse import issparse
 
 from featad._pixels import torch_hint
 from featad.errors import ImageReadError
-from featad.images.opened import load, orientation_of
+from featad.images.opened import (
+    BITS,
+    MAX_SAMPLE,
+    PHOTOMETRIC,
+    is_deep_gray,
+    is_scaled_ppm,
+    load,
+    orientation_of,
+)
 
 Contents: TypeAlias = bytes | bytearray | memoryview | io.BytesIO
 """What holds the contents of a file in memory."""
@@ -192,6 +200,10 @@ def _update_with_pil(digest: Any, image: Image.Image) -> None:
     palette = image.palette.tobytes() if image.palette else b""
     clear, turn = image.info.get("transparency"), orientation_of(image) or 1
     digest.update(f"{image.mode} {image.size} {palette!r} {clear} {turn}".encode())
+    if is_deep_gray(image):  # which value is white depends on the file
+        tags = getattr(image, "tag_v2", {})
+        white = [tags.get(tag) for tag in (BITS, PHOTOMETRIC, MAX_SAMPLE)]
+        digest.update(f"{image.format} {white} {is_scaled_ppm(image)}".encode())
     digest.update(pixels)
 
 

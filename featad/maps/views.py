@@ -73,8 +73,8 @@ def reading_of(step: Any) -> dict[str, Any] | None:
     reading : dict or None
         None: the step takes arrays, and does not read images.
     """
-    if hasattr(step, "_reading"):
-        return step._reading() | {"max_pixels": step.max_pixels}
+    if hasattr(step, "_how_to_read"):
+        return step._how_to_read()
     params = step.get_params(deep=False) if hasattr(step, "get_params") else {}
     if "max_pixels" not in params:
         return None
