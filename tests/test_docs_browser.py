@@ -47,5 +47,5 @@ def test_thousands_are_read(page):
 
 def test_the_heading_says_how_the_table_is_sorted(page):
     _after_clicks(page, "detector", 2)
-    heading = page.get_by_role("columnheader", name="detector")
+    heading = page.locator("th", has_text="detector")
     assert heading.get_attribute("aria-sort") == "descending"

@@ -82,8 +82,8 @@ def one_vs_rest(
     >>> from featad import load_digits_images, one_vs_rest
     >>> digits = one_vs_rest(*load_digits_images(), normal=8, random_state=0)
     >>> train = digits.part("train")
-    >>> len(train), (train.labels == -1).sum()
-    (92, np.int64(5))
+    >>> len(train), int((train.labels == -1).sum())
+    (92, 5)
     """
     labels = np.asarray(labels)
     if len(images) != len(labels):

@@ -25,6 +25,8 @@ TRAITS = (contract, scores, storage, labels, maps)
 _ROUNDING = {
     "check_methods_subset_invariance": "float32 products round with the size of the "
     "batch; check_scores_do_not_depend_on_the_batch holds them to 1e-4",
+    "check_methods_sample_order_invariance": "in torch 2.6 they round with the place "
+    "in the batch too; check_scores_do_not_depend_on_the_order holds them to 1e-4",
 }
 _LABELED = {
     "check_fit2d_1sample": "one sample cannot be normal and anomalous; "
