@@ -106,7 +106,7 @@ def _load(start):
     cores = os.cpu_count() or 1
     note = f"\nUp to {waiting:.0f} processes wanted the {cores} cores meanwhile. "
     if waiting < 1.5 * cores:
-        return f"{note}\n"
+        return f"{note.rstrip()}\n"
     return f"{note}Speeds are those of a busy machine, so compare none of them.\n"
 
 
