@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--d", type=int, default=512, help="columns of fitted tables")
+    parser.add_argument("--page", default="memory.md", help="in results/")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -47,7 +48,7 @@ def main() -> None:
             for count in args.counts:
                 rows.append(_row(args, task, folder, count))
                 print(*rows[-1], file=sys.stderr)
-                write("memory.md", _text(args, rows))  # so far
+                write(args.page, _text(args, rows))  # so far
 
 
 def _row(args, task, folder, count):
