@@ -47,11 +47,7 @@ def run_in_lanes(
     array([0, 2, 4, 6, 8])
     """
     n_threads = torch.get_num_threads()
-    lanes = range(1, min(n_threads, _MOST) + 1)
-    n_lanes = max(
-        lanes, key=lambda n: (n > 1, n_threads // n * n, n)
-    )  # most are at work
-    if n_lanes < 2 or len(batch) < _LEAST:
+    if n_threads < 2 or len(batch) < _LEAST:
         rows = run(batch)
         return lambda: rows
     n_lanes = _n_lanes(n_threads)
