@@ -8,19 +8,7 @@ from typing import Any, BinaryIO
 from zipfile import ZipFile
 
 import numpy as np
-from sklearn.model_selection import (
-    GroupKFold,
-    GroupShuffleSplit,
-    KFold,
-    LeaveOneGroupOut,
-    LeaveOneOut,
-    PredefinedSplit,
-    ShuffleSplit,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-    StratifiedShuffleSplit,
-    TimeSeriesSplit,
-)
+from sklearn import model_selection
 
 from featad._archives import open_archive
 from featad.calibration import CalibratedDetector
@@ -45,17 +33,17 @@ SUFFIX = ".skops"
 
 _SPLITTERS = (
     OneClassKFold,
-    GroupKFold,
-    GroupShuffleSplit,
-    KFold,
-    LeaveOneGroupOut,
-    LeaveOneOut,
-    PredefinedSplit,
-    ShuffleSplit,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-    StratifiedShuffleSplit,
-    TimeSeriesSplit,
+    model_selection.GroupKFold,
+    model_selection.GroupShuffleSplit,
+    model_selection.KFold,
+    model_selection.LeaveOneGroupOut,
+    model_selection.LeaveOneOut,
+    model_selection.PredefinedSplit,
+    model_selection.ShuffleSplit,
+    model_selection.StratifiedGroupKFold,
+    model_selection.StratifiedKFold,
+    model_selection.StratifiedShuffleSplit,
+    model_selection.TimeSeriesSplit,
 )  # RepeatedKFold holds a class that it calls, and no fit here takes it
 
 
