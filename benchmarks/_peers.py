@@ -17,7 +17,7 @@ from anomalib.models.image.padim.torch_model import PadimModel
 from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.speed import plain_loop
+from benchmarks._plain import plain_loop
 from featad import read_image
 from featad.features.vgg_layers import vgg_nodes
 from featad.features.weights import find_weights, read_network

@@ -15,10 +15,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -27,15 +26,12 @@ import torch
 from PIL import Image
 from sklearn import svm
 from sklearn.covariance import LedoitWolf
-from torchvision.transforms import functional as F
 
 import featad
 from benchmarks._arithmetic import operations, share_of_limit
+from benchmarks._plain import FIRST_EDITION, network_and_weights, run_plain_loop
 from benchmarks._report import heading, markdown_table, run_peers, write
 from featad.cli.speed import settings
-from featad.features.weights import load_network, preset
-
-FIRST_EDITION = "vgg_mini, generated"
 
 
 def main() -> None:
@@ -369,43 +365,13 @@ def _featad(arch):
 
 def _features(arch):
     network = featad.VGGFeatures if arch.startswith("vgg") else featad.BackboneFeatures
-    arch, weights = _network(arch)
+    arch, weights = network_and_weights(arch)
     return network(arch, weights=weights, random_state=0)
-
-
-def _network(arch):
-    """Return name and weights: random ones, but for the edition that has none."""
-    return ("vgg_mini", "generated") if arch == FIRST_EDITION else (arch, None)
 
 
 def _plain_loop_elsewhere(child, arch, paths):
     """Run the plain loop where featad has not told the C library to keep memory."""
-    return child.submit(_plain_loop_here, arch, paths).result()
-
-
-def _plain_loop_here(arch, paths):
-    return plain_loop(arch)(paths)
-
-
-@cache
-def plain_loop(arch: str) -> Callable[[Sequence[Path]], np.ndarray]:
-    """Return what makes features of files as a first script would."""
-    network = load_network(*_network(arch))[0]
-    settings = preset(*_network(arch))
-
-    @torch.inference_mode()
-    def run(paths):
-        features = []
-        for start in range(0, len(paths), 32):
-            batch = []
-            for path in paths[start : start + 32]:
-                image = Image.open(path).convert("RGB").resize((224, 224), 2)
-                tensor = F.to_tensor(image)
-                batch.append(F.normalize(tensor, settings.mean, settings.std))
-            features.append(network(torch.stack(batch)))
-        return torch.cat(features).numpy()
-
-    return run
+    return child.submit(run_plain_loop, arch, paths).result()
 
 
 if __name__ == "__main__":
